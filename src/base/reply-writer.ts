@@ -1,0 +1,203 @@
+import { Buffer } from 'node:buffer';
+import type { CommandError } from './command-errors.js';
+import type { Int64 } from './numbers.js';
+
+const CR = 13;
+const LF = 10;
+const INITIAL_BYTES = 4096;
+
+/** Version of the protocol a client speaks: 2 until it says HELLO 3. */
+export type RespVersion = 2 | 3;
+
+/**
+ * Encodes replies straight into one growing buffer, in the protocol version of the client at hand.
+ * Aggregates are announced by their length; their elements follow as further calls.
+ */
+export class ReplyWriter {
+  version: RespVersion = 2;
+  /** Bytes written so far: a reply is what lies between two readings of it. */
+  position = 0;
+  /** Error replies written so far, for statistics. */
+  errorCount = 0;
+  private buffer: Buffer;
+
+  constructor(capacityBytes = INITIAL_BYTES) {
+    this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
+  }
+
+  /** What has been written; shares memory with the writer. */
+  written(): Buffer {
+    return this.buffer.subarray(0, this.position);
+  }
+
+  /** Hands the memory over and starts afresh with `nextCapacityBytes`. */
+  take(nextCapacityBytes = INITIAL_BYTES): Buffer {
+    const taken = this.written();
+    this.buffer = Buffer.allocUnsafeSlow(nextCapacityBytes);
+    this.position = 0;
+    return taken;
+  }
+
+  /** Forgets everything written after `position`. */
+  rewind(position: number): void {
+    this.position = position;
+  }
+
+  /** Makes room for `bytes` more. */
+  reserve(bytes: number): void {
+    const needed = this.position + bytes;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+    this.buffer.copy(grown, 0, 0, this.position);
+    this.buffer = grown;
+  }
+
+  ok(): void {
+    this.raw('+OK\r\n');
+  }
+
+  /** A status line; `text` has no line breaks. */
+  simple(text: string): void {
+    this.raw(`+${text}\r\n`);
+  }
+
+  /** An error reply: the text with its code word first, as in `ERR syntax error`. */
+  error(error: CommandError | string): void {
+    const text = typeof error === 'string' ? error : error.text;
+    this.errorCount++;
+    this.raw(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text}\r\n`);
+  }
+
+  integer(value: Int64): void {
+    if (typeof value === 'number' && value >= 0 && value < 10) {
+      this.reserve(4);
+      const { buffer } = this;
+      buffer[this.position] = 58;
+      buffer[this.position + 1] = 48 + value;
+      buffer[this.position + 2] = CR;
+      buffer[this.position + 3] = LF;
+      this.position += 4;
+      return;
+    }
+    this.raw(`:${value}\r\n`);
+  }
+
+  /** A bulk string; a `string` is latin1, one character a byte. */
+  bulk(value: string | Buffer): void {
+    const { length } = value;
+    this.reserve(length + 16);
+    this.header(36, length);
+    if (typeof value === 'string') this.buffer.latin1Write(value, this.position);
+    else this.buffer.set(value, this.position);
+    const end = this.position + length;
+    this.buffer[end] = CR;
+    this.buffer[end + 1] = LF;
+    this.position = end + 2;
+  }
+
+  /** A bulk string of text that may hold any character, encoded as UTF-8. */
+  text(value: string): void {
+    this.bulk(Buffer.from(value, 'utf8'));
+  }
+
+  bulkOrNil(value: string | Buffer | undefined): void {
+    if (value === undefined) this.nil();
+    else this.bulk(value);
+  }
+
+  /** The absent value: `$-1` in RESP2, `_` in RESP3. */
+  nil(): void {
+    this.raw(this.version === 3 ? '_\r\n' : '$-1\r\n');
+  }
+
+  /** The absent array, which EXEC and blocking pops reply: `*-1` in RESP2, `_` in RESP3. */
+  nilArray(): void {
+    this.raw(this.version === 3 ? '_\r\n' : '*-1\r\n');
+  }
+
+  array(length: number): void {
+    this.reserve(16);
+    this.header(42, length);
+  }
+
+  /** A map of `pairs` key-value pairs; a flat array of twice as many elements in RESP2. */
+  map(pairs: number): void {
+    this.reserve(16);
+    if (this.version === 3) this.header(37, pairs);
+    else this.header(42, pairs * 2);
+  }
+
+  /** A set; an array in RESP2. */
+  set(length: number): void {
+    this.reserve(16);
+    this.header(this.version === 3 ? 126 : 42, length);
+  }
+
+  /** A double; a bulk string in RESP2. */
+  double(value: number): void {
+    const text =
+      value === Number.POSITIVE_INFINITY
+        ? 'inf'
+        : value === Number.NEGATIVE_INFINITY
+          ? '-inf'
+          : formatDouble(value);
+    if (this.version === 3) this.raw(`,${text}\r\n`);
+    else this.bulk(text);
+  }
+
+  /** A boolean; 1 or 0 in RESP2. */
+  boolean(value: boolean): void {
+    if (this.version === 3) this.raw(value ? '#t\r\n' : '#f\r\n');
+    else this.integer(value ? 1 : 0);
+  }
+
+  /** Text for people: a verbatim string in RESP3, a bulk string in RESP2. */
+  verbatim(text: string): void {
+    const bytes = Buffer.from(text, 'utf8');
+    if (this.version === 3) {
+      this.raw(`=${bytes.length + 4}\r\ntxt:`);
+      this.bytes(bytes);
+      this.raw('\r\n');
+    } else this.bulk(bytes);
+  }
+
+  /** Bytes that are protocol already. */
+  bytes(encoded: Uint8Array): void {
+    this.reserve(encoded.length);
+    this.buffer.set(encoded, this.position);
+    this.position += encoded.length;
+  }
+
+  /** ASCII text that is protocol already. */
+  raw(encoded: string): void {
+    this.reserve(encoded.length);
+    this.position += this.buffer.latin1Write(encoded, this.position);
+  }
+
+  /** `type` byte, decimal length, CRLF; the caller has reserved 16 bytes. */
+  private header(type: number, length: number): void {
+    const { buffer } = this;
+    let at = this.position;
+    buffer[at++] = type;
+    if (length < 10) buffer[at++] = 48 + length;
+    else if (length < 100) {
+      buffer[at++] = 48 + ((length / 10) | 0);
+      buffer[at++] = 48 + (length % 10);
+    } else at += buffer.latin1Write(String(length), at);
+    buffer[at] = CR;
+    buffer[at + 1] = LF;
+    this.position = at + 2;
+  }
+}
+
+/** The shortest decimal that reads back as the same double, in C's `%.17g` style of exponents. */
+export function formatDouble(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  if (Object.is(value, -0)) return '-0';
+  const text = String(value);
+  const exponentAt = text.indexOf('e');
+  if (exponentAt < 0) return text;
+  const sign = text[exponentAt + 1];
+  const digits = text.slice(exponentAt + 2);
+  return `${text.slice(0, exponentAt)}e${sign}${digits.length < 2 ? '0' : ''}${digits}`;
+}

@@ -1,0 +1,126 @@
+import type { Arguments } from '../base/arguments.js';
+import type { ReplyWriter } from '../base/reply-writer.js';
+import type { ShardView } from '../types/shard-view.js';
+
+/** Command flags, in Redis's words (COMMAND INFO). */
+export type CommandFlag =
+  | 'write'
+  | 'readonly'
+  | 'denyoom'
+  | 'admin'
+  | 'pubsub'
+  | 'noscript'
+  | 'blocking'
+  | 'loading'
+  | 'stale'
+  | 'skip_monitor'
+  | 'skip_slowlog'
+  | 'asking'
+  | 'fast'
+  | 'no_auth'
+  | 'may_replicate'
+  | 'no_async_loading'
+  | 'no_multi'
+  | 'no_mandatory_keys'
+  | 'allow_busy'
+  | 'movablekeys';
+
+/** Groups of the documentation; `vasto` holds the commands Redis does not have. */
+export type CommandGroup =
+  | 'string'
+  | 'bitmap'
+  | 'hyperloglog'
+  | 'generic'
+  | 'connection'
+  | 'server'
+  | 'transactions'
+  | 'vasto';
+
+/** What a command does to the keys a specification finds: access first, then purpose (Redis's key specs). */
+export type KeyFlag =
+  | 'RO'
+  | 'RW'
+  | 'OW'
+  | 'RM'
+  | 'access'
+  | 'update'
+  | 'insert'
+  | 'delete'
+  | 'not_key'
+  | 'incomplete'
+  | 'variable_flags';
+
+/**
+ * Where the keys of a command stand: first argument, last argument (negative: from the end), step.
+ * `count` names instead the argument that tells how many keys follow it.
+ */
+export interface KeySpecification {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+  readonly flags: readonly KeyFlag[];
+}
+
+/** Knobs that shard commands read, kept current by CONFIG SET. */
+export interface ShardSettings {
+  readonly protoMaxBulkBytes: number;
+  /** How far ahead of this node's clock an EVENTTIME may lie. */
+  readonly eventTimeDriftMaxMs: number;
+  readonly maxmemoryPolicy: string;
+}
+
+/** What a command that runs on a shard's owner works with. */
+export interface ShardContext {
+  readonly view: ShardView;
+  readonly reply: ReplyWriter;
+  readonly settings: ShardSettings;
+  readonly clientId: number;
+  /**
+   * The other database of a command that names one (MOVE, COPY … DB), which the front has brought to the same owner;
+   * the view itself when the command names the selected database.
+   */
+  readonly target: ShardView | undefined;
+}
+
+/** Runs synchronously and writes exactly one reply. */
+export type ShardHandler = (context: ShardContext, args: Arguments) => void;
+
+/**
+ * A command, whole: everything that COMMAND, routing, checks, and the documentation say of it derives from this.
+ * `runs` tells where:
+ * - `shard`: on the owner of its keys (or of the selected database, for those without keys), by `run`;
+ * - `front`: on the connection's thread, by the front's handler of the same name;
+ * - `split`: as `shard`, and over several shards by a rule of the router.
+ */
+export interface CommandDefinition {
+  /** Lower case; a subcommand is `container|sub`. */
+  readonly name: string;
+  /** Number of arguments with the name; negative: at least so many. */
+  readonly arity: number;
+  readonly flags: readonly CommandFlag[];
+  readonly keys: readonly KeySpecification[];
+  readonly group: CommandGroup;
+  /** Version of Redis (or of Vasto, for its own) that introduced it. */
+  readonly since: string;
+  readonly summary: string;
+  readonly complexity: string;
+  /** Arguments behind the name in the documentation's notation: `key value [NX | XX] [EX seconds]`. */
+  readonly syntax: string;
+  /** ACL categories beyond those that follow from group and flags, without the `@`. */
+  readonly categories?: readonly string[];
+  /** Hints for clients and proxies (COMMAND's command tips). */
+  readonly tips?: readonly string[];
+  readonly runs: 'front' | 'shard' | 'split';
+  readonly run?: ShardHandler;
+  readonly subcommands?: readonly CommandDefinition[];
+}
+
+/** The key specification of most commands: one key, the first argument. */
+export function oneKey(...flags: KeyFlag[]): readonly KeySpecification[] {
+  return [{ first: 1, last: 1, step: 1, flags }];
+}
+
+/** All arguments are keys, or every `step`-th from the first. */
+export function allKeys(step: number, ...flags: KeyFlag[]): readonly KeySpecification[] {
+  return [{ first: 1, last: -1, step, flags }];
+}

@@ -1,0 +1,99 @@
+import { Buffer } from 'node:buffer';
+
+/** What a row holds. The numbers are stored on disk: never renumber. */
+export const RowType = {
+  /** No such key. In memory only: it remembers that the disk has no row. */
+  Absent: 0,
+  String: 1,
+  Hash: 2,
+  List: 3,
+  Set: 4,
+  SortedSet: 5,
+  Stream: 6,
+  /** A deletion that must be remembered, so that an older write cannot bring the key back. */
+  Tombstone: 15,
+} as const;
+export type RowType = (typeof RowType)[keyof typeof RowType];
+
+/**
+ * The bytes of a string value: latin1 text up to {@link TEXT_BYTES_MAX}, a Buffer beyond.
+ * Short text is V8's most compact form and is written and read without a copy of its own; long values stay
+ * outside the JavaScript heap. Make one with {@link stringValue}, so that the form follows from the length.
+ */
+export type StringValue = string | Buffer;
+
+export const TEXT_BYTES_MAX = 1024;
+
+/** The value of these bytes. A Buffer that is kept must not share memory with a batch: pass a copy. */
+export function stringValue(bytes: Buffer | string): StringValue {
+  if (typeof bytes === 'string') return bytes.length <= TEXT_BYTES_MAX ? bytes : Buffer.from(bytes, 'latin1');
+  return bytes.length <= TEXT_BYTES_MAX ? bytes.latin1Slice() : bytes;
+}
+
+/** The bytes of a value; shares memory with a long value: do not write to it. */
+export function valueBytes(value: StringValue): Buffer {
+  return typeof value === 'string' ? Buffer.from(value, 'latin1') : value;
+}
+
+/** The latin1 text of a value. */
+export function valueText(value: StringValue): string {
+  return typeof value === 'string' ? value : value.latin1Slice();
+}
+
+/**
+ * One key of a shard as it lives in memory: its value, and what the row cache and the commit need to know of it.
+ * Commands change `value`, `flags` and `expiresAtMs` through the shard's view only, which notes the row for the commit.
+ */
+export class Row {
+  type: RowType = RowType.Absent;
+  /** Bits of {@link RowFlag}. */
+  flags = 0;
+  /** Hybrid logical clock of the last write, see base/clock.ts; 0 for an absent row that was never written. */
+  timestamp = 0;
+  /** Unix time in milliseconds at which the key ends; 0 = never. */
+  expiresAtMs = 0;
+  value: StringValue = '';
+  /** Unix time in milliseconds of the last read or write (resolution: one batch). */
+  accessedMs = 0;
+
+  /** Type of the row on disk; Absent when the disk has none. */
+  storedType: RowType = RowType.Absent;
+  /** Expiry of the row on disk, whose entry in the `ttl` family must go when it changes. */
+  storedExpiresAtMs = 0;
+  /** Whether the row waits for the commit of the batch. */
+  dirty = false;
+  /** Bytes the row cache accounts for it. */
+  cachedBytes = 0;
+  /** Set on a hit, cleared when the eviction hand passes (SIEVE). */
+  visited = false;
+  newer: Row | undefined = undefined;
+  older: Row | undefined = undefined;
+
+  constructor(readonly key: string) {}
+}
+
+/** Bits stored with a row. */
+export const RowFlag = {
+  /** The string was built by APPEND, SETRANGE or the like, and reports the encoding `raw` whatever its length. */
+  Raw: 1,
+} as const;
+
+/** Redis's name for a type, as TYPE replies. */
+export function typeName(type: RowType): string {
+  switch (type) {
+    case RowType.String:
+      return 'string';
+    case RowType.Hash:
+      return 'hash';
+    case RowType.List:
+      return 'list';
+    case RowType.Set:
+      return 'set';
+    case RowType.SortedSet:
+      return 'zset';
+    case RowType.Stream:
+      return 'stream';
+    default:
+      return 'none';
+  }
+}
