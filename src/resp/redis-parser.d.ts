@@ -1,5 +1,6 @@
 declare module 'redis-parser' {
   import type { Buffer } from 'node:buffer';
+
   interface ParserOptions {
     returnReply(reply: unknown): void;
     returnError(error: Error): void;
