@@ -80,6 +80,8 @@ export interface ShardContext {
    * the view itself when the command names the selected database.
    */
   readonly target: ShardView | undefined;
+  /** Has EXEC of this client fail if the key changes before. */
+  watch?(key: string): void;
 }
 
 /** Runs synchronously and writes exactly one reply. */

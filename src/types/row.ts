@@ -69,7 +69,11 @@ export class Row {
   newer: Row | undefined = undefined;
   older: Row | undefined = undefined;
 
-  constructor(readonly key: string) {}
+  /** @param home the table of cached rows it stands in: its shard's */
+  constructor(
+    readonly key: string,
+    readonly home: Map<string, Row> | undefined = undefined,
+  ) {}
 }
 
 /** Bits stored with a row. */

@@ -1,0 +1,120 @@
+// Measures vasto beside redis-server on this machine; `npm run bench -- --help` tells the options.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { largeSheet, measureLarge } from './bench/large.mjs';
+import { Progress } from './bench/progress.mjs';
+import {
+  environment,
+  markdownEnvironment,
+  markdownTable,
+  memorySheet,
+  terminalTable,
+  throughputSheet,
+} from './bench/report.mjs';
+import { cleanUp } from './bench/servers.mjs';
+import { customTest, TESTS } from './bench/targets.mjs';
+import { measureThroughput } from './bench/throughput.mjs';
+
+const program = new Command('npm run bench --')
+  .description('Measures vasto beside redis-server in interleaved rounds.')
+  .argument('[flags...]', 'after --: further flags of the vasto server, such as -- --workers 2')
+  .option('--rounds <n>', 'rounds; medians are over them', positive, 5)
+  .option('--seconds <s>', 'length of one measurement of redis-server', positive, 2)
+  .option('--quick', 'three short rounds; with --large, a tenth of the keys')
+  .option('--only <names>', 'tests, comma-separated: PING,GET,SET,INCR,MGET,MSET', list)
+  .option('--pipeline <depths>', 'pipeline depths, comma-separated', numbers, [1, 16, 64])
+  .option('--command <line>', 'a further test (repeatable); key:__rand_int__ is a random key', collect, [])
+  .option('--large', 'data beyond memory, restart, prefix SCAN and appendfsync always instead')
+  .option('--subject <kind>', 'vasto, or redis to test the benchmark itself', kind, 'vasto')
+  .option('--cpu-prof <dir>', 'let the subject leave CPU profiles of its threads there')
+  .option('--tmp <dir>', 'where the servers keep their data')
+  .option('--json <file>', 'write all figures there')
+  .option('--markdown', 'print tables for docs/BENCHMARKS.md');
+
+process.once('exit', cleanUp);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`\n${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+} finally {
+  cleanUp();
+}
+
+async function main() {
+  program.parse();
+  const options = program.opts();
+  const progress = new Progress();
+  const shared = {
+    subject: options.subject,
+    subjectFlags: program.args,
+    cpuProfileDir: options.cpuProf,
+    temporaryParent: options.tmp,
+  };
+  for (const directory of [options.cpuProf, options.tmp]) {
+    if (directory !== undefined) mkdirSync(directory, { recursive: true });
+  }
+  const facts = environment(options.subject, ['npm run bench --', ...process.argv.slice(2)].join(' '));
+  const { sheets, figures } = options.large
+    ? await runLarge({ ...shared, quick: options.quick === true }, progress)
+    : await runThroughput(shared, options, progress);
+  progress.clear();
+  if (options.json !== undefined) {
+    writeFileSync(options.json, `${JSON.stringify({ environment: facts, ...figures }, undefined, 2)}\n`);
+  }
+  const format = options.markdown ? markdownTable : terminalTable;
+  process.stdout.write(`${markdownEnvironment(facts)}\n\n${sheets.map(format).join('\n\n')}\n`);
+}
+
+async function runThroughput(shared, options, progress) {
+  const tests = options.only === undefined ? TESTS : namedTests(options.only);
+  const job = {
+    ...shared,
+    tests: [...tests, ...options.command.map(customTest)],
+    pipelines: options.pipeline,
+    rounds: options.quick ? Math.min(3, options.rounds) : options.rounds,
+    seconds: options.quick ? 0.3 : options.seconds,
+  };
+  const figures = await measureThroughput(job, progress);
+  return { sheets: [throughputSheet(figures.rows), memorySheet(figures.memory)], figures };
+}
+
+async function runLarge(job, progress) {
+  const large = await measureLarge(job, progress);
+  return { sheets: [largeSheet(large)], figures: { large } };
+}
+
+/** @param {string[]} names may be empty, for --command alone */
+function namedTests(names) {
+  return names.map((name) => {
+    const test = TESTS.find((candidate) => candidate.name === name.toUpperCase());
+    if (test === undefined)
+      throw new Error(`no test is named ${name}; there are ${TESTS.map((t) => t.name)}`);
+    return test;
+  });
+}
+
+function list(text) {
+  return text.split(',').filter((name) => name !== '');
+}
+
+function numbers(text) {
+  return list(text).map(positive);
+}
+
+function positive(text) {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('a number above 0 is expected');
+  return value;
+}
+
+function collect(text, previous) {
+  return [...previous, text];
+}
+
+function kind(text) {
+  if (text !== 'vasto' && text !== 'redis') throw new InvalidArgumentError('vasto or redis is expected');
+  return text;
+}

@@ -1,0 +1,116 @@
+import { loadKeys } from './load.mjs';
+import { redisBenchmark } from './redis-benchmark.mjs';
+import { Server, temporaryDirectory } from './servers.mjs';
+import { spread } from './statistics.mjs';
+import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
+
+/**
+ * @typedef {object} ThroughputRow
+ * @property {string} test
+ * @property {number} pipeline
+ * @property {number[]} oursRps
+ * @property {number[]} redisRps
+ * @property {{median: number, min: number, max: number}} ratio ours to redis, round by round
+ * @property {number | undefined} floor
+ * @property {number | undefined} aim
+ */
+
+/**
+ * @typedef {object} ThroughputOptions
+ * @property {import('./targets.mjs').BenchTest[]} tests
+ * @property {number[]} pipelines
+ * @property {number} rounds
+ * @property {number} seconds about how long redis-server is to be busy with one measurement
+ * @property {'vasto' | 'redis'} subject
+ * @property {string[]} subjectFlags
+ * @property {string | undefined} cpuProfileDir
+ * @property {string | undefined} temporaryParent
+ */
+
+/**
+ * Measures the subject and redis-server in turns: both run all the time, every round does every test on both,
+ * one right after the other, so that whatever else the machine does disturbs both. A round's ratio is of
+ * neighbours in time; which of the two goes first alternates.
+ * @param {ThroughputOptions} options
+ * @param {import('./progress.mjs').Progress} progress
+ */
+export async function measureThroughput(options, progress) {
+  progress.show('starting the servers');
+  const ours = await Server.start({
+    kind: options.subject,
+    dir: temporaryDirectory(options.temporaryParent),
+    flags: options.subjectFlags,
+    ...(options.cpuProfileDir === undefined ? {} : { cpuProfileDir: options.cpuProfileDir }),
+  });
+  const redis = await Server.start({ kind: 'redis', dir: temporaryDirectory(options.temporaryParent) });
+  for (const { port } of [ours, redis]) await loadBenchmarkKeys(port, progress);
+  const rows = options.pipelines.flatMap((pipeline) =>
+    options.tests.map((test) => ({ test, pipeline, requests: 0, oursRps: [], redisRps: [] })),
+  );
+  for (const row of rows) {
+    progress.show(`warming up: ${row.test.name}, pipeline ${row.pipeline}`);
+    row.requests = await requestsFor(row, [ours, redis], options.seconds);
+  }
+  for (let round = 0; round < options.rounds; round++) {
+    for (const row of rows) {
+      progress.show(`round ${round + 1} of ${options.rounds}: ${row.test.name}, pipeline ${row.pipeline}`);
+      await measureRow(row, ours, redis, round);
+    }
+  }
+  const memory = { ours: ours.memory(), redis: redis.memory() };
+  await Promise.all([ours.stop(), redis.stop()]);
+  return { rows: rows.map(summarize), memory };
+}
+
+/** @param {number} port @param {import('./progress.mjs').Progress} progress */
+async function loadBenchmarkKeys(port, progress) {
+  progress.show(`loading ${KEY_COUNT} keys into port ${port}`);
+  const value = 'x'.repeat(VALUE_BYTES);
+  const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
+  await loadKeys({ port, count: KEY_COUNT, key, value: () => value });
+}
+
+/**
+ * Lets both servers compile and cache what a test needs, and sizes its measurements.
+ * @param {{test: import('./targets.mjs').BenchTest, pipeline: number}} row
+ * @param {Server[]} servers the last one's speed counts
+ * @param {number} seconds
+ */
+async function requestsFor(row, servers, seconds) {
+  let rps = 0;
+  for (const { port } of servers) {
+    for (const requests of [2000, 20_000 * Math.sqrt(row.pipeline)]) {
+      const run = { port, words: row.test.words, pipeline: row.pipeline, requests: Math.round(requests) };
+      rps = (await redisBenchmark(run)).rps;
+    }
+  }
+  return Math.max(1000, Math.round(rps * seconds));
+}
+
+/**
+ * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number,
+ *   oursRps: number[], redisRps: number[]}} row
+ * @param {Server} ours @param {Server} redis @param {number} round
+ */
+async function measureRow(row, ours, redis, round) {
+  const measure = async (/** @type {Server} */ { port }) =>
+    (await redisBenchmark({ port, words: row.test.words, pipeline: row.pipeline, requests: row.requests }))
+      .rps;
+  if (round % 2 === 0) {
+    row.oursRps.push(await measure(ours));
+    row.redisRps.push(await measure(redis));
+  } else {
+    row.redisRps.push(await measure(redis));
+    row.oursRps.push(await measure(ours));
+  }
+}
+
+/**
+ * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, oursRps: number[], redisRps: number[]}} row
+ * @returns {ThroughputRow}
+ */
+function summarize({ test, pipeline, oursRps, redisRps }) {
+  const ratio = spread(oursRps.map((rps, round) => rps / redisRps[round]));
+  const { floor, aim } = targetOf(test.name, pipeline);
+  return { test: test.name, pipeline, oursRps, redisRps, ratio, floor, aim };
+}

@@ -1,0 +1,29 @@
+/** Bounds that are not configuration: every queue, loop and buffer that has none of its own names one of these. */
+
+/** Batches that may be on their way to one worker. More would only make them smaller. */
+export const BATCHES_IN_FLIGHT_MAX = 2;
+
+/** Reply bytes that a worker gathers before it commits and sends what it has of a batch. */
+export const REPLY_PART_BYTES = 1 << 20;
+
+/** Commands of one connection that may be under way while their replies are small; see the connection's window. */
+export const PIPELINE_WINDOW_MAX = 8192;
+
+/** The window a connection begins with, before the size of its replies is known. */
+export const PIPELINE_WINDOW_MIN = 64;
+
+/** Reply bytes that one connection may have under way, by the average of its replies so far. */
+export const PIPELINE_REPLY_BYTES = 8 << 20;
+
+/** Bytes queued for a socket beyond which its requests are not read until it has taken them. */
+export const OUTPUT_PAUSE_BYTES = 1 << 20;
+
+/** Arguments and bytes of one argument that SLOWLOG keeps (Redis: slowlog.h). */
+export const SLOWLOG_ARGUMENTS_MAX = 32;
+export const SLOWLOG_ARGUMENT_BYTES_MAX = 128;
+
+/** Commands that MULTI may queue. */
+export const TRANSACTION_COMMANDS_MAX = 1 << 20;
+
+/** Rows that one sweep of expired keys ends before it lets commands run. */
+export const SWEEP_ROWS_MAX = 1000;

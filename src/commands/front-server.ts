@@ -1,0 +1,3 @@
+import type { CommandDefinition } from './definition.js';
+
+export const serverCommands: readonly CommandDefinition[] = [];

@@ -1,0 +1,25 @@
+import { bitmapCommands } from './bitmaps.js';
+import type { CommandDefinition } from './definition.js';
+import { dumpCommands } from './dump.js';
+import { expiryCommands } from './expiry.js';
+import { hyperloglogCommands } from './hyperloglog.js';
+import { keyCommands } from './keys.js';
+import { objectCommands } from './object.js';
+import { scanCommands } from './scan.js';
+import { stringCommands } from './strings.js';
+import { transactionShardCommands } from './transactions.js';
+import { vastoCommands } from './vasto.js';
+
+/** Every command that runs on the owner of a shard. */
+export const shardCommands: readonly CommandDefinition[] = [
+  ...stringCommands,
+  ...bitmapCommands,
+  ...hyperloglogCommands,
+  ...keyCommands,
+  ...expiryCommands,
+  ...scanCommands,
+  ...objectCommands,
+  ...dumpCommands,
+  ...vastoCommands,
+  ...transactionShardCommands,
+];

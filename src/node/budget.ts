@@ -1,0 +1,35 @@
+import type { WorkerStorage } from '../workers/protocol.js';
+
+/** How `maxmemory` is spent. */
+export interface MemoryBudget {
+  readonly totalBytes: number;
+  /** Row cache of each worker. */
+  readonly rowCacheBytes: number;
+  readonly storage: WorkerStorage;
+}
+
+/** Rows decoded are worth most: a hit needs no call to RocksDB. */
+const ROW_CACHE_SHARE = 0.45;
+/** RocksDB's cache of blocks, which hold more rows in the same memory. */
+const BLOCK_CACHE_SHARE = 0.2;
+const MEMTABLE_BYTES_MIN = 1 << 20;
+const MEMTABLE_BYTES_MAX = 8 << 20;
+/** RocksDB keeps up to six memtables of a family. */
+const MEMTABLES_MAX = 6;
+const MEMTABLE_SHARE = 0.2;
+
+/**
+ * Divides the memory that the node may use for caches and memtables. The rest of the total is left for what
+ * batches, replies and the JavaScript heap's slack take.
+ */
+export function memoryBudget(totalBytes: number, workers: number): MemoryBudget {
+  const memtableBytes = Math.floor((totalBytes * MEMTABLE_SHARE) / MEMTABLES_MAX / workers);
+  return {
+    totalBytes,
+    rowCacheBytes: Math.floor((totalBytes * ROW_CACHE_SHARE) / workers),
+    storage: {
+      blockCacheBytes: Math.floor((totalBytes * BLOCK_CACHE_SHARE) / workers),
+      memtableBytes: Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
+    },
+  };
+}

@@ -1,0 +1,292 @@
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import {
+  OUTPUT_PAUSE_BYTES,
+  PIPELINE_REPLY_BYTES,
+  PIPELINE_WINDOW_MAX,
+  PIPELINE_WINDOW_MIN,
+} from '../base/limits.js';
+import { ReplyWriter } from '../base/reply-writer.js';
+import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
+import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
+import { Session } from './session.js';
+
+/** Who does what a connection asks for. */
+export interface ConnectionHost {
+  execute(connection: Connection, args: Buffer[], frames: Buffer): void;
+  closed(connection: Connection): void;
+  /** Bytes a connection may have queued for output before it is closed: see client-output-buffer-limit. */
+  outputExceeded(connection: Connection, queuedBytes: number): boolean;
+  countInput(bytes: number): void;
+  countOutput(bytes: number): void;
+  /** A connection was closed for a reason of ours that is worth a line in the log. */
+  logClosed(connection: Connection, reason: string): void;
+}
+
+/** What waits for its turn: a command, or what the end of the input brings. */
+type Held = { readonly args: Buffer[]; readonly frames: Buffer } | (() => void);
+
+/**
+ * One client's socket: bytes in, commands to the host, replies out in order.
+ *
+ * It stalls, which means that it decodes no further commands and lets the kernel hold its input back, while
+ * a command needs all replies before it, while a shard opens, while CLIENT PAUSE lasts, while its socket does not
+ * take what is written, or while more replies are under way than it may have.
+ */
+export class Connection implements RequestSink, ReplySink {
+  readonly session: Session;
+  readonly replies = new ReplyQueue(this);
+  /** For replies made on this thread. */
+  readonly writer = new ReplyWriter(256);
+  readonly limits: DecoderLimits;
+  inputBytes = 0;
+  outputBytes = 0;
+  commands = 0;
+  private readonly decoder: RequestDecoder;
+  private held: Held[] = [];
+  private stalls = 0;
+  private resuming = false;
+  private underWay = 0;
+  private window = PIPELINE_WINDOW_MIN;
+  private replyBytesAverage = 0;
+  private drainWaiters: (() => void)[] = [];
+  private outputWaits = false;
+  private windowWaits = false;
+  private ended = false;
+
+  constructor(
+    id: number,
+    readonly socket: Socket,
+    /** `address:port` of the client, or the path of a Unix socket. */
+    readonly address: string,
+    readonly localAddress: string,
+    limits: DecoderLimits,
+    private readonly host: ConnectionHost,
+  ) {
+    this.session = new Session(id);
+    this.limits = limits;
+    this.decoder = new RequestDecoder(this, limits);
+    socket.on('data', (chunk: Buffer) => this.receive(chunk));
+    socket.on('drain', () => this.outputDrained());
+    socket.on('error', (error) => this.destroy(error.message));
+    socket.on('end', () => this.end());
+    socket.on('close', () => this.onClosed());
+  }
+
+  get isClosed(): boolean {
+    return this.ended;
+  }
+
+  /** Commands decoded but held back. */
+  get heldCommands(): number {
+    return this.held.length;
+  }
+
+  get pendingInputBytes(): number {
+    return this.decoder.pendingBytes;
+  }
+
+  get queuedOutputBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  // ---------------------------------------------------------------- input
+
+  private receive(chunk: Buffer): void {
+    this.inputBytes += chunk.length;
+    this.host.countInput(chunk.length);
+    this.decoder.push(chunk);
+  }
+
+  command(args: Buffer[], frames: Buffer): void {
+    if (this.stalls > 0 || this.held.length > 0) this.held.push({ args, frames });
+    else this.host.execute(this, args, frames);
+  }
+
+  protocolError(text: string): void {
+    this.inTurn(() => {
+      this.writer.error(text);
+      this.flushWriter();
+      this.host.logClosed(this, text);
+      this.closeAfterReplies();
+    });
+  }
+
+  /** Does `work` behind the commands that came before, which may be held. */
+  private inTurn(work: () => void): void {
+    if (this.stalls > 0 || this.held.length > 0) this.held.push(work);
+    else work();
+  }
+
+  /** Puts a command back: it runs first when the connection goes on. */
+  holdBack(args: Buffer[], frames: Buffer): void {
+    this.held.unshift({ args, frames });
+  }
+
+  // ---------------------------------------------------------------- stalling
+
+  /** Takes no further commands until the promise settles. */
+  stallUntil(promise: Promise<unknown>): void {
+    this.stall();
+    promise.then(
+      () => this.unstall(),
+      (error: Error) => {
+        this.writer.error(`ERR ${error.message}`);
+        this.flushWriter();
+        this.held.shift();
+        this.unstall();
+      },
+    );
+  }
+
+  private stall(): void {
+    if (this.stalls++ === 0) this.socket.pause();
+  }
+
+  private unstall(): void {
+    if (--this.stalls > 0 || this.resuming || this.ended) return;
+    this.resuming = true;
+    let next = 0;
+    const { held } = this;
+    // Commands that are put back, or arrive, meanwhile go to a new list in front of the rest.
+    this.held = [];
+    while (next < held.length && this.stalls === 0 && !this.session.closing) {
+      const item = held[next++]!;
+      if (typeof item === 'function') item();
+      else this.host.execute(this, item.args, item.frames);
+    }
+    if (next < held.length) this.held = this.held.concat(held.slice(next));
+    this.resuming = false;
+    if (this.stalls === 0 && !this.session.closing) this.socket.resume();
+  }
+
+  /**
+   * Runs `work` when all replies before it are out, and takes no further commands until it is done.
+   * Rejections become error replies.
+   */
+  afterReplies(work: () => void | Promise<void>): Promise<void> {
+    const done = this.whenAnswered().then(work);
+    this.stall();
+    return done
+      .catch((error: Error) => {
+        this.writer.error(`ERR ${error.message}`);
+        this.flushWriter();
+      })
+      .then(() => this.unstall());
+  }
+
+  private whenAnswered(): Promise<void> {
+    if (this.replies.isEmpty) return Promise.resolve();
+    return new Promise((resolve) => this.drainWaiters.push(resolve));
+  }
+
+  queueDrained(): void {
+    if (this.drainWaiters.length > 0) {
+      const waiters = this.drainWaiters;
+      this.drainWaiters = [];
+      for (const resume of waiters) resume();
+    }
+    if (this.session.closing) this.finish();
+  }
+
+  // ---------------------------------------------------------------- flow control
+
+  /** Notes a command that went to a worker. */
+  countUnderWay(slot: Slot): void {
+    slot.commands++;
+    if (++this.underWay >= this.window && !this.windowWaits) {
+      this.windowWaits = true;
+      this.stall();
+    }
+  }
+
+  /**
+   * The window grows twofold with each full round while replies are small, like TCP's, and never allows more than
+   * PIPELINE_REPLY_BYTES of replies of the size seen lately: a client that asks for much and reads nothing waits.
+   */
+  answered(commands: number, bytes: number): void {
+    if (commands === 0) {
+      if (bytes > this.replyBytesAverage) this.replyBytesAverage = bytes;
+      return;
+    }
+    this.underWay -= commands;
+    const average = bytes / commands;
+    this.replyBytesAverage = average > this.replyBytesAverage ? average : (this.replyBytesAverage * 7 + average) / 8;
+    if (!this.windowWaits || this.underWay > this.window / 2) return;
+    const allowed = Math.max(1, Math.floor(PIPELINE_REPLY_BYTES / (this.replyBytesAverage + 1)));
+    this.window = Math.min(this.window * 2, PIPELINE_WINDOW_MAX, allowed);
+    this.windowWaits = false;
+    queueMicrotask(() => this.unstall());
+  }
+
+  // ---------------------------------------------------------------- output
+
+  write(bytes: Buffer): void {
+    if (this.ended) return;
+    this.outputBytes += bytes.length;
+    this.host.countOutput(bytes.length);
+    this.socket.write(bytes);
+    const queued = this.socket.writableLength;
+    if (queued === 0) return;
+    if (this.host.outputExceeded(this, queued)) return;
+    if (queued > OUTPUT_PAUSE_BYTES && !this.outputWaits) {
+      this.outputWaits = true;
+      this.stall();
+    }
+  }
+
+  private outputDrained(): void {
+    if (!this.outputWaits) return;
+    this.outputWaits = false;
+    this.unstall();
+  }
+
+  /** Sends what was written to `writer`, in its turn. */
+  flushWriter(): void {
+    const { writer } = this;
+    if (writer.position === 0) return;
+    const bytes = writer.take(256);
+    if (this.session.replies === 'on') this.replies.push(bytes);
+  }
+
+  // ---------------------------------------------------------------- end
+
+  /** Ends the connection when all replies so far are written; takes no further commands. */
+  closeAfterReplies(): void {
+    this.session.closing = true;
+    this.decoder.stop();
+    this.held = [];
+    if (this.replies.isEmpty) this.finish();
+  }
+
+  private finish(): void {
+    this.socket.end();
+    // Whoever does not read its replies is not waited for.
+    setTimeout(() => this.socket.destroy(), CLOSE_LINGER_MS).unref();
+  }
+
+  /** The client sends no more; what it has asked for is still answered. */
+  private end(): void {
+    this.inTurn(() => this.closeAfterReplies());
+  }
+
+  /** Ends the connection at once. */
+  destroy(reason: string): void {
+    if (this.ended) return;
+    if (reason !== '') this.host.logClosed(this, reason);
+    this.decoder.stop();
+    this.held = [];
+    this.socket.destroy();
+  }
+
+  private onClosed(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.decoder.stop();
+    this.held = [];
+    this.host.closed(this);
+  }
+}
+
+/** How long a closed connection may take to read its last replies. */
+const CLOSE_LINGER_MS = 5000;

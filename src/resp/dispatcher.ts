@@ -1,0 +1,258 @@
+import type { Buffer } from 'node:buffer';
+import { ListArguments } from '../base/arguments.js';
+import { CommandError, unknownSubcommand, wrongArity } from '../base/command-errors.js';
+import { parseInteger } from '../base/numbers.js';
+import { type Command, findCommand } from '../commands/table.js';
+import { addCommand, readyRoute } from '../node/store.js';
+import type { ShardRoute } from '../workers/pool.js';
+import { Instruction } from '../workers/protocol.js';
+import type { Connection } from './connection.js';
+import { frontHandler } from './front/handlers.js';
+import type { RespServer } from './server.js';
+import { Attention } from './session.js';
+import { queueInTransaction } from './transaction.js';
+
+/** Different spellings of command names that are remembered (`GET`, `get`, `Get`, …). */
+const SPELLINGS_MAX = 4096;
+const spellings = new Map<string, Command>();
+
+/** Name bytes beyond which a name cannot be a command's, and need not be turned into text. */
+const NAME_BYTES_MAX = 64;
+
+const NO_AUTH = new CommandError('NOAUTH Authentication required.');
+
+/** Runs a command of a connection, or has it run: the way of every command. */
+export function dispatch(server: RespServer, connection: Connection, args: Buffer[], frames: Buffer): void {
+  const command = lookup(args);
+  if (command instanceof CommandError) {
+    refuse(connection, command, undefined);
+    return;
+  }
+  const { session } = connection;
+  connection.commands++;
+  session.lastCommand = command;
+  if (command.arity > 0 ? args.length !== command.arity : args.length < -command.arity) {
+    refuse(connection, wrongArity(command.name), command, server);
+    return;
+  }
+  if ((session.attention | server.attention) !== 0 && intercept(server, connection, command, args, frames)) return;
+  perform(server, connection, command, args, frames);
+}
+
+/** Runs a command that nothing stands in the way of. */
+export function perform(
+  server: RespServer,
+  connection: Connection,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+): void {
+  if (command.runs === 'front') {
+    runOnFront(server, connection, command, args);
+    return;
+  }
+  const { session } = connection;
+  const route = session.route ?? server.store.routeOf(session.db);
+  session.route = route;
+  if (route.ready !== undefined || route.owner.isCongested) {
+    connection.holdBack(args, frames);
+    connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
+    return;
+  }
+  if (command.name === 'watch') session.watched.add(route);
+  const target = targetDatabase(command, args);
+  if (target !== undefined) {
+    sendWithTarget(server, connection, command, args, frames, route, target);
+    return;
+  }
+  send(connection, route, command, args, frames);
+}
+
+/** Puts a command into the batch of its shard's owner. */
+function send(
+  connection: Connection,
+  route: ShardRoute,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+  target?: ShardRoute,
+): void {
+  const slot = openSegment(connection, route);
+  if (target !== undefined) route.owner.batch.instruct(Instruction.UseTarget, target.shard);
+  addCommand(route.owner, command, args, frames);
+  connection.countUnderWay(slot);
+}
+
+/** The segment that the connection's next command for a shard belongs to: the last one, if nothing came between. */
+export function openSegment(connection: Connection, route: ShardRoute, extraFlags = 0) {
+  const { session, replies } = connection;
+  const { owner } = route;
+  const { batch } = owner;
+  const flags = session.segmentFlags | extraFlags;
+  const silent = session.replies !== 'on';
+  const { tail } = replies;
+  if (
+    extraFlags === 0 &&
+    tail !== undefined &&
+    batch.receivers[batch.receivers.length - 1] === tail &&
+    tail.shard === route.shard &&
+    tail.flags === flags &&
+    tail.silent === silent
+  )
+    return tail;
+  const slot = replies.reserve(route.shard, flags, silent);
+  batch.begin(slot, session.id, route.shard, flags);
+  owner.schedule();
+  return slot;
+}
+
+export const DB_OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
+
+/** The database number that MOVE and COPY … DB name. Malformed numbers are left to the command. */
+export function targetDatabase(command: Command, args: readonly Buffer[]): number | undefined {
+  if (command.name === 'move') return parseInteger(args[2]!.latin1Slice());
+  if (command.name !== 'copy') return undefined;
+  for (let index = 3; index + 1 < args.length; index++)
+    if (args[index]!.latin1Slice().toUpperCase() === 'DB') return parseInteger(args[index + 1]!.latin1Slice());
+  return undefined;
+}
+
+function sendWithTarget(
+  server: RespServer,
+  connection: Connection,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+  route: ShardRoute,
+  db: number,
+): void {
+  if (!(db >= 0 && db < server.config.values.databases)) {
+    refuse(connection, DB_OUT_OF_RANGE, command, server);
+    return;
+  }
+  const target = server.store.routeOf(db);
+  if (target === route || (target.ready === undefined && target.owner === route.owner)) {
+    send(connection, route, command, args, frames, target);
+    return;
+  }
+  connection.holdBack(args, frames);
+  connection.stallUntil(readyRoute(target).then(() => server.store.colocate([route, target])));
+}
+
+/** Finds the command that the arguments name, subcommands included. */
+function lookup(args: readonly Buffer[]): Command | CommandError {
+  const written = beginning(args[0]!, NAME_BYTES_MAX + 1);
+  let command = spellings.get(written);
+  if (command === undefined) {
+    command = findCommand(written.toLowerCase());
+    if (command === undefined) return unknownCommand(args);
+    if (spellings.size < SPELLINGS_MAX) spellings.set(written, command);
+  }
+  if (command.children.size === 0 || args.length < 2) return command;
+  const sub = beginning(args[1]!, NAME_BYTES_MAX + 1);
+  return command.children.get(sub.toLowerCase()) ?? (command.arity > 0 ? command : subcommandError(command, args));
+}
+
+/** The first bytes as latin1 text. */
+function beginning(bytes: Buffer, lengthMax: number): string {
+  return bytes.length <= lengthMax ? bytes.latin1Slice() : bytes.latin1Slice(0, lengthMax);
+}
+
+function subcommandError(command: Command, args: readonly Buffer[]): CommandError {
+  return unknownSubcommand(beginning(args[1]!, 128), command.name);
+}
+
+/** Bytes of arguments that an error about an unknown command quotes. */
+const QUOTED_BYTES_MAX = 128;
+
+function unknownCommand(args: readonly Buffer[]): CommandError {
+  let quoted = '';
+  for (let index = 1; index < args.length && quoted.length < QUOTED_BYTES_MAX; index++)
+    quoted += `'${beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length)}' `;
+  const name = beginning(args[0]!, QUOTED_BYTES_MAX);
+  return new CommandError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
+}
+
+/** Answers a command that does not run with an error; inside MULTI, the transaction is then lost. */
+export function refuse(
+  connection: Connection,
+  error: CommandError,
+  command: Command | undefined,
+  server?: RespServer,
+): void {
+  if (connection.session.queued !== undefined) connection.session.transactionFailed = true;
+  if (command !== undefined) server?.store.frontStatistics.reject(command.index);
+  connection.writer.version = connection.session.version;
+  connection.writer.error(error);
+  connection.flushWriter();
+}
+
+/**
+ * Looks at a command while something about its connection or the server is out of the ordinary.
+ * @returns whether the command has been dealt with
+ */
+function intercept(
+  server: RespServer,
+  connection: Connection,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+): boolean {
+  const { session } = connection;
+  const attention = session.attention | server.attention;
+  if (attention & Attention.Unauthenticated && !command.flags.includes('no_auth')) {
+    refuse(connection, NO_AUTH, command, server);
+    return true;
+  }
+  if (attention & Attention.Paused && server.isPausedFor(connection, command)) {
+    connection.holdBack(args, frames);
+    connection.stallUntil(server.unpaused());
+    return true;
+  }
+  if (session.queued !== undefined && !RUNS_IN_TRANSACTION.has(command.name)) {
+    queueInTransaction(server, connection, session.queued, { command, args, frames });
+    return true;
+  }
+  if (attention & Attention.Monitored) server.monitor.show(connection, command, new ListArguments(args));
+  if (attention & Attention.Monitor && !RUNS_IN_MONITOR.has(command.name)) {
+    refuse(connection, MONITORING, command, server);
+    return true;
+  }
+  if (session.replies === 'skipping') {
+    perform(server, connection, command, args, frames);
+    session.replies = 'on';
+    session.set(Attention.Silent, false);
+    return true;
+  }
+  if (session.replies === 'skip') session.replies = 'skipping';
+  return false;
+}
+
+const MONITORING = new CommandError(
+  'ERR Replica can\'t interact with the keyspace',
+);
+/** Commands that MULTI does not queue. */
+const RUNS_IN_TRANSACTION = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
+const RUNS_IN_MONITOR = new Set(['quit', 'reset', 'ping', 'hello', 'auth', 'monitor', 'client|reply']);
+
+function runOnFront(server: RespServer, connection: Connection, command: Command, args: Buffer[]): void {
+  const handler = frontHandler(command.name);
+  const list = new ListArguments(args);
+  const { writer, session } = connection;
+  const run = (): void | Promise<void> => {
+    writer.version = session.version;
+    const started = performance.now();
+    const errors = writer.errorCount;
+    const finish = () => {
+      const microseconds = Math.round((performance.now() - started) * 1000);
+      server.accountFront(connection, command, list, microseconds, writer.errorCount !== errors);
+      connection.flushWriter();
+    };
+    const result = handler.run({ server, connection, session, command, reply: writer }, list);
+    if (result instanceof Promise) return result.then(finish);
+    finish();
+    return undefined;
+  };
+  if (handler.waits) void connection.afterReplies(run);
+  else void run();
+}

@@ -1,0 +1,3 @@
+import type { FrontHandlers } from './handlers.js';
+
+export const serverHandlers: FrontHandlers = {};

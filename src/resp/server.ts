@@ -1,0 +1,314 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Arguments } from '../base/arguments.js';
+import type { Config } from '../base/config.js';
+import type { Logger } from '../base/logger.js';
+import { LatencyMonitor } from './latency-monitor.js';
+import { type Command, commandTable } from '../commands/table.js';
+import type { Store } from '../node/store.js';
+import type { SlowCommand } from '../workers/protocol.js';
+import { Connection, type ConnectionHost } from './connection.js';
+import { dispatch } from './dispatcher.js';
+import { Monitor } from './monitor.js';
+import { Attention } from './session.js';
+import { SlowLog } from './slow-log.js';
+import { forgetWatches } from './transaction.js';
+
+const MAX_CLIENTS_REACHED = '-ERR max number of clients reached\r\n';
+const PROTECTED =
+  '-DENIED Vasto runs in protected mode: no password is set, and this connection does not come from the same machine. Set a password with the directive requirepass, or bind only addresses that you trust and set protected-mode no.\r\n';
+const TIMEOUT_CHECK_MS = 1000;
+const SHUTDOWN_WAIT_MS = 5000;
+
+/** Counters since start, or since CONFIG RESETSTAT. */
+export interface ServerCounters {
+  connectionsReceived: number;
+  connectionsRejected: number;
+  inputBytes: number;
+  outputBytes: number;
+  outputLimitDisconnections: number;
+  queryLimitDisconnections: number;
+}
+
+/** The RESP door of a node: its listeners, its connections, and what they share. */
+export class RespServer implements ConnectionHost {
+  readonly connections = new Map<number, Connection>();
+  readonly monitor = new Monitor(this);
+  readonly slowLog: SlowLog;
+  readonly latency: LatencyMonitor;
+  readonly startedAtMs = Date.now();
+  counters = freshCounters();
+  /** Bits of Attention that hold for every connection. */
+  attention = 0;
+  private readonly listeners: Server[] = [];
+  private nextClientId = 1;
+  private pause: { untilMs: number; writesOnly: boolean; timer: NodeJS.Timeout } | undefined;
+  private unpauseWaiters: (() => void)[] = [];
+  private readonly idleTimer: NodeJS.Timeout;
+  private shuttingDown = false;
+
+  /** @param requestShutdown has the whole node end, as SIGTERM does */
+  constructor(
+    readonly config: Config,
+    readonly logger: Logger,
+    readonly store: Store,
+    readonly requestShutdown: () => void,
+  ) {
+    this.slowLog = new SlowLog(config);
+    this.latency = new LatencyMonitor(config);
+    this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
+    this.idleTimer.unref();
+  }
+
+  // ---------------------------------------------------------------- listening
+
+  /** Opens the ports and the socket file that the configuration names. @throws Error with the address that failed */
+  async listen(): Promise<void> {
+    const { values } = this.config;
+    if (values.port !== 0) {
+      for (const address of values.bind) await this.listenOn(address, values.port);
+      if (this.listeners.length === 0) throw new Error(`none of the addresses of bind could be opened: ${values.bind.join(' ')}`);
+    }
+    if (values.unixsocket !== '') await this.listenOnPath(values.unixsocket, values.unixsocketperm);
+  }
+
+  /** An address written with a leading `-` may be missing on this machine. */
+  private async listenOn(written: string, port: number): Promise<void> {
+    const optional = written.startsWith('-');
+    const address = optional ? written.slice(1) : written;
+    try {
+      const host = address === '*' ? '0.0.0.0' : address;
+      await this.open({ host, port, ipv6Only: host.includes(':') });
+    } catch (cause) {
+      const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+      if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return;
+      const reason = code === 'EADDRINUSE' ? 'another program listens there' : String(code || cause);
+      throw new Error(`cannot listen on ${address}:${port}: ${reason}. Choose another with --port or --bind.`, { cause });
+    }
+  }
+
+  private async listenOnPath(path: string, mode: number): Promise<void> {
+    rmSync(path, { force: true });
+    await this.open({ path });
+    if (mode !== 0) chmodSync(path, mode);
+  }
+
+  private open(where: { path: string } | { host: string; port: number; ipv6Only: boolean }): Promise<void> {
+    const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.accept(socket));
+    return new Promise((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen({ ...where, backlog: this.config.values['tcp-backlog'] }, () => {
+        listener.off('error', reject);
+        listener.on('error', (error) => this.logger.warning(`listener: ${error.message}`));
+        this.listeners.push(listener);
+        resolve();
+      });
+    });
+  }
+
+  private accept(socket: Socket): void {
+    const { values } = this.config;
+    this.counters.connectionsReceived++;
+    if (this.connections.size >= values.maxclients || this.shuttingDown) {
+      this.counters.connectionsRejected++;
+      socket.on('error', () => socket.destroy());
+      socket.end(MAX_CLIENTS_REACHED);
+      return;
+    }
+    if (this.isForbidden(socket)) {
+      this.counters.connectionsRejected++;
+      socket.on('error', () => socket.destroy());
+      socket.end(PROTECTED);
+      return;
+    }
+    const isTcp = socket.remoteAddress !== undefined;
+    if (isTcp && values['tcp-keepalive'] > 0) socket.setKeepAlive(true, values['tcp-keepalive'] * 1000);
+    const id = this.nextClientId++;
+    const limits = {
+      bulkBytesMax: values['proto-max-bulk-len'],
+      queryBytesMax: values['client-query-buffer-limit'],
+      authenticated: values.requirepass === '',
+    };
+    const address = isTcp ? endpoint(socket.remoteAddress!, socket.remotePort!) : `${values.unixsocket}:0`;
+    const local = isTcp ? endpoint(socket.localAddress!, socket.localPort!) : `${values.unixsocket}:0`;
+    const connection = new Connection(id, socket, address, local, limits, this);
+    connection.session.set(Attention.Unauthenticated, values.requirepass !== '');
+    this.connections.set(id, connection);
+  }
+
+  /** Protected mode: without a password, only this machine is let in. */
+  private isForbidden(socket: Socket): boolean {
+    const { values } = this.config;
+    if (!values['protected-mode'] || values.requirepass !== '') return false;
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) return false;
+    return !/^(127\.|::1$|::ffff:127\.)/.test(remoteAddress);
+  }
+
+  // ---------------------------------------------------------------- what connections ask for
+
+  execute(connection: Connection, args: Buffer[], frames: Buffer): void {
+    connection.session.lastCommandAtMs = Date.now();
+    dispatch(this, connection, args, frames);
+  }
+
+  closed(connection: Connection): void {
+    this.connections.delete(connection.session.id);
+    this.monitor.remove(connection);
+    forgetWatches(connection);
+  }
+
+  outputExceeded(connection: Connection, queuedBytes: number): boolean {
+    const limit = this.config.values['client-output-buffer-limit'].normal;
+    if (limit.hardBytes === 0 || queuedBytes <= limit.hardBytes) return false;
+    this.counters.outputLimitDisconnections++;
+    connection.destroy(
+      `client-output-buffer-limit of ${limit.hardBytes} bytes exceeded; raise it with CONFIG SET client-output-buffer-limit`,
+    );
+    return true;
+  }
+
+  countInput(bytes: number): void {
+    this.counters.inputBytes += bytes;
+  }
+
+  countOutput(bytes: number): void {
+    this.counters.outputBytes += bytes;
+  }
+
+  logClosed(connection: Connection, reason: string): void {
+    this.logger.verbose(`client ${connection.session.id} (${connection.address}): ${reason}`);
+  }
+
+  // ---------------------------------------------------------------- statistics
+
+  /** Accounts a command that ran on the front. */
+  accountFront(
+    connection: Connection,
+    command: Command,
+    args: Arguments,
+    microseconds: number,
+    failed: boolean,
+  ): void {
+    this.store.frontStatistics.record(command.index, microseconds, failed);
+    if (command.flags.includes('skip_slowlog')) return;
+    const threshold = this.config.values['slowlog-log-slower-than'];
+    if (threshold >= 0 && microseconds >= threshold) this.slowLog.addFront(connection, command, args, microseconds);
+    this.latency.sampleCommand(command, microseconds);
+  }
+
+  /** Accounts a slow command that a worker reports. */
+  accountSlow(slow: SlowCommand): void {
+    const command = commandTable[slow.command]!;
+    const threshold = this.config.values['slowlog-log-slower-than'];
+    if (threshold >= 0 && slow.microseconds >= threshold)
+      this.slowLog.addShard(this.connections.get(slow.clientId), slow);
+    this.latency.sampleCommand(command, slow.microseconds);
+  }
+
+  resetCounters(): void {
+    this.counters = freshCounters();
+    this.store.frontStatistics.clear();
+    for (const owner of this.store.pool.owners) owner.statistics.clear();
+  }
+
+  // ---------------------------------------------------------------- CLIENT PAUSE
+
+  /** Holds commands back until `untilMs`; a pause in force is only ever made longer and stricter. */
+  pauseClients(untilMs: number, writesOnly: boolean): void {
+    const stricter = this.pause !== undefined && !this.pause.writesOnly ? false : writesOnly;
+    const until = Math.max(untilMs, this.pause?.untilMs ?? 0);
+    clearTimeout(this.pause?.timer);
+    const timer = setTimeout(() => this.unpauseClients(), Math.min(until - Date.now(), 2 ** 31 - 1));
+    this.pause = { untilMs: until, writesOnly: stricter, timer };
+    this.attention |= Attention.Paused;
+  }
+
+  unpauseClients(): void {
+    if (this.pause === undefined) return;
+    clearTimeout(this.pause.timer);
+    this.pause = undefined;
+    this.attention &= ~Attention.Paused;
+    const waiters = this.unpauseWaiters;
+    this.unpauseWaiters = [];
+    for (const resume of waiters) resume();
+  }
+
+  unpaused(): Promise<void> {
+    return new Promise((resolve) => this.unpauseWaiters.push(resolve));
+  }
+
+  isPausedFor(connection: Connection, command: Command): boolean {
+    if (this.pause === undefined || command.name.startsWith('client')) return false;
+    if (!this.pause.writesOnly) return command.runs !== 'front' || !PAUSE_EXEMPT.has(command.name);
+    if (command.name === 'exec')
+      return connection.session.queued?.some((item) => item.command.flags.includes('write')) ?? false;
+    return command.flags.includes('write') && connection.session.queued === undefined;
+  }
+
+  /** Number of connections that hold a command back until the pause ends. */
+  get pausedConnections(): number {
+    return this.unpauseWaiters.length;
+  }
+
+  // ---------------------------------------------------------------- watches
+
+  /** Has EXEC fail for everybody who watches keys where these hold. */
+  breakWatches(isConcerned: (connection: Connection) => boolean): void {
+    for (const connection of this.connections.values())
+      if (connection.session.watched.size > 0 && isConcerned(connection)) connection.session.watchBroken = true;
+  }
+
+  /** Looks the database of each connection up again, after SWAPDB. */
+  forgetRoutes(): void {
+    for (const connection of this.connections.values()) connection.session.route = undefined;
+  }
+
+  // ---------------------------------------------------------------- end
+
+  private closeIdle(): void {
+    const { timeout } = this.config.values;
+    if (timeout === 0) return;
+    const before = Date.now() - timeout * 1000;
+    for (const connection of this.connections.values()) {
+      const { session } = connection;
+      if (session.lastCommandAtMs < before && !(session.attention & Attention.Monitor) && connection.replies.isEmpty)
+        connection.destroy(`idle for more than ${timeout} s (directive timeout)`);
+    }
+  }
+
+  /** Stops accepting, lets what is under way finish, and closes all connections. */
+  async close(): Promise<void> {
+    this.shuttingDown = true;
+    clearInterval(this.idleTimer);
+    for (const listener of this.listeners) listener.close();
+    this.unpauseClients();
+    const answered = Promise.all(
+      [...this.connections.values()].map((connection) => connection.afterReplies(() => connection.closeAfterReplies())),
+    );
+    const tooLong = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_WAIT_MS).unref());
+    await Promise.race([answered, tooLong]);
+    for (const connection of this.connections.values()) connection.destroy('');
+    const { unixsocket } = this.config.values;
+    if (unixsocket !== '') rmSync(unixsocket, { force: true });
+  }
+}
+
+/** Commands that CLIENT PAUSE ALL lets through: those that end or watch it. */
+const PAUSE_EXEMPT = new Set(['quit', 'reset', 'shutdown', 'monitor']);
+
+function endpoint(address: string, port: number): string {
+  const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`;
+}
+
+function freshCounters(): ServerCounters {
+  return {
+    connectionsReceived: 0,
+    connectionsRejected: 0,
+    inputBytes: 0,
+    outputBytes: 0,
+    outputLimitDisconnections: 0,
+    queryLimitDisconnections: 0,
+  };
+}

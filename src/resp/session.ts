@@ -1,0 +1,91 @@
+import type { Buffer } from 'node:buffer';
+import type { RespVersion } from '../base/reply-writer.js';
+import type { Command } from '../commands/table.js';
+import type { ShardRoute } from '../workers/pool.js';
+import { SegmentFlag } from '../workers/protocol.js';
+
+/**
+ * Reasons why a connection's commands must be looked at before they take the short way to a shard.
+ * While none holds, of the connection and of the server, a command costs one comparison.
+ */
+export const Attention = {
+  /** It has not given the password. */
+  Unauthenticated: 1,
+  /** It is between MULTI and EXEC. */
+  Transaction: 2,
+  /** CLIENT REPLY OFF or SKIP. */
+  Silent: 4,
+  /** It receives what MONITOR shows, and may say little else. */
+  Monitor: 8,
+  /** Of the server: somebody monitors. */
+  Monitored: 16,
+  /** Of the server: CLIENT PAUSE. */
+  Paused: 32,
+} as const;
+
+/** A command that MULTI has queued. */
+export interface QueuedCommand {
+  readonly command: Command;
+  readonly args: Buffer[];
+  readonly frames: Buffer;
+}
+
+/** What one connection has said of itself: its database, protocol, name, transaction. No sockets here. */
+export class Session {
+  db = 0;
+  /** Where the data of `db` is; looked up again when undefined. */
+  route: ShardRoute | undefined;
+  version: RespVersion = 2;
+  /** Bits of Attention. */
+  attention = 0;
+  name = '';
+  libraryName = '';
+  libraryVersion = '';
+  user = 'default';
+  noEvict = false;
+  noTouch = false;
+  /** Commands behind MULTI; undefined outside. */
+  queued: QueuedCommand[] | undefined;
+  /** Whether a command behind MULTI could not be queued. */
+  transactionFailed = false;
+  /** Shards on which keys are watched. */
+  readonly watched = new Set<ShardRoute>();
+  /** A watched key is known to be lost sight of: the worker that watched died, or SWAPDB exchanged its database. */
+  watchBroken = false;
+  /** CLIENT REPLY: what becomes of replies. `skip` is said before the command to skip, which makes it `skipping`. */
+  replies: 'on' | 'off' | 'skip' | 'skipping' = 'on';
+  /** Whether the connection is to end when all replies so far are written. */
+  closing = false;
+  lastCommand: Command | undefined;
+  readonly createdAtMs = Date.now();
+  lastCommandAtMs = this.createdAtMs;
+
+  constructor(readonly id: number) {}
+
+  /** Bits of SegmentFlag that go with its commands. */
+  get segmentFlags(): number {
+    return (this.version === 3 ? SegmentFlag.Resp3 : 0) | (this.noTouch ? SegmentFlag.NoTouch : 0);
+  }
+
+  set(attention: number, holds: boolean): void {
+    this.attention = holds ? this.attention | attention : this.attention & ~attention;
+  }
+
+  selectDatabase(db: number): void {
+    this.db = db;
+    this.route = undefined;
+  }
+
+  /** Leaves MULTI. */
+  endTransaction(): void {
+    this.queued = undefined;
+    this.transactionFailed = false;
+    this.set(Attention.Transaction, false);
+  }
+
+  /** Forgets the watches; the shards are told by the caller. */
+  endWatches(): void {
+    this.watched.clear();
+    this.watchBroken = false;
+  }
+}

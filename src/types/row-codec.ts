@@ -1,0 +1,103 @@
+import type { Buffer } from 'node:buffer';
+import { type Row, RowType, stringValue } from './row.js';
+
+/*
+ * A row of the `default` family. The row's key is the user's key, unchanged, so row order is key order.
+ *
+ *   offset  bytes  field
+ *   0       1      type (low 4 bits) | HAS_EXPIRY (bit 4); bits 5–7 are 0
+ *   1       1      flags, see RowFlag
+ *   2       8      timestamp, unsigned, big-endian: Unix ms × 1024 + counter
+ *   10      8      expiry, Unix ms, unsigned, big-endian; only with HAS_EXPIRY
+ *   10|18   …      payload: the bytes of a string; nothing for a tombstone
+ */
+const HAS_EXPIRY = 0x10;
+const TYPE_MASK = 0x0f;
+const HEADER_BYTES = 10;
+const EXPIRY_BYTES = 8;
+const TWO_32 = 0x1_0000_0000;
+
+/** Longest header a row can have. */
+export const ROW_HEADER_BYTES_MAX = HEADER_BYTES + EXPIRY_BYTES;
+
+/** Thrown for bytes that are not a row of this format: the disk or the program is broken. */
+export class RowFormatError extends Error {
+  readonly code = 'VASTO_ROW_FORMAT';
+}
+
+/** Writes a row into `target`, which has room for the value and {@link ROW_HEADER_BYTES_MAX} more. Returns its length. */
+export function encodeRow(row: Row, target: Buffer): number {
+  const expires = row.expiresAtMs !== 0;
+  target[0] = expires ? row.type | HAS_EXPIRY : row.type;
+  target[1] = row.flags;
+  writeUint64(target, 2, row.timestamp);
+  let at = HEADER_BYTES;
+  if (expires) {
+    writeUint64(target, at, row.expiresAtMs);
+    at += EXPIRY_BYTES;
+  }
+  if (row.type === RowType.Tombstone) return at;
+  const { value } = row;
+  if (typeof value === 'string') target.latin1Write(value, at);
+  else target.set(value, at);
+  return at + value.length;
+}
+
+/** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
+export function decodeRow(row: Row, bytes: Buffer): void {
+  const first = bytes[0];
+  if (first === undefined || bytes.length < HEADER_BYTES) throw new RowFormatError(`a row of ${bytes.length} bytes`);
+  row.type = (first & TYPE_MASK) as RowType;
+  row.flags = bytes[1]!;
+  row.timestamp = readUint64(bytes, 2);
+  let at = HEADER_BYTES;
+  if ((first & HAS_EXPIRY) !== 0) {
+    row.expiresAtMs = readUint64(bytes, at);
+    at += EXPIRY_BYTES;
+  } else row.expiresAtMs = 0;
+  if (row.type === RowType.String) row.value = stringValue(bytes.subarray(at));
+  else if (row.type === RowType.Tombstone) row.value = '';
+  else throw new RowFormatError(`a row of type ${row.type}, which this version does not know`);
+  row.storedType = row.type;
+  row.storedExpiresAtMs = row.expiresAtMs;
+}
+
+/** Key in the `ttl` family: expiry (8 bytes, big-endian), then the user's key. Its order is expiry order. */
+export const TTL_KEY_PREFIX_BYTES = EXPIRY_BYTES;
+
+/** Writes a `ttl` key into `target` and returns its length. */
+export function encodeTtlKey(expiresAtMs: number, key: string, target: Buffer): number {
+  writeUint64(target, 0, expiresAtMs);
+  return EXPIRY_BYTES + target.latin1Write(key, EXPIRY_BYTES);
+}
+
+/** The expiry in a `ttl` key, Unix milliseconds. */
+export function ttlKeyExpiry(bytes: Buffer): number {
+  return readUint64(bytes, 0);
+}
+
+/** The user's key in a `ttl` key. */
+export function ttlKeyUserKey(bytes: Buffer): string {
+  return bytes.latin1Slice(EXPIRY_BYTES);
+}
+
+/** Writes an exact unsigned integer below 2^53 as 8 bytes, big-endian. */
+export function writeUint64(target: Buffer, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32);
+  const low = value >>> 0;
+  target[at] = high >>> 24;
+  target[at + 1] = high >>> 16;
+  target[at + 2] = high >>> 8;
+  target[at + 3] = high;
+  target[at + 4] = low >>> 24;
+  target[at + 5] = low >>> 16;
+  target[at + 6] = low >>> 8;
+  target[at + 7] = low;
+}
+
+/** Reads what {@link writeUint64} wrote. */
+export function readUint64(bytes: Buffer, at: number): number {
+  const high = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  const low = ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
+  return high * TWO_32 + low;
+}

@@ -1,0 +1,131 @@
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Database, type DatabaseOptions, StorageError } from './rocksdb.js';
+
+/*
+ * A shard's directory:
+ *
+ *   <shard>/CURRENT     the number of the generation that holds the data, decimal, newline
+ *   <shard>/g1/         a RocksDB instance
+ *   <shard>/g2/         the next one, while it is being prepared
+ *
+ * Emptying a shard is a switch to a fresh generation, so it takes the same time for ten keys and ten million.
+ * The rename of CURRENT is the commit point; generations it does not name are leftovers and are removed.
+ */
+const POINTER = 'CURRENT';
+
+/** The generations of one shard on disk. */
+export class Generations {
+  private constructor(
+    private readonly directory: string,
+    private readonly options: DatabaseOptions,
+    private number: number,
+    private readonly onCleanupError: (error: unknown) => void,
+  ) {
+    this.highest = number;
+  }
+
+  /** Numbers are never used twice, so that a new instance cannot meet the files of one that is being removed. */
+  private highest: number;
+
+  /** Opens the shard in `directory`, made if missing, and removes what a crash may have left behind. */
+  static async open(
+    directory: string,
+    options: DatabaseOptions,
+    onCleanupError: (error: unknown) => void,
+  ): Promise<{ generations: Generations; database: Database }> {
+    await mkdir(directory, { recursive: true });
+    const pointer = await readPointer(join(directory, POINTER));
+    const generations = new Generations(directory, options, pointer ?? 1, onCleanupError);
+    for (const name of await readdir(directory)) {
+      if (name !== generations.nameOf(generations.number) && name !== POINTER)
+        await rm(join(directory, name), { recursive: true, force: true });
+    }
+    const database = await Database.open(generations.pathOf(generations.number), options);
+    if (pointer === undefined) generations.writePointer(generations.number);
+    return { generations, database };
+  }
+
+  /** Opens the instance of the next generation, empty. It counts only after {@link switchTo}. */
+  async prepare(): Promise<Database> {
+    return Database.open(this.pathOf(++this.highest), this.options);
+  }
+
+  /** Opens the current generation again, after its instance was closed. */
+  reopen(): Promise<Database> {
+    return Database.open(this.pathOf(this.number), this.options);
+  }
+
+  /**
+   * Makes the prepared generation the current one, durably, and removes the old one in the background.
+   * What was committed to it before, with sync, becomes the shard's content in the same instant.
+   */
+  switchTo(next: Database, old: Database): void {
+    const number = Number(basename(next.path).slice(1));
+    if (!(number > this.number)) throw new Error(`${next.path} is not a later generation than ${this.number}`);
+    this.writePointer(number);
+    this.number = number;
+    this.dispose(old);
+  }
+
+  /** Closes an instance that is not needed any more and removes its files, in the background. */
+  dispose(database: Database): void {
+    database
+      .close()
+      .then(() => rm(database.path, { recursive: true, force: true }))
+      .catch(this.onCleanupError);
+  }
+
+  private nameOf(number: number): string {
+    return `g${number}`;
+  }
+
+  private pathOf(number: number): string {
+    return join(this.directory, this.nameOf(number));
+  }
+
+  private writePointer(number: number): void {
+    try {
+      writeDurably(join(this.directory, POINTER), `${number}\n`);
+      syncDirectory(this.directory);
+    } catch (cause) {
+      const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
+      throw new StorageError(full ? 'NO_SPACE' : 'IO', `${this.directory}: cannot write ${POINTER}`, { cause });
+    }
+  }
+}
+
+async function readPointer(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  const number = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(number) || number < 1)
+    throw new StorageError('CORRUPT', `${path} does not name a generation: ${JSON.stringify(text.slice(0, 40))}`);
+  return number;
+}
+
+/** Replaces a file in one step: readers and crashes see the old content or the new, never a part. */
+function writeDurably(path: string, text: string): void {
+  const temporary = `${path}.tmp`;
+  const file = openSync(temporary, 'w');
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+}
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}

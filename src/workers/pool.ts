@@ -1,0 +1,323 @@
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina, queueOptionsSymbol } from 'piscina';
+import { CommandStatistics } from '../base/command-statistics.js';
+import { BATCHES_IN_FLIGHT_MAX } from '../base/limits.js';
+import { commandTable } from '../commands/table.js';
+import { BatchWriter } from './batch.js';
+import type {
+  ClosedShard,
+  ReplyMessage,
+  SlowCommand,
+  WorkerReport,
+  WorkerSettings,
+  WorkerStorage,
+  WorkerTask,
+} from './protocol.js';
+
+type PiscinaWorker = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>>[1][number];
+
+/** Who gets the replies of a segment. */
+export interface Receiver {
+  /**
+   * Takes the next bytes of its replies.
+   * @param complete whether these are the last
+   */
+  deliver(bytes: Buffer, complete: boolean): void;
+  /** The worker died before the replies came. Whether the commands took effect is not known. */
+  abandon(): void;
+}
+
+/** What the pool tells its node. */
+export interface PoolEvents {
+  slowCommand(command: SlowCommand): void;
+  /** A worker died; its shards are being opened again. */
+  workerDied(owner: number, routes: readonly ShardRoute[]): void;
+  workerRestarted(owner: number): void;
+  /** What a worker threw before it died. */
+  workerError(error: Error): void;
+  /** A worker could not be restarted: the node cannot go on. */
+  failed(error: Error): void;
+}
+
+/** Where a shard is, and whether it takes commands. */
+export class ShardRoute {
+  /** undefined while the shard is open; resolves when it is again. */
+  ready: Promise<void> | undefined;
+
+  constructor(
+    readonly shard: number,
+    readonly directory: string,
+    public owner: Owner,
+  ) {}
+}
+
+/** One worker as the front sees it: the batch that is being gathered for it, and those on their way. */
+export class Owner {
+  readonly statistics = new CommandStatistics(commandTable.length);
+  batch = new BatchWriter<Receiver>();
+  /** Receivers of the batches on their way, oldest first. */
+  private readonly inFlight: Receiver[][] = [];
+  private scheduled = false;
+  private port: MessagePort | undefined;
+  private waiting: (() => void)[] = [];
+
+  constructor(
+    readonly index: number,
+    private readonly batchBytesMax: number,
+    private readonly onSlow: (command: SlowCommand) => void,
+  ) {}
+
+  /** Connects the worker that a `port` leads to. */
+  connect(port: MessagePort, onClose: () => void): void {
+    this.port = port;
+    port.on('message', (message: ReplyMessage) => this.receive(message));
+    port.on('close', () => {
+      if (this.port === port) onClose();
+    });
+  }
+
+  /** Whether the worker is alive. */
+  get isConnected(): boolean {
+    return this.port !== undefined;
+  }
+
+  /** Whether so much waits for the worker that no more should be read from clients for it. */
+  get isCongested(): boolean {
+    return this.inFlight.length >= BATCHES_IN_FLIGHT_MAX && this.batch.byteLength > this.batchBytesMax;
+  }
+
+  /** Resolves when the worker takes more. */
+  relieved(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** Has the batch sent at the end of this turn of the event loop. To be called after each addition. */
+  schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.flush();
+    });
+  }
+
+  /** With two batches on their way the third grows until one comes back: batches get larger as load does. */
+  private flush(): void {
+    if (this.batch.isEmpty || this.inFlight.length >= BATCHES_IN_FLIGHT_MAX || this.port === undefined) return;
+    this.inFlight.push(this.batch.receivers);
+    const memory = this.batch.take();
+    this.port.postMessage(memory, [memory]);
+    if (this.waiting.length > 0) {
+      const waiting = this.waiting;
+      this.waiting = [];
+      for (const resume of waiting) resume();
+    }
+  }
+
+  private receive(message: ReplyMessage): void {
+    const receivers = this.inFlight[0];
+    if (receivers === undefined) throw new Error(`worker ${this.index} answers a batch it was not given`);
+    const { buffer, tableOffset, entries } = message;
+    const table = new Int32Array(buffer, tableOffset, entries * 3);
+    const bytes = Buffer.from(buffer, 0, tableOffset);
+    if (message.last) {
+      this.inFlight.shift();
+      this.flush();
+    }
+    let at = 0;
+    for (let entry = 0; entry < table.length; entry += 3) {
+      const length = table[entry + 1]!;
+      receivers[table[entry]!]!.deliver(bytes.subarray(at, at + length), table[entry + 2] === 1);
+      at += length;
+    }
+    if (message.slow) for (const command of message.slow) this.onSlow(command);
+  }
+
+  /** The worker is gone: nothing that was sent to it will be answered. */
+  disconnect(): void {
+    this.port = undefined;
+    const lost = this.inFlight.splice(0);
+    for (const receivers of lost) for (const receiver of receivers) receiver.abandon();
+  }
+
+  /** Sends what was gathered while the worker was away. */
+  resume(): void {
+    this.flush();
+  }
+}
+
+/**
+ * The workers: one Piscina pool whose threads each own some shards. Piscina keeps the threads alive and routes tasks
+ * to the owner; batches of commands go through a port that each thread is handed when it starts.
+ */
+export class WorkerPool {
+  readonly owners: readonly Owner[];
+  private readonly piscina: Piscina;
+  private readonly routes = new Map<number, ShardRoute>();
+  /** Piscina's id of the thread that each owner is. */
+  private readonly threads = new Map<number, number>();
+  private closing = false;
+
+  constructor(
+    workerCount: number,
+    private settings: WorkerSettings,
+    private readonly storage: WorkerStorage,
+    batchBytesMax: number,
+    private readonly events: PoolEvents,
+  ) {
+    this.owners = Array.from(
+      { length: workerCount },
+      (_, index) => new Owner(index, batchBytesMax, (command) => events.slowCommand(command)),
+    );
+    this.piscina = new Piscina({
+      filename: fileURLToPath(new URL('./shard-worker.js', import.meta.url)),
+      minThreads: workerCount,
+      maxThreads: workerCount,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1024,
+      // A worker that waits in Atomics.wait would not see its port.
+      atomics: 'disabled',
+      recordTiming: false,
+      loadBalancer: (task, workers) => this.threadOf(task, workers),
+    });
+    // A thread's death is seen by its port; without a listener Piscina's event would end the process.
+    this.piscina.on('error', (error: Error) => events.workerError(error));
+  }
+
+  /** The thread that is the task's owner; an owner without one takes a thread that nobody has. */
+  private threadOf(task: object, workers: readonly PiscinaWorker[]): PiscinaWorker | null {
+    const owner = (task as { [queueOptionsSymbol]?: { owner: number } })[queueOptionsSymbol]?.owner;
+    if (owner === undefined) throw new Error('a task without an owner');
+    const thread = this.threads.get(owner);
+    if (thread !== undefined) return workers.find((worker) => worker.id === thread) ?? null;
+    const taken = new Set(this.threads.values());
+    const free = workers.find((worker) => !taken.has(worker.id));
+    if (free === undefined) return null;
+    this.threads.set(owner, free.id);
+    return free;
+  }
+
+  async start(): Promise<void> {
+    for (const owner of this.owners) await this.attach(owner);
+  }
+
+  private async attach(owner: Owner): Promise<void> {
+    const { port1, port2 } = new MessageChannel();
+    await this.run(
+      {
+        kind: 'attach',
+        owner: owner.index,
+        port: port2,
+        settings: this.settings,
+        storage: this.storage,
+        statistics: owner.statistics.shared,
+      },
+      [port2],
+    );
+    owner.connect(port1, () => this.onPortClosed(owner));
+  }
+
+  private run<T>(task: WorkerTask, transferList: MessagePort[] = []): Promise<T> {
+    const routed = { ...task, [queueOptionsSymbol]: { owner: task.owner } };
+    return this.piscina.run(routed, { transferList }) as Promise<T>;
+  }
+
+  /** Opens a shard on the owner with the fewest, or the one named. */
+  openShard(shard: number, directory: string, owner = this.leastLoaded()): ShardRoute {
+    const route = new ShardRoute(shard, directory, owner);
+    this.routes.set(shard, route);
+    route.ready = this.open(route, []);
+    return route;
+  }
+
+  private async open(route: ShardRoute, watches: ClosedShard['watches']): Promise<void> {
+    const { shard, directory, owner } = route;
+    await this.run({ kind: 'open', owner: owner.index, shard, directory, watches });
+    route.ready = undefined;
+  }
+
+  private leastLoaded(): Owner {
+    const load = this.owners.map(() => 0);
+    for (const route of this.routes.values()) load[route.owner.index]!++;
+    return this.owners[load.indexOf(Math.min(...load))]!;
+  }
+
+  /** Closes a shard; its route is not to be used any more. */
+  async closeShard(route: ShardRoute): Promise<void> {
+    this.routes.delete(route.shard);
+    await this.run({ kind: 'close', owner: route.owner.index, shard: route.shard });
+  }
+
+  /**
+   * Brings a shard to another owner, so that commands that touch two shards run on one thread.
+   * Commands for it wait meanwhile (see ShardRoute.ready); what was sent before is done before.
+   */
+  async moveShard(route: ShardRoute, owner: Owner, drained: () => Promise<void>): Promise<void> {
+    if (route.owner === owner) return;
+    const moving = (async () => {
+      await drained();
+      const task = { kind: 'close', owner: route.owner.index, shard: route.shard } as const;
+      const { watches } = await this.run<ClosedShard>(task);
+      route.owner = owner;
+      await this.open(route, watches);
+    })();
+    route.ready = moving;
+    await moving;
+  }
+
+  async configure(settings: WorkerSettings): Promise<void> {
+    this.settings = settings;
+    await Promise.all(
+      this.owners.map((owner) => this.run({ kind: 'configure', owner: owner.index, settings })),
+    );
+  }
+
+  /** Makes all writes so far survive the death of the machine. */
+  async sync(): Promise<void> {
+    await Promise.all(this.owners.map((owner) => this.run({ kind: 'sync', owner: owner.index })));
+  }
+
+  report(): Promise<WorkerReport[]> {
+    return Promise.all(
+      this.owners.map((owner) => this.run<WorkerReport>({ kind: 'report', owner: owner.index })),
+    );
+  }
+
+  /** A RocksDB property of a shard. */
+  property(route: ShardRoute, name: string): Promise<string> {
+    return this.run({ kind: 'property', owner: route.owner.index, shard: route.shard, name });
+  }
+
+  /** Has a worker throw, for tests of what then happens. */
+  async crashWorker(owner: Owner): Promise<void> {
+    await this.run({ kind: 'crash', owner: owner.index });
+  }
+
+  private onPortClosed(owner: Owner): void {
+    if (this.closing) return;
+    this.threads.delete(owner.index);
+    const routes = [...this.routes.values()].filter((route) => route.owner === owner);
+    this.events.workerDied(owner.index, routes);
+    const restart = this.restart(owner, routes);
+    for (const route of routes) route.ready = restart;
+    owner.disconnect();
+    restart.catch((error: Error) => this.events.failed(error));
+  }
+
+  private async restart(owner: Owner, routes: readonly ShardRoute[]): Promise<void> {
+    await this.attach(owner);
+    for (const { shard, directory } of routes)
+      await this.run({ kind: 'open', owner: owner.index, shard, directory, watches: [] });
+    for (const route of routes) route.ready = undefined;
+    this.events.workerRestarted(owner.index);
+    owner.resume();
+  }
+
+  /** Closes all shards and ends the threads. Nothing may be on its way. */
+  async close(): Promise<void> {
+    await Promise.all([...this.routes.values()].map((route) => this.closeShard(route)));
+    this.closing = true;
+    await this.piscina.destroy();
+  }
+}

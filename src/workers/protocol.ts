@@ -1,0 +1,143 @@
+/**
+ * Every message that crosses between the front and the workers.
+ *
+ * Hot path: a batch of requests crosses as one transferred ArrayBuffer, its replies come back in one or more.
+ * Everything else (opening shards, settings, statistics) is a Piscina task, see {@link WorkerTask}.
+ *
+ * A batch is 32-bit words, then bytes:
+ *
+ *   word 0      number of words; the bytes begin behind them
+ *   word 1      bits of BatchFlag
+ *   word 2      number of segments
+ *   segments    client id, shard, target shard or 0, bits of SegmentFlag, number of commands, then commands
+ *   commands    place in the command table (or an Instruction), number of arguments, offset and length of each
+ *
+ * A segment is a run of commands of one receiver; offsets count from the first byte behind the words.
+ */
+
+export const BATCH_HEADER_WORDS = 3;
+export const SEGMENT_HEADER_WORDS = 5;
+
+export const BatchFlag = {
+  /** Some command of the batch empties a shard, for which a fresh instance must be prepared. */
+  Flushes: 1,
+} as const;
+
+export const SegmentFlag = {
+  Resp3: 1,
+  /** The commands are those of a MULTI: EXEC's reply, all or nothing, subject to the client's watches. */
+  Transaction: 2,
+  /** CLIENT NO-TOUCH: reads do not count as accesses. */
+  NoTouch: 4,
+} as const;
+
+/** What stands in place of a command's number where something else than a command is meant. */
+export const Instruction = {
+  /** The argument is a reply that the front has made already: it takes its place among the others. */
+  Reply: -1,
+  /** The first argument's offset is the shard of the commands that follow. */
+  UseShard: -2,
+  /** The first argument's offset is the target shard of the command that follows. */
+  UseTarget: -3,
+  /** Forget the client's watches: UNWATCH, DISCARD, the end of a connection. No reply. */
+  Unwatch: -4,
+  /** Empty the current shard without a reply of its own: FLUSHALL in a MULTI. */
+  Flush: -5,
+} as const;
+
+/** One message from a worker: some or all of a batch's replies. */
+export interface ReplyMessage {
+  /** Reply bytes, then a table of three words an entry: segment, byte length, 1 if the segment is complete. */
+  readonly buffer: ArrayBuffer;
+  readonly tableOffset: number;
+  readonly entries: number;
+  /** Whether the batch is done. */
+  readonly last: boolean;
+  /** Commands that took long, see SLOWLOG. */
+  readonly slow?: readonly SlowCommand[];
+}
+
+export interface SlowCommand {
+  readonly clientId: number;
+  /** Place in the command table. */
+  readonly command: number;
+  readonly microseconds: number;
+  readonly unixMs: number;
+  /** The first arguments, shortened, latin1. */
+  readonly arguments: readonly string[];
+}
+
+/** What the workers need of the configuration; sent again when it changes. */
+export interface WorkerSettings {
+  readonly appendfsync: 'always' | 'everysec' | 'no';
+  readonly protoMaxBulkBytes: number;
+  readonly eventTimeDriftMaxMs: number;
+  readonly tombstoneRetentionMs: number;
+  readonly scanIdleMaxMs: number;
+  readonly maxmemoryPolicy: string;
+  /** Budget of the row cache of this worker, bytes. */
+  readonly rowCacheBytes: number;
+  /** Commands that take at least so long are reported; −1 = none. */
+  readonly slowMicroseconds: number;
+}
+
+/** How to open the shards of a worker; fixed for its life. */
+export interface WorkerStorage {
+  readonly blockCacheBytes: number;
+  readonly memtableBytes: number;
+}
+
+/** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */
+export type WorkerTask =
+  | {
+      readonly kind: 'attach';
+      readonly owner: number;
+      readonly port: import('node:worker_threads').MessagePort;
+      readonly settings: WorkerSettings;
+      readonly storage: WorkerStorage;
+      readonly statistics: SharedArrayBuffer;
+    }
+  | { readonly kind: 'configure'; readonly owner: number; readonly settings: WorkerSettings }
+  | {
+      readonly kind: 'open';
+      readonly owner: number;
+      readonly shard: number;
+      readonly directory: string;
+      readonly watches: readonly import('./watch-table.js').WatchRecord[];
+    }
+  | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
+  | { readonly kind: 'sync'; readonly owner: number }
+  | { readonly kind: 'report'; readonly owner: number }
+  | { readonly kind: 'property'; readonly owner: number; readonly shard: number; readonly name: string }
+  | { readonly kind: 'crash'; readonly owner: number };
+
+/** Reply to the task `close`. */
+export interface ClosedShard {
+  readonly watches: readonly import('./watch-table.js').WatchRecord[];
+}
+
+/** Reply to the task `report`. */
+export interface WorkerReport {
+  readonly shards: readonly ShardReport[];
+  readonly cacheBytes: number;
+  readonly cacheLimitBytes: number;
+  readonly evictions: number;
+  readonly heapUsedBytes: number;
+  readonly batches: number;
+}
+
+export interface ShardReport {
+  readonly shard: number;
+  readonly keys: number;
+  readonly expiring: number;
+  readonly keyspaceHits: number;
+  readonly keyspaceMisses: number;
+  readonly expired: number;
+  readonly memtableBytes: number;
+  readonly blockCacheBytes: number;
+  readonly tableReaderBytes: number;
+  readonly liveBytes: number;
+  readonly watchedKeys: number;
+  /** Why writes are refused at present; '' when they are not. */
+  readonly failure: string;
+}

@@ -1,0 +1,234 @@
+import { type MessagePort, threadId } from 'node:worker_threads';
+import { HybridClock } from '../base/clock.js';
+import { CommandError } from '../base/command-errors.js';
+import { CommandStatistics } from '../base/command-statistics.js';
+import { SWEEP_ROWS_MAX } from '../base/limits.js';
+import { commandTable } from '../commands/table.js';
+import { Executor, type ExecutorHost } from './executor.js';
+import { Generations } from './generations.js';
+import type {
+  ClosedShard,
+  ReplyMessage,
+  ShardReport,
+  WorkerReport,
+  WorkerSettings,
+  WorkerStorage,
+  WorkerTask,
+} from './protocol.js';
+import { StorageError } from './rocksdb.js';
+import { RowCache } from './row-cache.js';
+import { Shard, type ShardKnobs } from './shard.js';
+
+/*
+ * The module that each thread of the Piscina pool runs. Tasks come through Piscina; batches of commands through the
+ * port that the task `attach` brings, because that way a batch costs 10 µs less.
+ */
+
+const TICK_MS = 10;
+const SYNC_EVERY_MS = 1000;
+const PROBE_EVERY_MS = 1000;
+
+/** One worker: its shards, the executor of their commands, and the work that time brings. */
+class ShardWorker implements ExecutorHost {
+  readonly shards = new Map<number, Shard>();
+  readonly cache: RowCache;
+  readonly statistics: CommandStatistics;
+  private readonly clock = new HybridClock();
+  private readonly knobs: ShardKnobs;
+  private readonly executor: Executor;
+  private readonly failures = new Map<Shard, CommandError>();
+  private readonly unsynced = new Set<Shard>();
+  private syncedAtMs = 0;
+  private probedAtMs = 0;
+
+  constructor(
+    readonly port: MessagePort,
+    public settings: WorkerSettings,
+    private readonly storage: WorkerStorage,
+    statistics: SharedArrayBuffer,
+  ) {
+    this.cache = new RowCache(settings.rowCacheBytes);
+    this.statistics = new CommandStatistics(commandTable.length, statistics);
+    this.knobs = knobsOf(settings);
+    this.executor = new Executor(this);
+    port.on('message', (batch: ArrayBuffer) => this.executor.submit(batch));
+    setInterval(() => this.tick(), TICK_MS);
+  }
+
+  configure(settings: WorkerSettings): void {
+    this.settings = settings;
+    Object.assign(this.knobs, knobsOf(settings));
+    this.cache.setLimit(settings.rowCacheBytes);
+  }
+
+  post(message: ReplyMessage): void {
+    this.port.postMessage(message, [message.buffer]);
+  }
+
+  refusal(shard: Shard): CommandError | undefined {
+    return this.failures.size === 0 ? undefined : this.failures.get(shard);
+  }
+
+  commitFailed(shard: Shard, error: StorageError): CommandError {
+    const refusal = new CommandError(
+      error.code === 'NO_SPACE'
+        ? 'MISCONF Errors writing to disk: No space left on device. Writes are refused until there is space; reads go on.'
+        : `MISCONF Errors writing to disk: ${error.message}. Writes are refused until the disk takes them; reads go on.`,
+    );
+    this.failures.set(shard, refusal);
+    this.probedAtMs = Date.now();
+    return refusal;
+  }
+
+  committed(shard: Shard): void {
+    if (this.settings.appendfsync === 'everysec') this.unsynced.add(shard);
+  }
+
+  open(id: number, directory: string, watches: Parameters<Shard['watches']['import']>[0]): Promise<void> {
+    return this.executor.exclusive(async () => {
+      const { generations, database } = await Generations.open(directory, this.storage, (error) => {
+        console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
+      });
+      const environment = { clock: this.clock, cache: this.cache, knobs: this.knobs };
+      const shard = new Shard(id, database, generations, environment);
+      shard.watches.import(watches);
+      this.shards.set(id, shard);
+    });
+  }
+
+  close(id: number): Promise<ClosedShard> {
+    return this.executor.exclusive(async () => {
+      const shard = this.shards.get(id);
+      if (shard === undefined) return { watches: [] };
+      this.shards.delete(id);
+      this.failures.delete(shard);
+      this.unsynced.delete(shard);
+      const watches = shard.watches.export();
+      await shard.close();
+      return { watches };
+    });
+  }
+
+  /** Makes all that was committed survive the death of the machine. */
+  async sync(): Promise<void> {
+    for (const shard of this.shards.values()) await shard.syncLog();
+  }
+
+  report(): WorkerReport {
+    return {
+      shards: [...this.shards.values()].map((shard) => this.reportShard(shard)),
+      cacheBytes: this.cache.bytes,
+      cacheLimitBytes: this.cache.bytesLimit,
+      evictions: this.cache.evictions,
+      heapUsedBytes: process.memoryUsage().heapUsed,
+      batches: this.executor.batches,
+    };
+  }
+
+  private reportShard(shard: Shard): ShardReport {
+    shard.nowMs = Date.now();
+    const bytes = (name: string) => Number(shard.property(`rocksdb.${name}`)) || 0;
+    return {
+      shard: shard.id,
+      keys: shard.count(),
+      expiring: shard.countExpiring(),
+      keyspaceHits: shard.counters.keyspaceHits,
+      keyspaceMisses: shard.counters.keyspaceMisses,
+      expired: shard.counters.expired,
+      memtableBytes: bytes('cur-size-all-mem-tables'),
+      blockCacheBytes: bytes('block-cache-usage'),
+      tableReaderBytes: bytes('estimate-table-readers-mem'),
+      liveBytes: bytes('estimate-live-data-size'),
+      watchedKeys: shard.watches.size,
+      failure: this.failures.get(shard)?.text ?? '',
+    };
+  }
+
+  /** What time brings: expired keys end, logs are synced, a disk that failed is tried again. */
+  private tick(): void {
+    const nowMs = Date.now();
+    for (const shard of this.shards.values()) {
+      if (shard.nextExpiryMs !== 0 && shard.nextExpiryMs <= nowMs && !this.failures.has(shard))
+        void this.executor.exclusive(async () => this.sweep(shard, nowMs));
+    }
+    if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
+      this.syncedAtMs = nowMs;
+      void this.syncChanged();
+    }
+    if (this.failures.size > 0 && nowMs - this.probedAtMs >= PROBE_EVERY_MS) {
+      this.probedAtMs = nowMs;
+      for (const shard of this.failures.keys()) void this.executor.exclusive(() => this.probe(shard));
+    }
+  }
+
+  private sweep(shard: Shard, nowMs: number): void {
+    try {
+      shard.sweep(nowMs, SWEEP_ROWS_MAX);
+      if (shard.hasChanges) shard.commit(this.settings.appendfsync === 'always');
+      this.cache.evict();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      shard.rollback();
+      this.commitFailed(shard, error);
+    }
+  }
+
+  private async syncChanged(): Promise<void> {
+    for (const shard of [...this.unsynced]) {
+      this.unsynced.delete(shard);
+      try {
+        await shard.syncLog();
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error;
+        this.commitFailed(shard, error);
+      }
+    }
+  }
+
+  /** Opens the shard anew, which RocksDB wants after a failed write, and tries to write. */
+  private async probe(shard: Shard): Promise<void> {
+    if (this.shards.get(shard.id) !== shard) return;
+    try {
+      await shard.reopen();
+      shard.probe();
+      this.failures.delete(shard);
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+    }
+  }
+}
+
+function knobsOf(settings: WorkerSettings): ShardKnobs {
+  return { tombstoneRetentionMs: settings.tombstoneRetentionMs, scanIdleMaxMs: settings.scanIdleMaxMs };
+}
+
+let worker: ShardWorker | undefined;
+
+/** Piscina's entry point. */
+export default async function run(task: WorkerTask): Promise<unknown> {
+  if (task.kind === 'attach') {
+    if (worker !== undefined) throw new Error(`thread ${threadId} has a port already`);
+    worker = new ShardWorker(task.port, task.settings, task.storage, task.statistics);
+    return undefined;
+  }
+  if (worker === undefined) throw new Error(`thread ${threadId} has no port yet`);
+  switch (task.kind) {
+    case 'configure':
+      return worker.configure(task.settings);
+    case 'open':
+      return worker.open(task.shard, task.directory, task.watches);
+    case 'close':
+      return worker.close(task.shard);
+    case 'sync':
+      return worker.sync();
+    case 'report':
+      return worker.report();
+    case 'property':
+      return worker.shards.get(task.shard)?.property(task.name) ?? '';
+    case 'crash':
+      setImmediate(() => {
+        throw new Error('crashed on request (DEBUG WORKER-CRASH)');
+      });
+      return undefined;
+  }
+}

@@ -1,0 +1,658 @@
+import { Buffer } from 'node:buffer';
+import { type HybridClock, timestampOf } from '../base/clock.js';
+import { Row, RowType, type StringValue } from '../types/row.js';
+import {
+  decodeRow,
+  encodeRow,
+  encodeTtlKey,
+  ROW_HEADER_BYTES_MAX,
+  TTL_KEY_PREFIX_BYTES,
+  ttlKeyExpiry,
+  ttlKeyUserKey,
+} from '../types/row-codec.js';
+import type { KeyRange, ShardView } from '../types/shard-view.js';
+import type { Generations } from './generations.js';
+import type { Database } from './rocksdb.js';
+import type { RowCache } from './row-cache.js';
+import { ScanSessions } from './scan-sessions.js';
+import { readShardMeta, type ShardMeta, writeShardMeta } from './shard-meta.js';
+import { WatchTable } from './watch-table.js';
+
+/** Knobs of a shard, kept current by CONFIG SET. */
+export interface ShardKnobs {
+  tombstoneRetentionMs: number;
+  scanIdleMaxMs: number;
+}
+
+/** What the shards of one worker share. */
+export interface ShardEnvironment {
+  readonly clock: HybridClock;
+  readonly cache: RowCache;
+  readonly knobs: ShardKnobs;
+}
+
+/** Counters since the worker began. */
+export interface ShardCounters {
+  keyspaceHits: number;
+  keyspaceMisses: number;
+  expired: number;
+}
+
+/**
+ * A shard: one RocksDB instance and its rows in memory, used by one thread only.
+ *
+ * Commands change rows in memory and have them noted; {@link commit} derives everything else — the row's bytes, its
+ * entry in the `ttl` family, the number of keys — from the difference between a noted row and what is stored of it,
+ * and writes it in one batch. {@link rollback} forgets the noted rows, so that they are read from disk again.
+ */
+export class Shard implements ShardView {
+  nowMs = 0;
+  /** Whether reads count as accesses: not those of a client that said CLIENT NO-TOUCH. */
+  countsAccess = true;
+  readonly counters: ShardCounters = { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 };
+  readonly watches = new WatchTable();
+  /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
+  nextExpiryMs = 1;
+
+  private readonly rows = new Map<string, Row>();
+  private dirty: Row[] = [];
+  private meta: ShardMeta;
+  private metaDirty = false;
+  private readonly scans: ScanSessions;
+  /** The empty instance that the next commit switches to: the shard was flushed. */
+  private flushedTo: Database | undefined;
+  private spare: Database | undefined;
+  private sweptUntilMs = 0;
+
+  constructor(
+    readonly id: number,
+    private database: Database,
+    private readonly generations: Generations,
+    private readonly environment: ShardEnvironment,
+  ) {
+    this.meta = readShardMeta(database);
+    this.scans = new ScanSessions(Math.random() * 2 ** 30, environment.knobs.scanIdleMaxMs);
+  }
+
+  // ---------------------------------------------------------------- reading
+
+  find(key: string): Row | undefined {
+    const row = this.load(key);
+    if (!this.isLive(row)) {
+      this.counters.keyspaceMisses++;
+      return undefined;
+    }
+    this.counters.keyspaceHits++;
+    if (this.countsAccess) row.accessedMs = this.nowMs;
+    return row;
+  }
+
+  peek(key: string): Row | undefined {
+    const row = this.load(key);
+    return this.isLive(row) ? row : undefined;
+  }
+
+  /** Whether a row is in memory, so that reading it costs no call to RocksDB. */
+  isCached(key: string): boolean {
+    return this.rows.has(key);
+  }
+
+  /** Brings rows into memory with one call. */
+  prefetch(keys: readonly string[]): void {
+    const stored = this.source().getMany('default', keys.map(keyBytes));
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index]!;
+      if (!this.rows.has(key)) this.admit(key, stored[index]);
+    }
+  }
+
+  private load(key: string): Row {
+    const row = this.rows.get(key);
+    if (row !== undefined) {
+      row.visited = true;
+      return row;
+    }
+    return this.admit(key, this.source().get('default', keyScratch(key)));
+  }
+
+  /** Takes a row into the cache. A key without a row is remembered as absent, so that asking again is as cheap. */
+  private admit(key: string, stored: Buffer | undefined): Row {
+    const row = new Row(key, this.rows);
+    if (stored !== undefined) decodeRow(row, stored);
+    row.accessedMs = this.nowMs;
+    this.rows.set(key, row);
+    this.environment.cache.add(row);
+    this.environment.cache.loads++;
+    return row;
+  }
+
+  private isLive(row: Row): boolean {
+    return (
+      row.type !== RowType.Absent &&
+      row.type !== RowType.Tombstone &&
+      (row.expiresAtMs === 0 || row.expiresAtMs > this.nowMs)
+    );
+  }
+
+  /** Where stored rows are read: after a flush that waits for its commit, an empty instance. */
+  private source(): Database {
+    return this.flushedTo ?? this.database;
+  }
+
+  // ---------------------------------------------------------------- changing
+
+  setString(
+    key: string,
+    value: StringValue,
+    expiresAtMs: number,
+    eventTimeMs?: number,
+    flags = 0,
+  ): boolean {
+    const row = this.load(key);
+    if (!this.stamp(row, eventTimeMs)) return false;
+    if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {
+      this.erase(row);
+      return true;
+    }
+    row.type = RowType.String;
+    row.flags = flags;
+    row.value = value;
+    row.expiresAtMs = expiresAtMs;
+    row.accessedMs = this.nowMs;
+    if (expiresAtMs !== 0) this.noteExpiry(expiresAtMs);
+    this.note(row);
+    return true;
+  }
+
+  updateString(row: Row, value: StringValue, flags = row.flags): void {
+    this.stamp(row, undefined);
+    row.value = value;
+    row.flags = flags;
+    this.note(row);
+  }
+
+  setExpiry(row: Row, expiresAtMs: number): void {
+    this.stamp(row, undefined);
+    if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {
+      this.erase(row);
+      return;
+    }
+    row.expiresAtMs = expiresAtMs;
+    if (expiresAtMs !== 0) this.noteExpiry(expiresAtMs);
+    this.note(row);
+  }
+
+  remove(key: string, eventTimeMs?: number): boolean {
+    const row = this.load(key);
+    const live = this.isLive(row);
+    if (!live && eventTimeMs === undefined) return false;
+    if (!this.stamp(row, eventTimeMs)) return false;
+    this.erase(row);
+    return live;
+  }
+
+  /** Gives a row the timestamp of the write at hand. Returns false if a later one holds. */
+  private stamp(row: Row, eventTimeMs: number | undefined): boolean {
+    const { clock } = this.environment;
+    if (eventTimeMs === undefined) {
+      row.timestamp = clock.next(this.nowMs, row.timestamp);
+      return true;
+    }
+    const timestamp = timestampOf(eventTimeMs);
+    if (timestamp < row.timestamp) return false;
+    clock.observe(timestamp);
+    row.timestamp = timestamp;
+    if (!this.meta.keepsTombstones) {
+      this.meta.keepsTombstones = true;
+      this.metaDirty = true;
+    }
+    return true;
+  }
+
+  /** Ends a row: a tombstone where older writes may still arrive, nothing otherwise. */
+  private erase(row: Row): void {
+    row.type = this.meta.keepsTombstones ? RowType.Tombstone : RowType.Absent;
+    row.value = '';
+    row.flags = 0;
+    row.expiresAtMs = 0;
+    if (row.type === RowType.Tombstone) {
+      row.expiresAtMs = this.nowMs + this.environment.knobs.tombstoneRetentionMs;
+      this.noteExpiry(row.expiresAtMs);
+    }
+    this.note(row);
+  }
+
+  private note(row: Row): void {
+    this.stage(row);
+    if (this.watches.size !== 0) this.watches.changed(row.key);
+  }
+
+  private stage(row: Row): void {
+    if (!row.dirty) {
+      row.dirty = true;
+      this.dirty.push(row);
+    }
+    this.environment.cache.resized(row);
+  }
+
+  private noteExpiry(expiresAtMs: number): void {
+    if (this.nextExpiryMs === 0 || expiresAtMs < this.nextExpiryMs) this.nextExpiryMs = expiresAtMs;
+    if (expiresAtMs < this.sweptUntilMs) this.sweptUntilMs = expiresAtMs;
+  }
+
+  // ---------------------------------------------------------------- counting and visiting
+
+  count(): number {
+    return this.tally().live;
+  }
+
+  countExpiring(): number {
+    return this.tally().expiring;
+  }
+
+  /** Stored counts, less what is due but not swept, with the noted rows' changes. */
+  private tally(): { live: number; expiring: number } {
+    let { live, expiring } = this.flushedTo ? { live: 0, expiring: 0 } : this.meta;
+    this.eachDue(Number.POSITIVE_INFINITY, () => {
+      live--;
+      expiring--;
+    });
+    for (const row of this.dirty) {
+      if (isCounted(row.storedType) && (row.storedExpiresAtMs === 0 || row.storedExpiresAtMs > this.nowMs)) {
+        live--;
+        if (row.storedExpiresAtMs !== 0) expiring--;
+      }
+      if (this.isLive(row)) {
+        live++;
+        if (row.expiresAtMs !== 0) expiring++;
+      }
+    }
+    return { live, expiring };
+  }
+
+  /** Visits stored keys whose expiry has come, tombstones left out, in order of expiry. */
+  private eachDue(limit: number, visit: (key: string) => void): void {
+    if (this.nextExpiryMs === 0 || this.nextExpiryMs > this.nowMs) return;
+    let seen = 0;
+    this.eachTtlEntry(this.nowMs, (key) => {
+      // A tombstone's entry is in the same family; its row tells.
+      if (this.meta.keepsTombstones && !isCounted(this.load(key).storedType)) return true;
+      visit(key);
+      return ++seen < limit;
+    });
+  }
+
+  private eachTtlEntry(untilMs: number, visit: (key: string, expiresAtMs: number) => boolean): void {
+    const from = Buffer.alloc(TTL_KEY_PREFIX_BYTES);
+    encodeTtlKey(this.sweptUntilMs, '', from);
+    this.source().iterate({ family: 'ttl', from, values: false }, (entry) => {
+      const expiresAtMs = ttlKeyExpiry(entry);
+      return expiresAtMs <= untilMs && visit(ttlKeyUserKey(entry), expiresAtMs);
+    });
+  }
+
+  randomKey(): string | undefined {
+    if (this.count() === 0) return undefined;
+    const first = this.firstKey({ prefix: '' });
+    const last = this.lastStoredKey() ?? first;
+    if (first === undefined) return undefined;
+    const skip = Math.floor(Math.random() * RANDOM_SKIP_MAX);
+    const target = randomBetween(first, last ?? first);
+    return this.keyAfterSkip(target, skip) ?? this.keyAfterSkip(undefined, skip) ?? first;
+  }
+
+  /** The `skip`-th live key behind `after`, or the last one there is before that. */
+  private keyAfterSkip(after: string | undefined, skip: number): string | undefined {
+    let left = skip;
+    let found: string | undefined;
+    this.visit({ prefix: '', ...(after === undefined ? {} : { after }) }, false, (key) => {
+      found = key;
+      return left-- > 0;
+    });
+    return found;
+  }
+
+  private firstKey(range: KeyRange): string | undefined {
+    let first: string | undefined;
+    this.visit(range, false, (key) => {
+      first = key;
+      return false;
+    });
+    return first;
+  }
+
+  private lastStoredKey(): string | undefined {
+    let last: string | undefined;
+    this.source().iterate({ family: 'default', reverse: true, values: false }, (key) => {
+      last = key.latin1Slice();
+      return false;
+    });
+    return last;
+  }
+
+  visit(range: KeyRange, withRows: boolean, visit: (key: string, row: Row | undefined) => boolean): void {
+    const staged = this.dirtyIn(range);
+    const hidden = this.dueKeys();
+    let next = 0;
+    let stopped = false;
+    /** Visits the noted rows up to `key`; returns whether `key` is one of them. */
+    const visitStaged = (key: string | undefined): boolean => {
+      while (!stopped && next < staged.length && (key === undefined || staged[next]!.key <= key)) {
+        const row = staged[next++]!;
+        if (this.isLive(row) && !visit(row.key, row)) stopped = true;
+        if (row.key === key) return true;
+      }
+      return false;
+    };
+    const values = withRows || this.meta.keepsTombstones;
+    this.source().iterate({ family: 'default', values, ...bounds(range) }, (keyBytesStored, stored) => {
+      const key = keyBytesStored.latin1Slice();
+      if (visitStaged(key) || stopped) return !stopped;
+      if (hidden?.has(key)) return true;
+      let row: Row | undefined;
+      if (stored !== undefined) {
+        row = this.rows.get(key);
+        if (row === undefined) {
+          row = new Row(key);
+          decodeRow(row, stored);
+          row.accessedMs = this.nowMs;
+        }
+        if (!this.isLive(row)) return true;
+      }
+      if (!visit(key, row)) stopped = true;
+      return !stopped;
+    });
+    if (!stopped) visitStaged(undefined);
+  }
+
+  private dirtyIn(range: KeyRange): Row[] {
+    const { prefix, after } = range;
+    return this.dirty
+      .filter((row) => row.key.startsWith(prefix) && (after === undefined || row.key > after))
+      .sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  private dueKeys(): Set<string> | undefined {
+    if (this.nextExpiryMs === 0 || this.nextExpiryMs > this.nowMs) return undefined;
+    const due = new Set<string>();
+    this.eachDue(Number.POSITIVE_INFINITY, (key) => due.add(key));
+    return due;
+  }
+
+  openCursor(cursor: string): { readonly session: number; readonly after: string | undefined } | undefined {
+    this.scans.idleMaxMs = this.environment.knobs.scanIdleMaxMs;
+    return this.scans.open(cursor, this.nowMs);
+  }
+
+  saveCursor(session: number, after: string): string {
+    return this.scans.save(session, after);
+  }
+
+  closeCursor(session: number): void {
+    this.scans.close(session);
+  }
+
+  // ---------------------------------------------------------------- flushing
+
+  /** Makes the next {@link flush} possible; to be awaited before it. */
+  async prepareFlush(): Promise<void> {
+    if (this.spare === undefined) this.spare = await this.generations.prepare();
+  }
+
+  flush(): void {
+    if (this.meta.live === 0 && this.dirty.length === 0 && !this.meta.keepsTombstones) return;
+    this.watches.allChanged((key) => this.peek(key) !== undefined);
+    this.forgetRows();
+    if (this.flushedTo === undefined) {
+      if (this.spare === undefined) throw new Error(`shard ${this.id}: a flush that was not prepared`);
+      this.flushedTo = this.spare;
+      this.spare = undefined;
+    }
+    this.nextExpiryMs = 0;
+    this.sweptUntilMs = 0;
+    this.scans.clear();
+  }
+
+  private forgetRows(): void {
+    for (const row of this.dirty) row.dirty = false;
+    this.dirty = [];
+    for (const row of [...this.rows.values()]) this.environment.cache.remove(row);
+  }
+
+  // ---------------------------------------------------------------- committing
+
+  /** Whether anything waits for a commit. */
+  get hasChanges(): boolean {
+    return this.dirty.length !== 0 || this.flushedTo !== undefined || this.metaDirty;
+  }
+
+  /**
+   * Writes all changes in one batch. When it returns they survive the death of the process.
+   * @param sync also that of the machine
+   * @throws StorageError, with nothing written; the caller then calls {@link rollback}
+   */
+  commit(sync: boolean): void {
+    const target = this.source();
+    const meta: ShardMeta = this.flushedTo ? { live: 0, expiring: 0, keepsTombstones: false } : { ...this.meta };
+    for (const row of this.dirty) this.stageRow(target, row, meta);
+    if (this.metaDirty && !this.flushedTo) meta.keepsTombstones = this.meta.keepsTombstones;
+    if (this.metaDirty || this.flushedTo || meta.live !== this.meta.live || meta.expiring !== this.meta.expiring)
+      writeShardMeta(target, meta);
+    if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
+    if (this.flushedTo) {
+      this.generations.switchTo(this.flushedTo, this.database);
+      this.database = this.flushedTo;
+      this.flushedTo = undefined;
+    }
+    this.meta = meta;
+    this.metaDirty = false;
+    for (const row of this.dirty) {
+      row.dirty = false;
+      row.storedType = row.type;
+      row.storedExpiresAtMs = row.expiresAtMs;
+    }
+    this.dirty = [];
+  }
+
+  private stageRow(target: Database, row: Row, meta: ShardMeta): void {
+    const key = keyScratch(row.key);
+    if (row.type === RowType.Absent) {
+      if (row.storedType !== RowType.Absent) target.delete('default', key);
+    } else {
+      const room = row.value.length + ROW_HEADER_BYTES_MAX;
+      const scratch = room <= VALUE_SCRATCH_BYTES ? valueScratch : Buffer.allocUnsafe(room);
+      const length = encodeRow(row, scratch);
+      target.put('default', key, view(scratch, length));
+    }
+    if (row.expiresAtMs !== row.storedExpiresAtMs) {
+      if (row.storedExpiresAtMs !== 0) target.delete('ttl', ttlKey(row.storedExpiresAtMs, row.key));
+      if (row.expiresAtMs !== 0) target.put('ttl', ttlKey(row.expiresAtMs, row.key), EMPTY);
+    }
+    if (isCounted(row.storedType)) {
+      meta.live--;
+      if (row.storedExpiresAtMs !== 0) meta.expiring--;
+    }
+    if (isCounted(row.type)) {
+      meta.live++;
+      if (row.expiresAtMs !== 0) meta.expiring++;
+    }
+  }
+
+  /** Forgets all changes since the last commit: memory shows again what the disk holds. */
+  rollback(): void {
+    this.source().discard();
+    for (const row of this.dirty) {
+      row.dirty = false;
+      this.environment.cache.remove(row);
+    }
+    this.dirty = [];
+    this.metaDirty = false;
+    if (this.flushedTo) {
+      this.forgetRows();
+      this.generations.dispose(this.flushedTo);
+      this.flushedTo = undefined;
+    }
+    this.meta = readShardMeta(this.database);
+    this.nextExpiryMs = 1;
+    this.sweptUntilMs = 0;
+  }
+
+  /**
+   * Ends keys whose time has come, at most `limit`, as changes to be committed.
+   * @returns whether more are due
+   */
+  sweep(nowMs: number, limit: number): boolean {
+    this.nowMs = nowMs;
+    let taken = 0;
+    let upcomingMs = 0;
+    const due: string[] = [];
+    this.eachTtlEntry(Number.MAX_SAFE_INTEGER, (key, expiresAtMs) => {
+      if (expiresAtMs > nowMs || taken === limit) {
+        upcomingMs = expiresAtMs;
+        return false;
+      }
+      due.push(key);
+      this.sweptUntilMs = expiresAtMs;
+      taken++;
+      return true;
+    });
+    for (const key of due) this.sweepRow(this.load(key));
+    this.nextExpiryMs = upcomingMs;
+    return upcomingMs !== 0 && upcomingMs <= nowMs;
+  }
+
+  private sweepRow(row: Row): void {
+    if (row.expiresAtMs === 0 || row.expiresAtMs > this.nowMs) return;
+    if (isCounted(row.type)) this.counters.expired++;
+    row.type = RowType.Absent;
+    row.value = '';
+    row.expiresAtMs = 0;
+    // Not a change to those who watch the key: they ask whether it is still there.
+    this.stage(row);
+  }
+
+  // ---------------------------------------------------------------- keeping
+
+  /** Makes everything committed survive the death of the machine, off this thread. */
+  syncLog(): Promise<void> {
+    return this.database.syncLog();
+  }
+
+  /** A RocksDB property of the shard's instance. */
+  property(name: string): string {
+    return this.database.property(name);
+  }
+
+  /** After a failed write RocksDB refuses further ones; a new instance on the same files does not. */
+  async reopen(): Promise<void> {
+    await this.database.close();
+    this.database = await this.generations.reopen();
+    this.meta = readShardMeta(this.database);
+  }
+
+  /** Writes a row of the shard's own, durably, to see whether the disk takes writes. */
+  probe(): void {
+    writeShardMeta(this.database, this.meta);
+    this.database.commit(true);
+  }
+
+  async close(): Promise<void> {
+    this.forgetRows();
+    if (this.spare) this.generations.dispose(this.spare);
+    await this.database.close();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const RANDOM_SKIP_MAX = 16;
+
+/** Whether a stored type is a key to its users. */
+function isCounted(type: RowType): boolean {
+  return type !== RowType.Absent && type !== RowType.Tombstone;
+}
+
+/*
+ * The binding copies what it is given, so rows are encoded into memory that is used again for the next.
+ * A view of each length is made once: making a Buffer costs as much as copying a small row.
+ */
+const VALUE_SCRATCH_BYTES = 16_384;
+const KEY_SCRATCH_BYTES = 1024;
+const valueScratch = Buffer.allocUnsafeSlow(VALUE_SCRATCH_BYTES);
+const valueViews: (Buffer | undefined)[] = new Array(VALUE_SCRATCH_BYTES + 1);
+const scratchOfKey = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
+const keyViews: (Buffer | undefined)[] = new Array(KEY_SCRATCH_BYTES + 1);
+
+function view(scratch: Buffer, length: number): Buffer {
+  if (scratch !== valueScratch) return scratch.subarray(0, length);
+  let found = valueViews[length];
+  if (found === undefined) {
+    found = scratch.subarray(0, length);
+    valueViews[length] = found;
+  }
+  return found;
+}
+
+/** The bytes of a key, in memory that the next call overwrites. */
+function keyScratch(key: string): Buffer {
+  const { length } = key;
+  if (length > KEY_SCRATCH_BYTES) return keyBytes(key);
+  scratchOfKey.latin1Write(key, 0);
+  let found = keyViews[length];
+  if (found === undefined) {
+    found = scratchOfKey.subarray(0, length);
+    keyViews[length] = found;
+  }
+  return found;
+}
+
+function keyBytes(key: string): Buffer {
+  return Buffer.from(key, 'latin1');
+}
+
+function ttlKey(expiresAtMs: number, key: string): Buffer {
+  const bytes = Buffer.allocUnsafe(TTL_KEY_PREFIX_BYTES + key.length);
+  encodeTtlKey(expiresAtMs, key, bytes);
+  return bytes;
+}
+
+/** Bounds of the stored keys of a range. */
+function bounds(range: KeyRange): { from?: Buffer; after?: Buffer; before?: Buffer } {
+  const end = prefixEnd(range.prefix);
+  const before = end === undefined ? {} : { before: keyBytes(end) };
+  if (range.after !== undefined && range.after >= range.prefix) return { after: keyBytes(range.after), ...before };
+  return range.prefix === '' ? before : { from: keyBytes(range.prefix), ...before };
+}
+
+/** The first key behind all keys with the prefix; undefined when there is none. */
+function prefixEnd(prefix: string): string | undefined {
+  for (let length = prefix.length; length > 0; length--) {
+    const last = prefix.charCodeAt(length - 1);
+    if (last < 255) return prefix.slice(0, length - 1) + String.fromCharCode(last + 1);
+  }
+  return undefined;
+}
+
+/** A byte string that lies somewhere between two keys, even where both begin alike. */
+function randomBetween(first: string, last: string): string {
+  let common = 0;
+  while (common < first.length && common < last.length && first[common] === last[common]) common++;
+  const low = sample(first, common);
+  const high = sample(last, common);
+  let point = low + Math.random() * (high - low);
+  let text = first.slice(0, common);
+  for (let power = SAMPLE_BYTES - 1; power >= 0; power--) {
+    const unit = 256 ** power;
+    const byte = Math.min(255, Math.floor(point / unit));
+    point -= byte * unit;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+const SAMPLE_BYTES = 6;
+
+function sample(key: string, from: number): number {
+  let value = 0;
+  for (let index = 0; index < SAMPLE_BYTES; index++) value = value * 256 + (key.charCodeAt(from + index) || 0);
+  return value;
+}

@@ -1,0 +1,117 @@
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDir, waitUntil } from '../support/environment.js';
+import { render } from '../support/reply.js';
+import { SUBJECT, TestServer } from '../support/server.js';
+
+const TMPFS_MB = 192;
+const FREE_AT_FIRST_MB = 40;
+const VALUE_BYTES = 50_000;
+
+/** A small file system of its own, or undefined where mounting is not allowed. */
+function mountSmall(): string | undefined {
+  const dir = join(temporaryDir(), 'small');
+  mkdirSync(dir);
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${TMPFS_MB}m`, 'tmpfs', dir]);
+  if (status === 0) return dir;
+  const message = 'SKIPPED: no tmpfs could be mounted (not root?), the full-disk test did not run';
+  if (process.env.CI === 'true') throw new Error(message);
+  console.warn(message);
+  return undefined;
+}
+
+test('a full disk: writes get a clear error, reads go on, writes return when space does', {
+  timeout: 120_000,
+}, async (context) => {
+  const dir = mountSmall();
+  if (dir === undefined) return context.skip();
+  try {
+    await fillAndFree(dir);
+  } finally {
+    spawnSync('umount', ['-l', dir]);
+  }
+});
+
+async function fillAndFree(dir: string): Promise<void> {
+  const data = join(dir, 'data');
+  mkdirSync(data);
+  let server = await TestServer.start({ dir: data, workers: 1 });
+  const client = await server.connect();
+  await client.command('SET', 'before', 'here');
+  const free = statfsSync(dir).bavail * statfsSync(dir).bsize;
+  const filler = join(dir, 'filler');
+  writeFileSync(filler, Buffer.alloc(Math.max(0, free - FREE_AT_FIRST_MB * 1024 * 1024)));
+
+  const acknowledged: string[] = [];
+  let refusal = '';
+  for (let i = 0; refusal === '' && i < 10_000; i++) {
+    const reply = await client.command('SET', `fill:${i}`, randomBytes(VALUE_BYTES));
+    if (reply.type === 'error') refusal = reply.text;
+    else acknowledged.push(`fill:${i}`);
+  }
+  expect(refusal).toMatch(/^(MISCONF|ERR|OOM) .*(space|disk|write|writing)/i);
+  expect(acknowledged.length).toBeGreaterThan(100);
+  // Reads go on, and what was refused is not there.
+  expect(await client.rendered('GET', 'before')).toBe('$"here"');
+  expect(await client.rendered('STRLEN', acknowledged[acknowledged.length - 1]!)).toBe(`:${VALUE_BYTES}`);
+  expect(await client.rendered('EXISTS', `fill:${acknowledged.length}`)).toBe(':0');
+  expect(await client.rendered('PING')).toMatch(SUBJECT === 'redis' ? /PONG|MISCONF/ : /^\+PONG/);
+
+  rmSync(filler);
+  await waitUntil(
+    'writes return',
+    async () => (await client.rendered('SET', 'after', '1')) === '+OK',
+    30_000,
+  );
+  client.close();
+  server = await server.restart();
+  const reader = await server.connect();
+  const lengths = await reader.pipeline(acknowledged.map((key) => ['STRLEN', key]));
+  expect(lengths.map(render).filter((length) => length !== `:${VALUE_BYTES}`)).toEqual([]);
+  expect(await reader.rendered('MGET', 'before', 'after')).toBe('*[$"here" $"1"]');
+  reader.close();
+  await server.stop();
+}
+
+test.skipIf(SUBJECT === 'redis')(
+  'a dead worker: in-flight commands get an error, the data is there afterwards',
+  async (context) => {
+    const server = await TestServer.start({ workers: 2, flags: ['--enable-debug-command', 'yes'] });
+    const [client, other, killer] = await Promise.all([server.connect(), server.connect(), server.connect()]);
+    await client.pipeline(Array.from({ length: 2000 }, (_, i) => ['SET', `k:${i}`, i]));
+    for (let round = 0; round < 5; round++) {
+      const pending = Promise.all([
+        client.pipeline(Array.from({ length: 500 }, () => ['INCR', 'counter'])),
+        other.pipeline(Array.from({ length: 500 }, (_, i) => ['GET', `k:${i}`])),
+      ]);
+      const crash = await killer.rendered('DEBUG', 'WORKER-CRASH');
+      const [counted, read] = await pending;
+      if (/unknown subcommand/i.test(crash)) {
+        console.warn('SKIPPED: the server offers no DEBUG WORKER-CRASH, the dead-worker test did not run');
+        await server.stop();
+        return context.skip();
+      }
+      // Each command is answered, by its result or by an error; none is silently tried again.
+      const last = counted.findLast((reply) => reply.type === 'integer');
+      const errors = counted.filter((reply) => reply.type === 'error').length;
+      expect(read.every((reply, i) => reply.type === 'error' || render(reply) === `$"${i}"`)).toBe(true);
+      await waitUntil(
+        'the shard is back',
+        async () => (await client.command('GET', 'counter')).type !== 'error',
+      );
+      const value = await client.command('GET', 'counter');
+      const now = value.type === 'bulk' ? Number(value.data.toString()) : 0;
+      if (last?.type === 'integer') expect(now).toBeGreaterThanOrEqual(Number(last.value));
+      expect(now).toBeLessThanOrEqual((round + 1) * 500);
+      expect(errors).toBeLessThanOrEqual(500);
+      const all = await other.pipeline(Array.from({ length: 2000 }, (_, i) => ['GET', `k:${i}`]));
+      expect(all.every((reply, i) => render(reply) === `$"${i}"`)).toBe(true);
+      expect(await client.rendered('DBSIZE')).toBe(value.type === 'bulk' ? ':2001' : ':2000');
+    }
+    for (const each of [client, other, killer]) each.close();
+    expect((await server.stop()).code).toBe(0);
+  },
+);
