@@ -37,8 +37,10 @@ export class Session {
       { server: subject, clients: await connectTwo(subject, protocol) },
       { server: oracle, clients: await connectTwo(oracle, protocol) },
     );
-    await session.subject.clients[0].command('FLUSHALL');
-    await session.oracle.clients[0].command('FLUSHALL');
+    for (const side of [session.subject, session.oracle]) {
+      const reply = await side.clients[0].rendered('FLUSHALL');
+      if (reply !== '+OK') throw new Error(`FLUSHALL: ${reply}`);
+    }
     return session;
   }
 
@@ -134,9 +136,8 @@ export class Session {
 }
 
 async function connectTwo(server: TestServer, protocol: 2 | 3): Promise<[RawClient, RawClient]> {
-  const clients: [RawClient, RawClient] = [await server.connect(), await server.connect()];
-  if (protocol === 3) for (const client of clients) await client.command('HELLO', 3);
-  return clients;
+  if (protocol === 3) return [await server.connect3(), await server.connect3()];
+  return [await server.connect(), await server.connect()];
 }
 
 function batchFrom(steps: readonly Step[], from: number, on: Connection): (readonly string[])[] {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { RawClient } from '../support/client.js';
+import { Random, testSeed } from '../support/random.js';
 import { SUBJECT, TestServer } from '../support/server.js';
 
 describe.skipIf(SUBJECT === 'redis')("Vasto's own commands", () => {
@@ -62,6 +63,31 @@ describe.skipIf(SUBJECT === 'redis')("Vasto's own commands", () => {
     await client.command('SET', 'k', 'old', 'EVENTTIME', '1999');
     await client.command('SET', 'gone', 'old', 'EVENTTIME', '1999');
     expect(await client.rendered('MGET', 'k', 'gone')).toBe('*[$"v" _]'.replace('_', '$-1'));
+  });
+
+  test('any order of arrival gives the same end, restarts between or not', async () => {
+    const r = new Random(testSeed('event times'));
+    const expected: string[] = [];
+    const sent: string[][] = [];
+    for (let k = 0; k < 100; k++) {
+      const times = Array.from({ length: r.int(1, 6) }, (_, i) => 1000 + i * 100 + r.int(0, 99));
+      const writes = times.map((time) =>
+        r.chance(0.3)
+          ? ['VASTO.DEL', `p:${k}`, 'EVENTTIME', String(time)]
+          : ['SET', `p:${k}`, `at ${time}`, 'EVENTTIME', String(time)],
+      );
+      const last = writes[writes.length - 1]!;
+      expected.push(last[0] === 'SET' ? `$"${last[2]}"` : '$-1');
+      for (const write of writes) sent.splice(r.int(0, sent.length), 0, write);
+    }
+    const half = Math.floor(sent.length / 2);
+    await client.pipeline(sent.slice(0, half));
+    await restart();
+    await client.pipeline(sent.slice(half));
+    const keys = expected.map((_, k) => `p:${k}`);
+    expect(await client.rendered('MGET', ...keys)).toBe(`*[${expected.join(' ')}]`);
+    const live = expected.filter((value) => value !== '$-1').length;
+    expect(await client.rendered('DBSIZE')).toBe(`:${live}`);
   });
 
   test('arguments are checked', async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import { RawClient } from './client.js';
 import { freePort, pause, temporaryDir } from './environment.js';
+import { render } from './reply.js';
 
 export type ServerKind = 'vasto' | 'redis';
 
@@ -132,7 +133,8 @@ export class TestServer {
   /** A connection speaking RESP3. */
   async connect3(): Promise<RawClient> {
     const client = await this.connect();
-    await client.command('HELLO', 3);
+    const reply = await client.command('HELLO', 3);
+    if (reply.type !== 'map') throw new Error(`HELLO 3: ${render(reply)}`);
     return client;
   }
 

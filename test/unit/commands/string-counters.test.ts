@@ -67,7 +67,8 @@ describe('INCRBYFLOAT', () => {
     ['3.0e3', '-3000', '0'],
     ['0', '0x1p3', '8'],
     ['1', '-1.00000000000000000001', '0'],
-    ['0', '0.000000000000000005', '0.00000000000000001'],
+    ['0', '0.000000000000000005', '0'],
+    ['0', '0.0000000000000000051', '0.00000000000000001'],
   ])('%s + %s = %s', (value, increment, expected) => {
     harness.set('k', value, harness.view.nowMs + 10);
     expect(harness.run(`INCRBYFLOAT k ${increment}`)).toBe(`$"${expected}"`);
