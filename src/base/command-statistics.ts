@@ -35,6 +35,18 @@ export class CommandStatistics {
     this.totals[index * FIELDS + 3]! += 1;
   }
 
+  /** Calls of all commands. */
+  calls(): number {
+    let sum = 0;
+    for (let at = 0; at < this.totals.length; at += FIELDS) sum += this.totals[at]!;
+    return sum;
+  }
+
+  /** @param index place of the command in the table */
+  callsOf(index: number): number {
+    return this.totals[index * FIELDS]!;
+  }
+
   read(index: number): CommandTotals {
     const at = index * FIELDS;
     return {

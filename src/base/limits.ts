@@ -27,3 +27,6 @@ export const TRANSACTION_COMMANDS_MAX = 1 << 20;
 
 /** Rows that one sweep of expired keys ends before it lets commands run. */
 export const SWEEP_ROWS_MAX = 1000;
+
+/** Bytes that may wait for a connection that watches MONITOR, where client-output-buffer-limit sets no limit. */
+export const MONITOR_OUTPUT_BYTES_MAX = 64 << 20;

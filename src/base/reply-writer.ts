@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { CommandError } from './command-errors.js';
+import type { ErrorTally } from './error-tally.js';
 import type { Int64 } from './numbers.js';
 
 const CR = 13;
@@ -21,7 +22,11 @@ export class ReplyWriter {
   errorCount = 0;
   private buffer: Buffer;
 
-  constructor(capacityBytes = INITIAL_BYTES) {
+  /** @param tally counts error replies by their code, if given */
+  constructor(
+    capacityBytes = INITIAL_BYTES,
+    private readonly tally?: ErrorTally,
+  ) {
     this.buffer = Buffer.allocUnsafeSlow(capacityBytes);
   }
 
@@ -65,6 +70,7 @@ export class ReplyWriter {
   error(error: CommandError | string): void {
     const text = typeof error === 'string' ? error : error.text;
     this.errorCount++;
+    this.tally?.count(text);
     this.raw(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text}\r\n`);
   }
 

@@ -1,4 +1,9 @@
-import type { CommandDefinition } from './definition.js';
+import type { CommandDefinition, CommandFlag } from './definition.js';
+import { clientCommand } from './front-client.js';
+import { commandCommand } from './front-command.js';
+
+/** Flags of the commands that a connection needs before it has given the password. */
+const BEFORE_AUTH: readonly CommandFlag[] = ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'];
 
 export const connectionCommands: readonly CommandDefinition[] = [
   {
@@ -12,6 +17,92 @@ export const connectionCommands: readonly CommandDefinition[] = [
     complexity: 'O(1)',
     syntax: '[message]',
     tips: ['request_policy:all_shards', 'response_policy:all_succeeded'],
+    runs: 'front',
+  },
+  {
+    name: 'echo',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    keys: [],
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Replies the message.',
+    complexity: 'O(1)',
+    syntax: 'message',
+    runs: 'front',
+  },
+  {
+    name: 'quit',
+    arity: -1,
+    flags: BEFORE_AUTH,
+    keys: [],
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Ends the connection once everything before has been answered.',
+    complexity: 'O(1)',
+    syntax: '',
+    runs: 'front',
+  },
+  {
+    name: 'reset',
+    arity: 1,
+    flags: BEFORE_AUTH,
+    keys: [],
+    group: 'connection',
+    since: '6.2.0',
+    summary: 'Puts the connection back into the state of a fresh one.',
+    complexity: 'O(1)',
+    syntax: '',
+    runs: 'front',
+  },
+  {
+    name: 'select',
+    arity: 2,
+    flags: ['loading', 'stale', 'fast'],
+    keys: [],
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Chooses the database that the following commands work on.',
+    complexity: 'O(1)',
+    syntax: 'index',
+    runs: 'front',
+  },
+  {
+    name: 'auth',
+    arity: -2,
+    flags: BEFORE_AUTH,
+    keys: [],
+    group: 'connection',
+    since: '1.0.0',
+    summary: 'Gives the password that the directive requirepass asks for.',
+    complexity: 'O(1)',
+    syntax: '[username] password',
+    runs: 'front',
+  },
+  {
+    name: 'hello',
+    arity: -1,
+    flags: BEFORE_AUTH,
+    keys: [],
+    group: 'connection',
+    since: '6.0.0',
+    summary: 'Introduces both sides: chooses the protocol, may give password and name, tells what the server is.',
+    complexity: 'O(1)',
+    syntax: '[protover [AUTH username password] [SETNAME clientname]]',
+    runs: 'front',
+  },
+  clientCommand,
+  commandCommand,
+  {
+    name: 'monitor',
+    arity: 1,
+    flags: ['admin', 'noscript', 'loading', 'stale'],
+    keys: [],
+    group: 'server',
+    since: '1.0.0',
+    summary: 'Shows every command that any connection runs, until RESET or the end of the connection.',
+    complexity: 'O(1), and as much again for every command that runs',
+    syntax: '',
     runs: 'front',
   },
 ];

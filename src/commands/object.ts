@@ -22,7 +22,7 @@ const FREQUENCY_INITIAL = 5;
  * What OBJECT ENCODING says: Redis's own name for how it would keep the value. Here it tells nothing about the disk,
  * but clients and tests ask for it. Extend here for further types.
  */
-function encodingOf(row: Row): string {
+export function encodingOf(row: Row): string {
   if (row.type !== RowType.String) return 'raw';
   if ((row.flags & RowFlag.Raw) !== 0) return 'raw';
   const { length } = row.value;
@@ -52,9 +52,14 @@ const frequency: ShardHandler = ({ view, reply, settings }, args) => {
 const referenceCount: ShardHandler = ({ view, reply }, args) => {
   const row = view.peek(args.text(2));
   if (row === undefined) return reply.nil();
-  const value = encodingOf(row) === 'int' ? Number(valueText(row.value)) : -1;
-  reply.integer(value >= 0 && value < SHARED_INTEGERS ? SHARED_REFERENCE_COUNT : 1);
+  reply.integer(referenceCountOf(row));
 };
+
+/** The reference count that Redis would have. */
+export function referenceCountOf(row: Row): number {
+  const value = encodingOf(row) === 'int' ? Number(valueText(row.value)) : -1;
+  return value >= 0 && value < SHARED_INTEGERS ? SHARED_REFERENCE_COUNT : 1;
+}
 
 function isLfu(policy: string): boolean {
   return policy.endsWith('-lfu');

@@ -3,6 +3,7 @@ import type { CommandDefinition } from './definition.js';
 import { dumpCommands } from './dump.js';
 import { expiryCommands } from './expiry.js';
 import { hyperloglogCommands } from './hyperloglog.js';
+import { inspectionCommands } from './key-inspection.js';
 import { keyCommands } from './keys.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
@@ -20,6 +21,7 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...scanCommands,
   ...objectCommands,
   ...dumpCommands,
+  ...inspectionCommands,
   ...vastoCommands,
   ...transactionShardCommands,
 ];

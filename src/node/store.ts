@@ -28,6 +28,8 @@ export class Store {
   /** Unix time in milliseconds of the last flush to disk. */
   lastSaveMs = Date.now();
   workerDeaths = 0;
+  /** See DEBUG SET-ACTIVE-EXPIRE. */
+  activeExpire = true;
   private readonly routes = new Map<number, ShardRoute>();
   private closed = false;
 
@@ -147,7 +149,10 @@ export class Store {
 
   /** Sends the workers what they need of a changed configuration. */
   async configure(): Promise<void> {
-    await this.pool.configure(workerSettings(this.config, this.pool.owners.length));
+    await this.pool.configure({
+      ...workerSettings(this.config, this.pool.owners.length),
+      activeExpire: this.activeExpire,
+    });
   }
 
   /** Has everything written so far survive the death of the machine. */
@@ -156,8 +161,9 @@ export class Store {
     this.lastSaveMs = Date.now();
   }
 
-  report(): Promise<WorkerReport[]> {
-    return this.pool.report();
+  /** @param ttl whether the average time to live of keys is wanted, too */
+  report(ttl = false): Promise<WorkerReport[]> {
+    return this.pool.report(ttl);
   }
 
   /** Closes everything, once what is on its way is done. */
@@ -224,6 +230,7 @@ function workerSettings(config: Config, workers: number): WorkerSettings {
     scanIdleMaxMs: values['scan-cursor-timeout-seconds'] * 1000,
     maxmemoryPolicy: values['maxmemory-policy'],
     rowCacheBytes: memoryBudget(memoryBudgetBytes(values, totalmem()), workers).rowCacheBytes,
+    activeExpire: true,
     slowMicroseconds: active.length === 0 ? -1 : Math.min(...active),
   };
 }

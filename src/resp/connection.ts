@@ -6,6 +6,7 @@ import {
   PIPELINE_WINDOW_MAX,
   PIPELINE_WINDOW_MIN,
 } from '../base/limits.js';
+import type { ErrorTally } from '../base/error-tally.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
@@ -13,6 +14,8 @@ import { Session } from './session.js';
 
 /** Who does what a connection asks for. */
 export interface ConnectionHost {
+  /** Counts the error replies made on this thread. */
+  readonly errors: ErrorTally;
   execute(connection: Connection, args: Buffer[], frames: Buffer): void;
   closed(connection: Connection): void;
   /** Bytes a connection may have queued for output before it is closed: see client-output-buffer-limit. */
@@ -37,7 +40,7 @@ export class Connection implements RequestSink, ReplySink {
   readonly session: Session;
   readonly replies = new ReplyQueue(this);
   /** For replies made on this thread. */
-  readonly writer = new ReplyWriter(256);
+  readonly writer: ReplyWriter;
   readonly limits: DecoderLimits;
   inputBytes = 0;
   outputBytes = 0;
@@ -53,6 +56,10 @@ export class Connection implements RequestSink, ReplySink {
   private outputWaits = false;
   private windowWaits = false;
   private ended = false;
+  /** Whether more commands of the same read may follow at once. */
+  private gathering = false;
+  /** Bytes of whole replies in `writer`. */
+  private readyBytes = 0;
 
   constructor(
     id: number,
@@ -64,6 +71,7 @@ export class Connection implements RequestSink, ReplySink {
     private readonly host: ConnectionHost,
   ) {
     this.session = new Session(id);
+    this.writer = new ReplyWriter(WRITER_BYTES, host.errors);
     this.limits = limits;
     this.decoder = new RequestDecoder(this, limits);
     socket.on('data', (chunk: Buffer) => this.receive(chunk));
@@ -95,7 +103,10 @@ export class Connection implements RequestSink, ReplySink {
   private receive(chunk: Buffer): void {
     this.inputBytes += chunk.length;
     this.host.countInput(chunk.length);
+    this.gathering = true;
     this.decoder.push(chunk);
+    this.gathering = false;
+    this.pushReady();
   }
 
   command(args: Buffer[], frames: Buffer): void {
@@ -105,6 +116,7 @@ export class Connection implements RequestSink, ReplySink {
 
   protocolError(text: string): void {
     this.inTurn(() => {
+      this.session.nextReply();
       this.writer.error(text);
       this.flushWriter();
       this.host.logClosed(this, text);
@@ -120,6 +132,7 @@ export class Connection implements RequestSink, ReplySink {
 
   /** Puts a command back: it runs first when the connection goes on. */
   holdBack(args: Buffer[], frames: Buffer): void {
+    this.session.putReplyBack();
     this.held.unshift({ args, frames });
   }
 
@@ -140,12 +153,14 @@ export class Connection implements RequestSink, ReplySink {
   }
 
   private stall(): void {
+    this.pushReady();
     if (this.stalls++ === 0) this.socket.pause();
   }
 
   private unstall(): void {
     if (--this.stalls > 0 || this.resuming || this.ended) return;
     this.resuming = true;
+    this.gathering = true;
     let next = 0;
     const { held } = this;
     // Commands that are put back, or arrive, meanwhile go to a new list in front of the rest.
@@ -157,6 +172,8 @@ export class Connection implements RequestSink, ReplySink {
     }
     if (next < held.length) this.held = this.held.concat(held.slice(next));
     this.resuming = false;
+    this.gathering = false;
+    this.pushReady();
     if (this.stalls === 0 && !this.session.closing) this.socket.resume();
   }
 
@@ -241,18 +258,34 @@ export class Connection implements RequestSink, ReplySink {
     this.unstall();
   }
 
-  /** Sends what was written to `writer`, in its turn. */
+  /**
+   * Ends a reply that was written to `writer`. While a read is being worked through, such replies gather there, and
+   * go out with one write.
+   */
   flushWriter(): void {
     const { writer } = this;
-    if (writer.position === 0) return;
-    const bytes = writer.take(256);
-    if (this.session.replies === 'on') this.replies.push(bytes);
+    if (this.session.replies !== 'on') writer.rewind(this.readyBytes);
+    this.readyBytes = writer.position;
+    if (!this.gathering || this.readyBytes > READY_BYTES_MAX) this.pushReady();
+  }
+
+  /** Whether replies made here wait for their place. */
+  get hasReady(): boolean {
+    return this.readyBytes !== 0;
+  }
+
+  /** Gives the replies that were made here their place; to be called before a later one gets its own. */
+  pushReady(): void {
+    if (this.readyBytes === 0) return;
+    this.readyBytes = 0;
+    this.replies.push(this.writer.take(WRITER_BYTES));
   }
 
   // ---------------------------------------------------------------- end
 
   /** Ends the connection when all replies so far are written; takes no further commands. */
   closeAfterReplies(): void {
+    this.pushReady();
     this.session.closing = true;
     this.decoder.stop();
     this.held = [];
@@ -287,6 +320,10 @@ export class Connection implements RequestSink, ReplySink {
     this.host.closed(this);
   }
 }
+
+const WRITER_BYTES = 256;
+/** Bytes of replies made here that are gathered before they go out. */
+const READY_BYTES_MAX = 64 << 10;
 
 /** How long a closed connection may take to read its last replies. */
 const CLOSE_LINGER_MS = 5000;

@@ -1,11 +1,14 @@
 import type { Buffer } from 'node:buffer';
+import { performance } from 'node:perf_hooks';
 import { ListArguments } from '../base/arguments.js';
 import { CommandError, unknownSubcommand, wrongArity } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
+import type { CommandFlag } from '../commands/definition.js';
 import { type Command, findCommand } from '../commands/table.js';
 import { addCommand, readyRoute } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
+import { setAuthenticated } from './authentication.js';
 import type { Connection } from './connection.js';
 import { frontHandler } from './front/handlers.js';
 import type { RespServer } from './server.js';
@@ -23,12 +26,13 @@ const NO_AUTH = new CommandError('NOAUTH Authentication required.');
 
 /** Runs a command of a connection, or has it run: the way of every command. */
 export function dispatch(server: RespServer, connection: Connection, args: Buffer[], frames: Buffer): void {
+  const { session } = connection;
+  if (session.attention & Attention.Silent) session.nextReply();
   const command = lookup(args);
   if (command instanceof CommandError) {
     refuse(connection, command, undefined);
     return;
   }
-  const { session } = connection;
   connection.commands++;
   session.lastCommand = command;
   if (command.arity > 0 ? args.length !== command.arity : args.length < -command.arity) {
@@ -93,6 +97,7 @@ export function openSegment(connection: Connection, route: ShardRoute, extraFlag
   const { tail } = replies;
   if (
     extraFlags === 0 &&
+    !connection.hasReady &&
     tail !== undefined &&
     batch.receivers[batch.receivers.length - 1] === tail &&
     tail.shard === route.shard &&
@@ -100,6 +105,7 @@ export function openSegment(connection: Connection, route: ShardRoute, extraFlag
     tail.silent === silent
   )
     return tail;
+  connection.pushReady();
   const slot = replies.reserve(route.shard, flags, silent);
   batch.begin(slot, session.id, route.shard, flags);
   owner.schedule();
@@ -182,6 +188,10 @@ export function refuse(
 ): void {
   if (connection.session.queued !== undefined) connection.session.transactionFailed = true;
   if (command !== undefined) server?.store.frontStatistics.reject(command.index);
+  answer(connection, error);
+}
+
+function answer(connection: Connection, error: CommandError): void {
   connection.writer.version = connection.session.version;
   connection.writer.error(error);
   connection.flushWriter();
@@ -201,7 +211,15 @@ function intercept(
   const { session } = connection;
   const attention = session.attention | server.attention;
   if (attention & Attention.Unauthenticated && !command.flags.includes('no_auth')) {
-    refuse(connection, NO_AUTH, command, server);
+    // The password may have been taken away meanwhile.
+    if (server.config.values.requirepass !== '') {
+      refuse(connection, NO_AUTH, command, server);
+      return true;
+    }
+    setAuthenticated(connection, true);
+  }
+  if (attention & Attention.Monitor && command.flags.some((flag) => REFUSED_IN_MONITOR.has(flag))) {
+    refuse(connection, MONITORING, command, server);
     return true;
   }
   if (attention & Attention.Paused && server.isPausedFor(connection, command)) {
@@ -213,27 +231,25 @@ function intercept(
     queueInTransaction(server, connection, session.queued, { command, args, frames });
     return true;
   }
-  if (attention & Attention.Monitored) server.monitor.show(connection, command, new ListArguments(args));
-  if (attention & Attention.Monitor && !RUNS_IN_MONITOR.has(command.name)) {
-    refuse(connection, MONITORING, command, server);
+  if (session.queued !== undefined && command.name === 'watch') {
+    answer(connection, WATCH_IN_TRANSACTION);
     return true;
   }
-  if (session.replies === 'skipping') {
-    perform(server, connection, command, args, frames);
-    session.replies = 'on';
-    session.set(Attention.Silent, false);
-    return true;
-  }
-  if (session.replies === 'skip') session.replies = 'skipping';
-  return false;
+  if (!(attention & Attention.Monitored) || command.runs === 'front') return false;
+  const held = connection.heldCommands;
+  perform(server, connection, command, args, frames);
+  const isPutBack = connection.heldCommands !== held;
+  if (!isPutBack) server.monitor.show(connection, command, new ListArguments(args));
+  return true;
 }
 
-const MONITORING = new CommandError(
-  'ERR Replica can\'t interact with the keyspace',
-);
+/** It does not cost the client its transaction. */
+const WATCH_IN_TRANSACTION = new CommandError('ERR WATCH inside MULTI is not allowed');
+const MONITORING = new CommandError("ERR Replica can't interact with the keyspace");
+/** Redis takes a connection that monitors for a replica: it may not touch keys. */
+const REFUSED_IN_MONITOR: ReadonlySet<CommandFlag> = new Set(['write', 'readonly', 'may_replicate']);
 /** Commands that MULTI does not queue. */
 const RUNS_IN_TRANSACTION = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
-const RUNS_IN_MONITOR = new Set(['quit', 'reset', 'ping', 'hello', 'auth', 'monitor', 'client|reply']);
 
 function runOnFront(server: RespServer, connection: Connection, command: Command, args: Buffer[]): void {
   const handler = frontHandler(command.name);
@@ -247,6 +263,8 @@ function runOnFront(server: RespServer, connection: Connection, command: Command
       const microseconds = Math.round((performance.now() - started) * 1000);
       server.accountFront(connection, command, list, microseconds, writer.errorCount !== errors);
       connection.flushWriter();
+      const isMonitored = (server.attention & Attention.Monitored) !== 0;
+      if (isMonitored && command.name !== 'exec') server.monitor.show(connection, command, list);
     };
     const result = handler.run({ server, connection, session, command, reply: writer }, list);
     if (result instanceof Promise) return result.then(finish);

@@ -1,7 +1,9 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { randomBytes } from 'node:crypto';
 import type { Arguments } from '../base/arguments.js';
 import type { Config } from '../base/config.js';
+import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
 import { LatencyMonitor } from './latency-monitor.js';
 import { type Command, commandTable } from '../commands/table.js';
@@ -9,9 +11,13 @@ import type { Store } from '../node/store.js';
 import type { SlowCommand } from '../workers/protocol.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
+import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
+import { Rates } from './rates.js';
+import { Saver } from './saver.js';
 import { Attention } from './session.js';
 import { SlowLog } from './slow-log.js';
+import { writesRun } from './statistics.js';
 import { forgetWatches } from './transaction.js';
 
 const MAX_CLIENTS_REACHED = '-ERR max number of clients reached\r\n';
@@ -36,6 +42,18 @@ export class RespServer implements ConnectionHost {
   readonly monitor = new Monitor(this);
   readonly slowLog: SlowLog;
   readonly latency: LatencyMonitor;
+  readonly errors = new ErrorTally();
+  readonly rates = new Rates();
+  readonly commandRate = this.rates.of(() => this.commandsProcessed());
+  readonly inputRate = this.rates.of(() => this.counters.inputBytes);
+  readonly outputRate = this.rates.of(() => this.counters.outputBytes);
+  readonly memory: MemoryGauge;
+  readonly saver: Saver;
+  /** Tells one run of the server from another, and one history of writes from another. */
+  readonly runId = randomBytes(20).toString('hex');
+  replicationId = randomBytes(20).toString('hex');
+  /** Connections that wait for something to happen (WAIT). */
+  blockedClients = 0;
   readonly startedAtMs = Date.now();
   counters = freshCounters();
   /** Bits of Attention that hold for every connection. */
@@ -56,6 +74,8 @@ export class RespServer implements ConnectionHost {
   ) {
     this.slowLog = new SlowLog(config);
     this.latency = new LatencyMonitor(config);
+    this.memory = new MemoryGauge(() => store.report());
+    this.saver = new Saver(store, () => writesRun(store), (error) => logger.warning(`saving failed: ${error.message}`));
     this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
     this.idleTimer.unref();
   }
@@ -191,10 +211,11 @@ export class RespServer implements ConnectionHost {
     failed: boolean,
   ): void {
     this.store.frontStatistics.record(command.index, microseconds, failed);
+    if (WAITS_FOR_OTHERS.has(command.name)) return;
+    this.latency.sampleCommand(command, microseconds);
     if (command.flags.includes('skip_slowlog')) return;
     const threshold = this.config.values['slowlog-log-slower-than'];
     if (threshold >= 0 && microseconds >= threshold) this.slowLog.addFront(connection, command, args, microseconds);
-    this.latency.sampleCommand(command, microseconds);
   }
 
   /** Accounts a slow command that a worker reports. */
@@ -206,10 +227,22 @@ export class RespServer implements ConnectionHost {
     this.latency.sampleCommand(command, slow.microseconds);
   }
 
-  resetCounters(): void {
+  /** Commands that ran, wherever they did. */
+  commandsProcessed(): number {
+    const { frontStatistics, pool } = this.store;
+    return pool.owners.reduce((sum, owner) => sum + owner.statistics.calls(), frontStatistics.calls());
+  }
+
+  changeReplicationId(): void {
+    this.replicationId = randomBytes(20).toString('hex');
+  }
+
+  async resetCounters(): Promise<void> {
+    this.saver.countersReset();
     this.counters = freshCounters();
+    this.errors.clear();
     this.store.frontStatistics.clear();
-    for (const owner of this.store.pool.owners) owner.statistics.clear();
+    await this.store.pool.resetStatistics();
   }
 
   // ---------------------------------------------------------------- CLIENT PAUSE
@@ -281,6 +314,8 @@ export class RespServer implements ConnectionHost {
   async close(): Promise<void> {
     this.shuttingDown = true;
     clearInterval(this.idleTimer);
+    this.rates.stop();
+    this.memory.stop();
     for (const listener of this.listeners) listener.close();
     this.unpauseClients();
     const answered = Promise.all(
@@ -293,6 +328,9 @@ export class RespServer implements ConnectionHost {
     if (unixsocket !== '') rmSync(unixsocket, { force: true });
   }
 }
+
+/** Commands whose time is not their own: they are not slow. */
+const WAITS_FOR_OTHERS: ReadonlySet<string> = new Set(['wait']);
 
 /** Commands that CLIENT PAUSE ALL lets through: those that end or watch it. */
 const PAUSE_EXEMPT = new Set(['quit', 'reset', 'shutdown', 'monitor']);

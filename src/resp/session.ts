@@ -71,6 +71,35 @@ export class Session {
     this.attention = holds ? this.attention | attention : this.attention & ~attention;
   }
 
+  /**
+   * To be called before each command. CLIENT REPLY SKIP drops what the command behind it replies; that of the one
+   * after that is not dropped any more.
+   */
+  nextReply(): void {
+    if (this.replies === 'skip') this.replies = 'skipping';
+    else if (this.replies === 'skipping') {
+      this.replies = 'on';
+      this.set(Attention.Silent, false);
+    }
+  }
+
+  /** The command at hand will run later. */
+  putReplyBack(): void {
+    if (this.replies === 'skipping') this.replies = 'skip';
+  }
+
+  /** RESET: as a fresh connection, but for the library it named. Transaction, watches and MONITOR end elsewhere. */
+  reset(): void {
+    this.selectDatabase(0);
+    this.version = 2;
+    this.name = '';
+    this.noEvict = false;
+    this.noTouch = false;
+    if (this.replies === 'skipping') return;
+    this.replies = 'on';
+    this.set(Attention.Silent, false);
+  }
+
   selectDatabase(db: number): void {
     this.db = db;
     this.route = undefined;

@@ -1,17 +1,20 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { CommandError } from '../base/command-errors.js';
-import { ListArguments } from '../base/arguments.js';
+import { performance } from 'node:perf_hooks';
+import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
+import { type Arguments, ListArguments } from '../base/arguments.js';
 import { TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import { addCommand, Collector, readyRoute } from '../node/store.js';
+import type { Command } from '../commands/table.js';
 import type { Receiver, ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
 import { DB_OUT_OF_RANGE, openSegment, refuse, targetDatabase } from './dispatcher.js';
+import { isFlushCommand } from './front/databases.js';
 import { frontHandler } from './front/handlers.js';
 import type { RespServer } from './server.js';
-import type { QueuedCommand, Session } from './session.js';
+import { Attention, type QueuedCommand, type Session } from './session.js';
 
 /*
  * MULTI … EXEC. The commands wait here; EXEC sends them as one segment to the owner of their shards, who runs them
@@ -75,7 +78,7 @@ const NOBODY: Receiver = {
 };
 
 /** EXEC. Takes the short way when the commands need no more than one owner, which is ready. */
-export function executeTransaction(server: RespServer, connection: Connection): void {
+export function executeTransaction(server: RespServer, connection: Connection, exec: Exec): void {
   const { session, writer } = connection;
   const queued = session.queued!;
   const failed = session.transactionFailed;
@@ -87,6 +90,7 @@ export function executeTransaction(server: RespServer, connection: Connection): 
     if (failed) writer.error(ABORTED);
     else writer.nilArray();
     connection.flushWriter();
+    showTransaction(server, connection, exec, []);
     return;
   }
   const steps = plan(server, session, queued);
@@ -95,23 +99,48 @@ export function executeTransaction(server: RespServer, connection: Connection): 
   if (routes.size === 0) routes.add(server.store.routeOf(session.db));
   const [first] = routes;
   const together = [...routes].every((route) => route.ready === undefined && route.owner === first!.owner);
-  if (together && !steps.some(isFrontStep)) {
+  // MONITOR shows what ran, and whether it did is known only from the reply when keys are watched.
+  const repliesTell = session.watched.size > 0 && (server.attention & Attention.Monitored) !== 0;
+  if (together && !repliesTell && !steps.some(isFrontStep)) {
     const slot = openSegment(connection, first!, SegmentFlag.Transaction);
     addSteps(first!, steps);
     connection.countUnderWay(slot);
     session.endWatches();
+    showTransaction(server, connection, exec, steps);
     return;
   }
   void connection.afterReplies(async () => {
     for (const route of routes) await readyRoute(route);
     await server.store.colocate([...routes]);
     session.endWatches();
-    await executeWithMarks(server, connection, first!, steps);
+    const hasRun = await executeWithMarks(server, connection, first!, steps);
+    showTransaction(server, connection, exec, hasRun ? steps : []);
   });
+}
+
+/** The EXEC itself, as the client wrote it. */
+interface Exec {
+  readonly command: Command;
+  readonly args: Arguments;
+}
+
+/** MONITOR: the commands that ran, then EXEC. */
+function showTransaction(
+  server: RespServer,
+  connection: Connection,
+  exec: Exec,
+  steps: readonly Step[],
+): void {
+  if (!(server.attention & Attention.Monitored)) return;
+  for (const { command, args, db } of steps)
+    server.monitor.show(connection, command, new ListArguments(args), db);
+  server.monitor.show(connection, exec.command, exec.args);
 }
 
 /** A queued command with the shards it needs: its own first. */
 interface Step extends QueuedCommand {
+  /** The database that is selected once it has run. */
+  readonly db: number;
   readonly routes: readonly ShardRoute[];
   /** What is said instead of running it. */
   readonly refusal?: CommandError;
@@ -145,13 +174,14 @@ function plan(server: RespServer, session: Session, queued: readonly QueuedComma
         swapped.set(second, was);
       }
     } else if (name === 'flushall') {
+      if (!isFlushCommand(item.args)) return { ...item, routes, db, refusal: SYNTAX_ERROR };
       for (const { route } of store.databases()) routes.push(route);
     } else {
       const target = targetDatabase(item.command, item.args);
       if (valid(target)) routes.push(routeOf(target));
-      else if (target !== undefined) return { ...item, routes, refusal: DB_OUT_OF_RANGE };
+      else if (target !== undefined) return { ...item, routes, db, refusal: DB_OUT_OF_RANGE };
     }
-    return { ...item, routes };
+    return { ...item, routes, db };
   });
 }
 
@@ -186,6 +216,10 @@ function addSteps(first: ShardRoute, steps: readonly Step[]): Mark[] {
   return marks;
 }
 
+/** What EXEC replies when a watched key has changed. */
+const NIL_REPLIES = new Set(['*-1\r\n', '_\r\n']);
+const NIL_LENGTH_MAX = 5;
+
 /** Bytes that stand in a transaction's replies for a reply to come. They are random, so no value can be taken for them. */
 interface Mark {
   readonly bytes: Buffer;
@@ -195,13 +229,16 @@ interface Mark {
 const OK = Buffer.from('+OK\r\n');
 const MARK_BYTES = 16;
 
-/** Runs the steps, and then those of the front in place of their marks. All replies before are out. */
+/**
+ * Runs the steps, and then those of the front in place of their marks. All replies before are out.
+ * @returns whether they ran, which they do not when a watched key had changed
+ */
 async function executeWithMarks(
   server: RespServer,
   connection: Connection,
   first: ShardRoute,
   steps: readonly Step[],
-): Promise<void> {
+): Promise<boolean> {
   const { session, writer } = connection;
   let marks: Mark[] = [];
   const replies = await new Promise<Buffer>((resolve, reject) => {
@@ -222,11 +259,18 @@ async function executeWithMarks(
   }
   writer.bytes(replies.subarray(at));
   connection.flushWriter();
+  return replies.length > NIL_LENGTH_MAX || !NIL_REPLIES.has(replies.latin1Slice());
 }
 
 async function runFrontStep(server: RespServer, connection: Connection, step: Step): Promise<void> {
   const { session, writer } = connection;
   writer.version = session.version;
-  const context = { server, connection, session, command: step.command, reply: writer };
-  await frontHandler(step.command.name).run(context, new ListArguments(step.args));
+  const { command } = step;
+  const context = { server, connection, session, command, reply: writer, inTransaction: true };
+  const args = new ListArguments(step.args);
+  const startedMs = performance.now();
+  const errors = writer.errorCount;
+  await frontHandler(command.name).run(context, args);
+  const microseconds = Math.round((performance.now() - startedMs) * 1000);
+  server.accountFront(connection, command, args, microseconds, writer.errorCount !== errors);
 }

@@ -1,6 +1,8 @@
+import { performance } from 'node:perf_hooks';
 import { FrameArguments } from '../base/arguments.js';
 import type { CommandError } from '../base/command-errors.js';
 import type { CommandStatistics } from '../base/command-statistics.js';
+import { ErrorTally } from '../base/error-tally.js';
 import {
   REPLY_PART_BYTES,
   SLOWLOG_ARGUMENT_BYTES_MAX,
@@ -46,6 +48,12 @@ const ENTRY_WORDS = 3;
 /** Share of a batch's commands whose rows were not in memory, from which on the next batch is prefetched. */
 const PREFETCH_MISS_SHARE = 0.1;
 const NO_ARGUMENTS: readonly string[] = [];
+/** Commands that write and yet read as GET does. */
+const READING_WRITES: ReadonlySet<string> = new Set(['getdel', 'getex', 'getset']);
+/** For each command whether the keys it looks up are hits and misses: those of Redis's `lookupKeyRead`. */
+const COUNTS_LOOKUPS: readonly boolean[] = commandTable.map(
+  ({ name, flags }) => flags.includes('readonly') || READING_WRITES.has(name),
+);
 
 /** How far a batch has come: everything before is committed and its replies are on their way. */
 interface Checkpoint {
@@ -69,8 +77,11 @@ interface Checkpoint {
  */
 export class Executor {
   batches = 0;
+  /** Commands of all batches. */
+  commands = 0;
+  readonly errors = new ErrorTally();
   private readonly args = new FrameArguments();
-  private readonly reply = new ReplyWriter();
+  private readonly reply = new ReplyWriter(undefined, this.errors);
   private readonly context: ShardContext;
   private readonly touched = new Set<Shard>();
   private tail: Promise<void> | undefined;
@@ -183,6 +194,7 @@ export class Executor {
     }
     this.post(true);
     this.host.cache.evict();
+    this.commands += this.commandsRun;
     this.commandsRun ||= 1;
     this.prefetching = (this.host.cache.loads - loadsBefore) / this.commandsRun > PREFETCH_MISS_SHARE;
     this.commandsRun = 0;
@@ -305,6 +317,7 @@ export class Executor {
       this.host.statistics.reject(command.index);
       return;
     }
+    this.shard!.countsLookups = COUNTS_LOOKUPS[command.index]!;
     try {
       command.run!(this.context, this.args);
     } catch (error) {
@@ -322,6 +335,8 @@ export class Executor {
     const nowMs = performance.now();
     const microseconds = ((nowMs - this.clockMs) * 1000) | 0;
     this.clockMs = nowMs;
+    // The node's own commands are nobody's statistics.
+    if (this.clientId === 0) return;
     this.host.statistics.record(command.index, microseconds, failed);
     const { slowMicroseconds } = this.host.settings;
     if (slowMicroseconds >= 0 && microseconds >= slowMicroseconds && !command.flags.includes('skip_slowlog'))

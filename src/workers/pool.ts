@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina, queueOptionsSymbol } from 'piscina';
@@ -278,10 +279,27 @@ export class WorkerPool {
     await Promise.all(this.owners.map((owner) => this.run({ kind: 'sync', owner: owner.index })));
   }
 
-  report(): Promise<WorkerReport[]> {
+  /** @param ttl whether the average time to live of keys is wanted, too */
+  report(ttl: boolean): Promise<WorkerReport[]> {
     return Promise.all(
-      this.owners.map((owner) => this.run<WorkerReport>({ kind: 'report', owner: owner.index })),
+      this.owners.map((owner) => this.run<WorkerReport>({ kind: 'report', owner: owner.index, ttl })),
     );
+  }
+
+  /** Sets all counters of the workers to zero. */
+  async resetStatistics(): Promise<void> {
+    await Promise.all(this.owners.map((owner) => this.run({ kind: 'resetStatistics', owner: owner.index })));
+    for (const owner of this.owners) owner.statistics.clear();
+  }
+
+  /** Has the owner of a shard do nothing for a while, for tests of what then happens. */
+  async sleep(route: ShardRoute, milliseconds: number): Promise<void> {
+    await this.run({ kind: 'sleep', owner: route.owner.index, milliseconds });
+  }
+
+  /** What DEBUG OBJECT says of a key; undefined when there is none. */
+  inspect(route: ShardRoute, key: string): Promise<string | undefined> {
+    return this.run({ kind: 'inspect', owner: route.owner.index, shard: route.shard, key });
   }
 
   /** A RocksDB property of a shard. */

@@ -77,6 +77,8 @@ export interface WorkerSettings {
   readonly maxmemoryPolicy: string;
   /** Budget of the row cache of this worker, bytes. */
   readonly rowCacheBytes: number;
+  /** Whether expired keys are removed before somebody asks for them: not after DEBUG SET-ACTIVE-EXPIRE 0. */
+  readonly activeExpire: boolean;
   /** Commands that take at least so long are reported; −1 = none. */
   readonly slowMicroseconds: number;
 }
@@ -107,7 +109,11 @@ export type WorkerTask =
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
   | { readonly kind: 'sync'; readonly owner: number }
-  | { readonly kind: 'report'; readonly owner: number }
+  /** `ttl`: also the average time to live of each shard's keys, which takes a moment. */
+  | { readonly kind: 'report'; readonly owner: number; readonly ttl: boolean }
+  | { readonly kind: 'resetStatistics'; readonly owner: number }
+  | { readonly kind: 'sleep'; readonly owner: number; readonly milliseconds: number }
+  | { readonly kind: 'inspect'; readonly owner: number; readonly shard: number; readonly key: string }
   | { readonly kind: 'property'; readonly owner: number; readonly shard: number; readonly name: string }
   | { readonly kind: 'crash'; readonly owner: number };
 
@@ -123,13 +129,21 @@ export interface WorkerReport {
   readonly cacheLimitBytes: number;
   readonly evictions: number;
   readonly heapUsedBytes: number;
+  /** What the heap's objects hold outside of it. */
+  readonly externalBytes: number;
   readonly batches: number;
+  /** Commands that the batches held. */
+  readonly commands: number;
+  /** Error replies by their code. */
+  readonly errors: ReadonlyMap<string, number>;
 }
 
 export interface ShardReport {
   readonly shard: number;
   readonly keys: number;
   readonly expiring: number;
+  /** 0 when none was asked for, or no key expires. */
+  readonly averageTtlMs: number;
   readonly keyspaceHits: number;
   readonly keyspaceMisses: number;
   readonly expired: number;

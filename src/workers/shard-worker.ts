@@ -3,6 +3,7 @@ import { HybridClock } from '../base/clock.js';
 import { CommandError } from '../base/command-errors.js';
 import { CommandStatistics } from '../base/command-statistics.js';
 import { SWEEP_ROWS_MAX } from '../base/limits.js';
+import { describeObject } from '../commands/key-inspection.js';
 import { commandTable } from '../commands/table.js';
 import { Executor, type ExecutorHost } from './executor.js';
 import { Generations } from './generations.js';
@@ -114,24 +115,47 @@ class ShardWorker implements ExecutorHost {
     for (const shard of this.shards.values()) await shard.syncLog();
   }
 
-  report(): WorkerReport {
+  resetStatistics(): void {
+    this.executor.batches = 0;
+    this.executor.commands = 0;
+    this.executor.errors.clear();
+    this.cache.evictions = 0;
+    for (const shard of this.shards.values())
+      Object.assign(shard.counters, { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 });
+  }
+
+  /** What DEBUG OBJECT says of a key. */
+  inspect(id: number, key: string): string | undefined {
+    const shard = this.shards.get(id);
+    if (shard === undefined) return undefined;
+    shard.nowMs = Date.now();
+    const row = shard.peek(key);
+    return row && describeObject(row, id, shard.nowMs);
+  }
+
+  report(ttl: boolean): WorkerReport {
+    const { heapUsed, external } = process.memoryUsage();
     return {
-      shards: [...this.shards.values()].map((shard) => this.reportShard(shard)),
+      shards: [...this.shards.values()].map((shard) => this.reportShard(shard, ttl)),
       cacheBytes: this.cache.bytes,
       cacheLimitBytes: this.cache.bytesLimit,
       evictions: this.cache.evictions,
-      heapUsedBytes: process.memoryUsage().heapUsed,
+      heapUsedBytes: heapUsed,
+      externalBytes: external,
       batches: this.executor.batches,
+      commands: this.executor.commands,
+      errors: this.executor.errors.counts,
     };
   }
 
-  private reportShard(shard: Shard): ShardReport {
+  private reportShard(shard: Shard, ttl: boolean): ShardReport {
     shard.nowMs = Date.now();
     const bytes = (name: string) => Number(shard.property(`rocksdb.${name}`)) || 0;
     return {
       shard: shard.id,
       keys: shard.count(),
       expiring: shard.countExpiring(),
+      averageTtlMs: ttl ? shard.averageTtlMs() : 0,
       keyspaceHits: shard.counters.keyspaceHits,
       keyspaceMisses: shard.counters.keyspaceMisses,
       expired: shard.counters.expired,
@@ -148,6 +172,7 @@ class ShardWorker implements ExecutorHost {
   private tick(): void {
     const nowMs = Date.now();
     for (const shard of this.shards.values()) {
+      if (!this.settings.activeExpire) continue;
       if (shard.nextExpiryMs !== 0 && shard.nextExpiryMs <= nowMs && !this.failures.has(shard))
         void this.executor.exclusive(async () => this.sweep(shard, nowMs));
     }
@@ -222,7 +247,15 @@ export default async function run(task: WorkerTask): Promise<unknown> {
     case 'sync':
       return worker.sync();
     case 'report':
-      return worker.report();
+      return worker.report(task.ttl);
+    case 'resetStatistics':
+      return worker.resetStatistics();
+    case 'sleep':
+      // Really asleep: this thread answers nothing meanwhile, as the one thread of Redis does.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, task.milliseconds);
+      return undefined;
+    case 'inspect':
+      return worker.inspect(task.shard, task.key);
     case 'property':
       return worker.shards.get(task.shard)?.property(task.name) ?? '';
     case 'crash':

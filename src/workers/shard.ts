@@ -49,6 +49,8 @@ export class Shard implements ShardView {
   nowMs = 0;
   /** Whether reads count as accesses: not those of a client that said CLIENT NO-TOUCH. */
   countsAccess = true;
+  /** Whether {@link find} counts as a hit or a miss: not for commands that look before they write. */
+  countsLookups = true;
   readonly counters: ShardCounters = { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 };
   readonly watches = new WatchTable();
   /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
@@ -79,10 +81,10 @@ export class Shard implements ShardView {
   find(key: string): Row | undefined {
     const row = this.load(key);
     if (!this.isLive(row)) {
-      this.counters.keyspaceMisses++;
+      if (this.countsLookups) this.counters.keyspaceMisses++;
       return undefined;
     }
-    this.counters.keyspaceHits++;
+    if (this.countsLookups) this.counters.keyspaceHits++;
     if (this.countsAccess) row.accessedMs = this.nowMs;
     return row;
   }
@@ -270,6 +272,26 @@ export class Shard implements ShardView {
     return { live, expiring };
   }
 
+  /**
+   * Mean time until the keys that expire do: exact for few, from a random sample of keys for many. 0 when there are
+   * none, or the sample has none.
+   */
+  averageTtlMs(): number {
+    if (this.countExpiring() === 0) return 0;
+    let expiries: number[] = [];
+    this.eachTtlEntry(Number.MAX_SAFE_INTEGER, (key, expiresAtMs) => {
+      if (expiresAtMs > this.nowMs && (!this.meta.keepsTombstones || this.peek(key)?.expiresAtMs === expiresAtMs))
+        expiries.push(expiresAtMs);
+      return expiries.length <= EXPIRIES_COUNTED_MAX;
+    });
+    if (expiries.length > EXPIRIES_COUNTED_MAX) {
+      const rows = Array.from({ length: EXPIRIES_SAMPLED }, () => this.peek(this.randomKey() ?? ''));
+      expiries = rows.flatMap((row) => (row !== undefined && row.expiresAtMs !== 0 ? [row.expiresAtMs] : []));
+    }
+    if (expiries.length === 0) return 0;
+    return Math.round(expiries.reduce((sum, at) => sum + at - this.nowMs, 0) / expiries.length);
+  }
+
   /** Visits stored keys whose expiry has come, tombstones left out, in order of expiry. */
   private eachDue(limit: number, visit: (key: string) => void): void {
     if (this.nextExpiryMs === 0 || this.nextExpiryMs > this.nowMs) return;
@@ -434,6 +456,8 @@ export class Shard implements ShardView {
   commit(sync: boolean): void {
     const target = this.source();
     const meta: ShardMeta = this.flushedTo ? { live: 0, expiring: 0, keepsTombstones: false } : { ...this.meta };
+    // RocksDB's skip list begins each insertion where the last one ended: in order of keys it compares half as much.
+    if (this.dirty.length > SORTED_ROWS_MIN) this.dirty.sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const row of this.dirty) this.stageRow(target, row, meta);
     if (this.metaDirty && !this.flushedTo) meta.keepsTombstones = this.meta.keepsTombstones;
     if (this.metaDirty || this.flushedTo || meta.live !== this.meta.live || meta.expiring !== this.meta.expiring)
@@ -565,6 +589,10 @@ export class Shard implements ShardView {
 
 const EMPTY = Buffer.alloc(0);
 const RANDOM_SKIP_MAX = 16;
+/** Expiries that are averaged one by one; of more, a sample is. */
+const EXPIRIES_COUNTED_MAX = 500;
+const EXPIRIES_SAMPLED = 20;
+const SORTED_ROWS_MIN = 8;
 
 /** Whether a stored type is a key to its users. */
 function isCounted(type: RowType): boolean {

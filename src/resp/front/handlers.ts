@@ -4,7 +4,10 @@ import type { Command } from '../../commands/table.js';
 import type { Connection } from '../connection.js';
 import type { RespServer } from '../server.js';
 import type { Session } from '../session.js';
+import { clientHandlers } from './client.js';
+import { commandHandlers } from './command.js';
 import { connectionHandlers } from './connection.js';
+import { helloHandlers } from './hello.js';
 import { serverHandlers } from './server.js';
 import { transactionHandlers } from './transactions.js';
 
@@ -16,6 +19,8 @@ export interface FrontContext {
   readonly command: Command;
   /** Takes exactly one reply. */
   readonly reply: ReplyWriter;
+  /** Whether EXEC runs it. */
+  readonly inTransaction?: boolean;
 }
 
 /** The front's part of a command whose definition says `runs: 'front'`. */
@@ -37,7 +42,7 @@ export function inTurn(run: (context: FrontContext, args: Arguments) => void | P
   return { waits: true, run };
 }
 
-const handlers = new Map<string, FrontHandler>(Object.entries({ ...connectionHandlers, ...transactionHandlers, ...serverHandlers }));
+const handlers = new Map<string, FrontHandler>(Object.entries({ ...connectionHandlers, ...helloHandlers, ...clientHandlers, ...commandHandlers, ...transactionHandlers, ...serverHandlers }));
 
 /** The handler of a command, by its full name. */
 export function frontHandler(name: string): FrontHandler {

@@ -18,9 +18,12 @@ export const transactionHandlers: FrontHandlers = {
     session.set(Attention.Transaction, true);
     reply.ok();
   }),
-  exec: now(({ server, connection, session, reply }) => {
-    if (session.queued === undefined) reply.error(EXEC_WITHOUT);
-    else executeTransaction(server, connection);
+  exec: now(({ server, connection, session, command, reply }, args) => {
+    if (session.queued !== undefined) executeTransaction(server, connection, { command, args });
+    else {
+      reply.error(EXEC_WITHOUT);
+      server.monitor.show(connection, command, args);
+    }
   }),
   discard: now(({ connection, session, reply }) => {
     if (session.queued === undefined) {

@@ -1,0 +1,245 @@
+import type { Arguments } from '../base/arguments.js';
+import type { ReplyWriter } from '../base/reply-writer.js';
+import type { CommandFlag, CommandGroup, KeyFlag, KeySpecification } from './definition.js';
+import type { Command } from './table.js';
+
+/** What COMMAND tells of a command beyond its definition: all derived from it, as Redis 7.0 does. */
+
+/** The order in which flags are told. */
+const FLAG_ORDER: readonly CommandFlag[] = [
+  'write',
+  'readonly',
+  'denyoom',
+  'admin',
+  'pubsub',
+  'noscript',
+  'blocking',
+  'loading',
+  'stale',
+  'skip_monitor',
+  'skip_slowlog',
+  'asking',
+  'fast',
+  'no_auth',
+  'may_replicate',
+  'no_mandatory_keys',
+  'no_async_loading',
+  'no_multi',
+  'movablekeys',
+  'allow_busy',
+];
+
+/** All ACL categories, in the order in which they are told. */
+const CATEGORIES = [
+  'keyspace',
+  'read',
+  'write',
+  'set',
+  'sortedset',
+  'list',
+  'hash',
+  'string',
+  'bitmap',
+  'hyperloglog',
+  'geo',
+  'stream',
+  'pubsub',
+  'admin',
+  'fast',
+  'slow',
+  'blocking',
+  'dangerous',
+  'connection',
+  'transaction',
+  'scripting',
+] as const;
+
+type Category = (typeof CATEGORIES)[number];
+
+const GROUP_CATEGORY: Readonly<Partial<Record<CommandGroup, Category>>> = {
+  string: 'string',
+  bitmap: 'bitmap',
+  hyperloglog: 'hyperloglog',
+  generic: 'keyspace',
+  connection: 'connection',
+  transactions: 'transaction',
+};
+
+/** WAIT is filed under generic, and yet is of no key: Redis counts it among those of connections. */
+const CATEGORY_OUTSIDE_GROUP: ReadonlyMap<string, Category> = new Map([['wait', 'connection']]);
+
+const FLAG_CATEGORIES: readonly (readonly [CommandFlag, readonly Category[]])[] = [
+  ['write', ['write']],
+  ['readonly', ['read']],
+  ['admin', ['admin', 'dangerous']],
+  ['pubsub', ['pubsub']],
+  ['blocking', ['blocking']],
+];
+
+const KEY_FLAG_ORDER: readonly KeyFlag[] = [
+  'RO',
+  'RW',
+  'OW',
+  'RM',
+  'access',
+  'update',
+  'insert',
+  'delete',
+  'not_key',
+  'incomplete',
+  'variable_flags',
+];
+
+function inOrder<T>(order: readonly T[], chosen: ReadonlySet<T>): T[] {
+  return order.filter((item) => chosen.has(item));
+}
+
+export function flagsOf(command: Command): CommandFlag[] {
+  const flags = new Set(command.flags);
+  if (keyRange(command.keys).movable) flags.add('movablekeys');
+  return inOrder(FLAG_ORDER, flags);
+}
+
+/** The ACL categories of a command, without the `@`. */
+export function categoriesOf(command: Command): string[] {
+  const categories = new Set<string>(command.categories);
+  for (const [flag, implied] of FLAG_CATEGORIES)
+    if (command.flags.includes(flag)) for (const category of implied) categories.add(category);
+  categories.add(command.flags.includes('fast') ? 'fast' : 'slow');
+  const isMereContainer = command.children.size > 0 && command.flags.length === 0;
+  const ofGroup = CATEGORY_OUTSIDE_GROUP.get(command.name) ?? GROUP_CATEGORY[command.group];
+  if (ofGroup !== undefined && !isMereContainer) categories.add(ofGroup);
+  return inOrder<string>(CATEGORIES, categories);
+}
+
+/** First key, last key and step, as clients without key specifications want them. */
+export interface KeyRange {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+  /** Whether some keys lie outside. */
+  readonly movable: boolean;
+}
+
+/** The one range that a command's key specifications make together. */
+export function keyRange(specifications: readonly KeySpecification[]): KeyRange {
+  const [only] = specifications;
+  if (only === undefined) return { first: 0, last: 0, step: 0, movable: false };
+  if (specifications.length === 1) return { ...only, movable: only.flags.includes('incomplete') };
+  let range: KeyRange | undefined;
+  let movable = false;
+  for (const { first, last, step } of specifications) {
+    // What does not join on to the range so far is left out of it.
+    if (step !== 1 || (range !== undefined && (range.last < 0 || range.last !== first - 1))) movable = true;
+    else range = { first: range?.first ?? first, last, step: 1, movable: false };
+  }
+  return { ...(range ?? { first: 0, last: 0, step: 0 }), movable };
+}
+
+/** Writes the element of COMMAND's reply that tells of a command. */
+export function writeCommandInfo(reply: ReplyWriter, command: Command): void {
+  const range = keyRange(command.keys);
+  reply.array(10);
+  reply.bulk(command.name);
+  reply.integer(command.arity);
+  writeStatuses(reply, flagsOf(command));
+  reply.integer(range.first);
+  reply.integer(range.last);
+  reply.integer(range.step);
+  writeStatuses(
+    reply,
+    categoriesOf(command).map((category) => `@${category}`),
+  );
+  const { tips = [] } = command;
+  reply.set(tips.length);
+  for (const tip of tips) reply.bulk(tip);
+  reply.set(command.keys.length);
+  for (const specification of command.keys) writeKeySpecification(reply, specification);
+  reply.set(command.children.size);
+  for (const child of command.children.values()) writeCommandInfo(reply, child);
+}
+
+function writeStatuses(reply: ReplyWriter, texts: readonly string[]): void {
+  reply.set(texts.length);
+  for (const text of texts) reply.simple(text);
+}
+
+function writeKeyFlags(reply: ReplyWriter, flags: readonly KeyFlag[]): void {
+  writeStatuses(reply, inOrder(KEY_FLAG_ORDER, new Set(flags)));
+}
+
+function writeKeySpecification(reply: ReplyWriter, { first, last, step, flags }: KeySpecification): void {
+  reply.map(3);
+  reply.bulk('flags');
+  writeKeyFlags(reply, flags);
+  reply.bulk('begin_search');
+  reply.map(2);
+  reply.bulk('type');
+  reply.bulk('index');
+  reply.bulk('spec');
+  reply.map(1);
+  reply.bulk('index');
+  reply.integer(first);
+  reply.bulk('find_keys');
+  reply.map(2);
+  reply.bulk('type');
+  reply.bulk('range');
+  reply.bulk('spec');
+  reply.map(3);
+  reply.bulk('lastkey');
+  reply.integer(last < 0 ? last : last - first);
+  reply.bulk('keystep');
+  reply.integer(step);
+  reply.bulk('limit');
+  reply.integer(0);
+}
+
+/** A key among the arguments of a command. */
+export interface FoundKey {
+  /** Place of the argument; the command's name is at 0. */
+  readonly index: number;
+  readonly flags: readonly KeyFlag[];
+}
+
+/** Finds the keys among the arguments of a command, of which there are enough for its arity. */
+export function findKeys(command: Command, args: Arguments): FoundKey[] {
+  const found: FoundKey[] = [];
+  for (const { first, last, step, flags } of command.keys) {
+    const end = last < 0 ? args.count + last : last;
+    const actual = flags.includes('variable_flags') ? (ACTUAL_FLAGS[command.name]?.(args) ?? flags) : flags;
+    for (let index = first; index <= end && index < args.count; index += step)
+      found.push({ index, flags: actual });
+  }
+  return found;
+}
+
+/** What commands with `variable_flags` do to their key, which depends on their options. */
+const ACTUAL_FLAGS: Readonly<Record<string, (args: Arguments) => readonly KeyFlag[]>> = {
+  set: (args) => {
+    for (let index = 3; index < args.count; index++)
+      if (args.token(index) === 'GET') return ['RW', 'access', 'update'];
+    return ['OW', 'update'];
+  },
+  bitfield: (args) => {
+    for (let index = 2; index < args.count; index++) {
+      const token = args.token(index);
+      if (token === 'SET' || token === 'INCRBY') return ['RW', 'access', 'update'];
+    }
+    return ['RO', 'access'];
+  },
+};
+
+/** Writes what COMMAND GETKEYS, or GETKEYSANDFLAGS, tells of the keys. */
+export function writeFoundKeys(
+  reply: ReplyWriter,
+  args: Arguments,
+  keys: readonly FoundKey[],
+  withFlags: boolean,
+): void {
+  reply.array(keys.length);
+  for (const { index, flags } of keys) {
+    if (withFlags) reply.array(2);
+    reply.bulk(args.bytes(index));
+    if (withFlags) writeKeyFlags(reply, flags);
+  }
+}

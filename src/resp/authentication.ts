@@ -1,0 +1,25 @@
+import { Buffer } from 'node:buffer';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Connection } from './connection.js';
+import type { RespServer } from './server.js';
+import { Attention } from './session.js';
+
+/** The only user there is. */
+const USER = 'default';
+
+function digest(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+/** Whether user and password are right. The time it takes says nothing of the password. */
+export function passwordMatches(server: RespServer, user: string, password: Buffer): boolean {
+  const { requirepass } = server.config.values;
+  const isRight = timingSafeEqual(digest(password), digest(Buffer.from(requirepass, 'utf8')));
+  return user === USER && (requirepass === '' || isRight);
+}
+
+/** Lets the connection run commands, or has it give the password first. */
+export function setAuthenticated(connection: Connection, authenticated: boolean): void {
+  connection.limits.authenticated = authenticated;
+  connection.session.set(Attention.Unauthenticated, !authenticated);
+}

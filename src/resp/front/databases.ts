@@ -1,0 +1,62 @@
+import type { Arguments } from '../../base/arguments.js';
+import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
+import { parseInteger } from '../../base/numbers.js';
+import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
+
+const INVALID_FIRST = new CommandError('ERR invalid first DB index');
+const INVALID_SECOND = new CommandError('ERR invalid second DB index');
+const OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
+const INT32_MAX = 2 ** 31 - 1;
+
+/** Commands about all databases, or two: FLUSHALL and SWAPDB. */
+export const databaseHandlers: FrontHandlers = {
+  flushall: inTurn(flushAll),
+  swapdb: inTurn(swapDatabases),
+};
+
+/** Whether the arguments of a FLUSHALL are well-formed: nothing, SYNC or ASYNC, which are the same here. */
+export function isFlushCommand(args: readonly Buffer[]): boolean {
+  const [, mode, ...rest] = args;
+  return rest.length === 0 && (mode === undefined || /^a?sync$/i.test(mode.latin1Slice()));
+}
+
+/** Each database is emptied at one moment, but not all of them at the same: EXEC has them all on one owner. */
+async function flushAll({ server, reply }: FrontContext, args: Arguments): Promise<void> {
+  if (!isFlushCommand(Array.from({ length: args.count }, (_, index) => args.bytes(index)))) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  const { store } = server;
+  const replies = await Promise.all(store.databases().map(({ route }) => store.call(route, 'FLUSHDB')));
+  const failure = replies.map((each) => each.latin1Slice()).find((each) => each.startsWith('-'));
+  if (failure === undefined) reply.ok();
+  else reply.error(failure.slice(1, -2));
+}
+
+function swapDatabases({ server, reply }: FrontContext, args: Arguments): void {
+  const first = parseIndex(args.text(1));
+  const second = parseIndex(args.text(2));
+  const { databases } = server.config.values;
+  if (first === undefined) reply.error(INVALID_FIRST);
+  else if (second === undefined) reply.error(INVALID_SECOND);
+  else if (first < 0 || second < 0 || first >= databases || second >= databases) reply.error(OUT_OF_RANGE);
+  else {
+    exchange(server, first, second);
+    reply.ok();
+  }
+}
+
+function exchange(server: FrontContext['server'], first: number, second: number): void {
+  if (first === second) return;
+  const { store } = server;
+  const routes = [store.routeOf(first), store.routeOf(second)];
+  store.swapDatabases(first, second);
+  server.forgetRoutes();
+  // Whether a watched key really is another one now is not asked: nobody loses by trying again.
+  server.breakWatches(({ session }) => routes.some((route) => session.watched.has(route)));
+}
+
+function parseIndex(text: string): number | undefined {
+  const index = parseInteger(text);
+  return index === undefined || Math.abs(index) > INT32_MAX ? undefined : index;
+}

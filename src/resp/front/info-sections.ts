@@ -1,0 +1,309 @@
+import { machine, release, totalmem, type } from 'node:os';
+import { memoryBudgetBytes } from '../../base/config.js';
+import { REDIS_VERSION, VERSION } from '../../base/version.js';
+import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
+import type { MemoryFigures } from '../memory-gauge.js';
+import type { RespServer } from '../server.js';
+import { commandsUsed, percentile } from '../statistics.js';
+
+/** What the sections of INFO are made from. Without a section that asks the workers, their figures are missing. */
+export interface InfoSource {
+  readonly server: RespServer;
+  readonly reports: readonly WorkerReport[];
+  readonly shards: ReadonlyMap<number, ShardReport>;
+  readonly memory: MemoryFigures;
+  readonly nowMs: number;
+}
+
+type Field = readonly [name: string, value: string | number];
+
+export interface Section {
+  readonly title: string;
+  /** Whether INFO without arguments shows it. */
+  readonly isDefault: boolean;
+  readonly asksWorkers: boolean;
+  fields(source: InfoSource): readonly Field[];
+}
+
+const SECONDS_PER_DAY = 86_400;
+const LRU_CLOCK_MASK = 0xffffff;
+const NO_REPLICATION_ID = '0'.repeat(40);
+
+/** Bytes as people read them: `1.50M`. */
+export function humanBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes}B`;
+  let value = bytes;
+  let unit = -1;
+  do {
+    value /= 1024;
+    unit++;
+  } while (value >= 1024 && unit < 4);
+  return `${value.toFixed(2)}${'KMGTP'[unit]}`;
+}
+
+function percent(part: number, whole: number): string {
+  return `${(whole === 0 ? 0 : (part / whole) * 100).toFixed(2)}%`;
+}
+
+function kilobytes(bytes: number): string {
+  return (bytes / 1024).toFixed(2);
+}
+
+function serverFields({ server, nowMs }: InfoSource): Field[] {
+  const { values, file } = server.config;
+  const uptimeSeconds = Math.floor((nowMs - server.startedAtMs) / 1000);
+  return [
+    ['redis_version', REDIS_VERSION],
+    ['redis_git_sha1', '00000000'],
+    ['redis_git_dirty', 0],
+    ['redis_mode', 'standalone'],
+    ['vasto_version', VERSION],
+    ['node_version', process.version],
+    ['os', `${type()} ${release()} ${machine()}`],
+    ['arch_bits', 64],
+    ['process_id', process.pid],
+    ['process_supervised', 'no'],
+    ['run_id', server.runId],
+    ['tcp_port', values.port],
+    ['server_time_usec', nowMs * 1000],
+    ['uptime_in_seconds', uptimeSeconds],
+    ['uptime_in_days', Math.floor(uptimeSeconds / SECONDS_PER_DAY)],
+    ['hz', values.hz],
+    ['configured_hz', values.hz],
+    ['lru_clock', Math.floor(nowMs / 1000) & LRU_CLOCK_MASK],
+    ['executable', process.execPath],
+    ['config_file', file ?? ''],
+    ['io_threads_active', 0],
+  ];
+}
+
+function clientFields({ server }: InfoSource): Field[] {
+  const connections = [...server.connections.values()];
+  const most = (bytes: readonly number[]) => bytes.reduce((max, each) => Math.max(max, each), 0);
+  return [
+    ['connected_clients', connections.length],
+    ['cluster_connections', 0],
+    ['maxclients', server.config.values.maxclients],
+    ['client_recent_max_input_buffer', most(connections.map((each) => each.pendingInputBytes))],
+    ['client_recent_max_output_buffer', most(connections.map((each) => each.queuedOutputBytes))],
+    ['blocked_clients', server.blockedClients],
+    ['tracking_clients', 0],
+    ['clients_in_timeout_table', 0],
+  ];
+}
+
+/** Bytes that connections hold: of requests that are not complete, and of replies that were not taken yet. */
+export function clientBytes({ connections }: RespServer): number {
+  let bytes = 0;
+  for (const { pendingInputBytes, queuedOutputBytes } of connections.values())
+    bytes += pendingInputBytes + queuedOutputBytes;
+  return bytes;
+}
+
+function memoryFields({ server, memory }: InfoSource): Field[] {
+  const { values } = server.config;
+  const { used, peak, resident, startup, dataset } = memory;
+  return [
+    ['used_memory', used],
+    ['used_memory_human', humanBytes(used)],
+    ['used_memory_rss', resident],
+    ['used_memory_rss_human', humanBytes(resident)],
+    ['used_memory_peak', peak],
+    ['used_memory_peak_human', humanBytes(peak)],
+    ['used_memory_peak_perc', percent(used, peak)],
+    ['used_memory_overhead', Math.max(0, used - dataset)],
+    ['used_memory_startup', startup],
+    ['used_memory_dataset', dataset],
+    ['used_memory_dataset_perc', percent(dataset, used)],
+    ['total_system_memory', totalmem()],
+    ['total_system_memory_human', humanBytes(totalmem())],
+    ['maxmemory', values.maxmemory],
+    ['maxmemory_human', humanBytes(values.maxmemory)],
+    ['maxmemory_policy', values['maxmemory-policy']],
+    ['mem_fragmentation_ratio', (resident / used).toFixed(2)],
+    ['mem_fragmentation_bytes', resident - used],
+    ['mem_clients_slaves', 0],
+    ['mem_clients_normal', clientBytes(server)],
+    ['mem_allocator', 'libc'],
+    ['active_defrag_running', 0],
+    ['lazyfree_pending_objects', 0],
+  ];
+}
+
+function persistenceFields({ server, shards }: InfoSource): Field[] {
+  const { saver } = server;
+  const refusing = [...shards.values()].some((shard) => shard.failure !== '');
+  return [
+    ['loading', 0],
+    ['async_loading', 0],
+    ['rdb_changes_since_last_save', saver.writesSinceSave],
+    ['rdb_bgsave_in_progress', saver.inProgress ? 1 : 0],
+    ['rdb_last_save_time', saver.lastSaveSeconds],
+    ['rdb_last_bgsave_status', saver.lastFailed ? 'err' : 'ok'],
+    ['rdb_last_bgsave_time_sec', saver.lastSeconds ?? -1],
+    ['rdb_current_bgsave_time_sec', saver.currentSeconds ?? -1],
+    ['rdb_saves', saver.saves],
+    ['aof_enabled', 1],
+    ['aof_rewrite_in_progress', 0],
+    ['aof_rewrite_scheduled', 0],
+    ['aof_last_rewrite_time_sec', -1],
+    ['aof_current_rewrite_time_sec', -1],
+    ['aof_last_bgrewrite_status', 'ok'],
+    ['aof_last_write_status', refusing ? 'err' : 'ok'],
+  ];
+}
+
+function statsFields({ server, reports, shards }: InfoSource): Field[] {
+  const { counters } = server;
+  const sum = (of: (shard: ShardReport) => number) =>
+    [...shards.values()].reduce((total, shard) => total + of(shard), 0);
+  const errors = [...errorCounts(server, reports).values()].reduce((total, count) => total + count, 0);
+  return [
+    ['total_connections_received', counters.connectionsReceived],
+    ['total_commands_processed', server.commandsProcessed()],
+    ['instantaneous_ops_per_sec', Math.round(server.commandRate.perSecond)],
+    ['total_net_input_bytes', counters.inputBytes],
+    ['total_net_output_bytes', counters.outputBytes],
+    ['total_net_repl_input_bytes', 0],
+    ['total_net_repl_output_bytes', 0],
+    ['instantaneous_input_kbps', kilobytes(server.inputRate.perSecond)],
+    ['instantaneous_output_kbps', kilobytes(server.outputRate.perSecond)],
+    ['rejected_connections', counters.connectionsRejected],
+    ['sync_full', 0],
+    ['sync_partial_ok', 0],
+    ['sync_partial_err', 0],
+    ['expired_keys', sum((shard) => shard.expired)],
+    ['evicted_keys', 0],
+    ['evicted_clients', 0],
+    ['keyspace_hits', sum((shard) => shard.keyspaceHits)],
+    ['keyspace_misses', sum((shard) => shard.keyspaceMisses)],
+    ['pubsub_channels', 0],
+    ['pubsub_patterns', 0],
+    ['pubsubshard_channels', 0],
+    ['total_error_replies', errors],
+    ['client_query_buffer_limit_disconnections', counters.queryLimitDisconnections],
+    ['client_output_buffer_limit_disconnections', counters.outputLimitDisconnections],
+  ];
+}
+
+function replicationFields({ server }: InfoSource): Field[] {
+  return [
+    ['role', 'master'],
+    ['connected_slaves', 0],
+    ['master_failover_state', 'no-failover'],
+    ['master_replid', server.replicationId],
+    ['master_replid2', NO_REPLICATION_ID],
+    ['master_repl_offset', 0],
+    ['second_repl_offset', -1],
+    ['repl_backlog_active', 0],
+    ['repl_backlog_size', 0],
+    ['repl_backlog_first_byte_offset', 0],
+    ['repl_backlog_histlen', 0],
+  ];
+}
+
+function cpuFields(): Field[] {
+  const { userCPUTime, systemCPUTime } = process.resourceUsage();
+  const seconds = (microseconds: number) => (microseconds / 1e6).toFixed(6);
+  return [
+    ['used_cpu_sys', seconds(systemCPUTime)],
+    ['used_cpu_user', seconds(userCPUTime)],
+    ['used_cpu_sys_children', seconds(0)],
+    ['used_cpu_user_children', seconds(0)],
+  ];
+}
+
+function commandFields({ server }: InfoSource): Field[] {
+  return commandsUsed(server.store).map(({ command, totals }) => {
+    const { calls, microseconds, rejected, failed } = totals;
+    const perCall = (calls === 0 ? 0 : microseconds / calls).toFixed(2);
+    return [
+      `cmdstat_${command.name}`,
+      `calls=${calls},usec=${microseconds},usec_per_call=${perCall},rejected_calls=${rejected},failed_calls=${failed}`,
+    ];
+  });
+}
+
+/** Error replies of all threads, by code. */
+function errorCounts(server: RespServer, reports: readonly WorkerReport[]): Map<string, number> {
+  const counts = new Map(server.errors.counts);
+  for (const { errors } of reports)
+    for (const [code, count] of errors) counts.set(code, (counts.get(code) ?? 0) + count);
+  return counts;
+}
+
+function errorFields({ server, reports }: InfoSource): Field[] {
+  return [...errorCounts(server, reports)].sort().map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
+}
+
+/** Times are known to a power of two: each percentile is the least that is not below the true one. */
+function latencyFields({ server }: InfoSource): Field[] {
+  const { values } = server.config;
+  if (!values['latency-tracking']) return [];
+  const wanted = values['latency-tracking-info-percentiles'];
+  return commandsUsed(server.store)
+    .filter(({ totals }) => totals.calls > 0)
+    .map(({ command, totals }) => [
+      `latency_percentiles_usec_${command.name}`,
+      wanted.map((each) => `p${each}=${percentile(totals, each).toFixed(3)}`).join(','),
+    ]);
+}
+
+function keyspaceFields({ server, shards }: InfoSource): Field[] {
+  return server.store.databases().flatMap(({ db, route }): Field[] => {
+    const shard = shards.get(route.shard);
+    if (shard === undefined || shard.keys === 0) return [];
+    return [[`db${db}`, `keys=${shard.keys},expires=${shard.expiring},avg_ttl=${shard.averageTtlMs}`]];
+  });
+}
+
+function vastoFields({ server, reports, shards, memory }: InfoSource): Field[] {
+  const { config, store } = server;
+  const sum = (of: (report: WorkerReport) => number) => reports.reduce((total, each) => total + of(each), 0);
+  const batches = sum((report) => report.batches);
+  const failures = [...shards.values()].map((shard) => shard.failure).filter((failure) => failure !== '');
+  return [
+    ['vasto_version', VERSION],
+    ['workers', store.pool.owners.length],
+    ['worker_deaths', store.workerDeaths],
+    ['shards', shards.size],
+    ['memory_budget', memoryBudgetBytes(config.values, totalmem())],
+    ['row_cache_bytes', memory.rowCache],
+    ['row_cache_limit_bytes', memory.rowCacheLimit],
+    ['row_cache_evictions', sum((report) => report.evictions)],
+    ['block_cache_bytes', memory.blockCache],
+    ['memtable_bytes', memory.memtables],
+    ['table_reader_bytes', memory.tableReaders],
+    ['live_data_bytes', [...shards.values()].reduce((total, shard) => total + shard.liveBytes, 0)],
+    ['batches', batches],
+    ['commands_per_batch', (batches === 0 ? 0 : sum((report) => report.commands) / batches).toFixed(2)],
+    ['write_refusing_shards', failures.length],
+    ...(failures.length === 0 ? [] : [['write_refusal', failures[0]!] as const]),
+  ];
+}
+
+function section(
+  title: string,
+  fields: Section['fields'],
+  { isDefault = true, asksWorkers = false }: Partial<Pick<Section, 'isDefault' | 'asksWorkers'>> = {},
+): Section {
+  return { title, isDefault, asksWorkers, fields };
+}
+
+/** The sections of INFO, in Redis's order; ours is last. */
+export const SECTIONS: readonly Section[] = [
+  section('Server', serverFields),
+  section('Clients', clientFields),
+  section('Memory', memoryFields, { asksWorkers: true }),
+  section('Persistence', persistenceFields, { asksWorkers: true }),
+  section('Stats', statsFields, { asksWorkers: true }),
+  section('Replication', replicationFields),
+  section('CPU', cpuFields),
+  section('Modules', () => []),
+  section('Commandstats', commandFields, { isDefault: false }),
+  section('Errorstats', errorFields, { asksWorkers: true }),
+  section('Latencystats', latencyFields, { isDefault: false }),
+  section('Cluster', () => [['cluster_enabled', 0]]),
+  section('Keyspace', keyspaceFields, { asksWorkers: true }),
+  section('Vasto', vastoFields, { asksWorkers: true }),
+];
