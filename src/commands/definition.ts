@@ -75,6 +75,8 @@ export interface ShardContext {
   readonly reply: ReplyWriter;
   readonly settings: ShardSettings;
   readonly clientId: number;
+  /** False while the shard takes no writes: a command that only reads is not to store what it has computed either. */
+  readonly writable: boolean;
   /**
    * The other database of a command that names one (MOVE, COPY … DB), which the front has brought to the same owner;
    * the view itself when the command names the selected database.

@@ -1,4 +1,6 @@
 import type { ReplyWriter } from '../base/reply-writer.js';
+import type { CommandGroup } from './definition.js';
+import { DIFFERENCES } from './differences.js';
 import { parseSyntax, type SyntaxArgument } from './syntax.js';
 import type { Command } from './table.js';
 
@@ -72,4 +74,58 @@ export function helpLines(container: Command): string[] {
     lines.push(`    ${summary}`);
   }
   return lines;
+}
+
+// ------------------------------------------------------------------ docs/COMMANDS.md
+
+const GROUP_TITLES: Readonly<Record<CommandGroup, string>> = {
+  string: 'Strings',
+  bitmap: 'Bitmaps',
+  hyperloglog: 'HyperLogLogs',
+  generic: 'Keys',
+  transactions: 'Transactions',
+  connection: 'Connections',
+  server: 'Server',
+  vasto: "Vasto's own",
+};
+
+const INTRODUCTION = `# Commands
+
+All commands, by group. They take the arguments, and give the replies and errors, of Redis 7.0, where the last column
+says nothing else.
+
+In the notation, words in capitals stand for themselves, \`[ ]\` may be left out, \`|\` is a choice, \`( )\` holds together,
+and \`...\` means any number of times. The version is that of Redis, or of Vasto for its own commands.
+
+<!-- Written by scripts/commands-doc.mjs from the command table; a test keeps it up to date. -->
+`;
+
+/** The page docs/COMMANDS.md. */
+export function commandsPage(commands: readonly Command[]): string {
+  const sections = Object.entries(GROUP_TITLES).map(([group, title]) => {
+    const rows = commands
+      .filter((command) => command.group === group)
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map(tableRow);
+    return [
+      `## ${title}`,
+      '',
+      '| Command | Arguments | Since | What it does | Differs from Redis |',
+      '|---|---|---|---|---|',
+      ...rows,
+      '',
+    ].join('\n');
+  });
+  return [INTRODUCTION, ...sections].join('\n');
+}
+
+function tableRow(command: Command): string {
+  const cells = [
+    `\`${command.name.toUpperCase().replace('|', ' ')}\``,
+    command.syntax === '' ? '' : `\`${command.syntax}\``,
+    command.since,
+    command.summary.replace(/\.$/, ''),
+    (DIFFERENCES[command.name] ?? '').replace(/\.$/, ''),
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }

@@ -86,7 +86,8 @@ export const connectionCommands: readonly CommandDefinition[] = [
     keys: [],
     group: 'connection',
     since: '6.0.0',
-    summary: 'Introduces both sides: chooses the protocol, may give password and name, tells what the server is.',
+    summary:
+      'Introduces both sides: chooses the protocol, may give password and name, tells what the server is.',
     complexity: 'O(1)',
     syntax: '[protover [AUTH username password] [SETNAME clientname]]',
     runs: 'front',

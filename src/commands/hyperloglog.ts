@@ -46,7 +46,7 @@ const addElements: ShardHandler = ({ view, reply }, args) => {
 };
 
 /** One key's estimate is kept in the sketch until it changes, which is why PFCOUNT writes; of several, the union's is computed. */
-const countElements: ShardHandler = ({ view, reply }, args) => {
+const countElements: ShardHandler = ({ view, reply, writable }, args) => {
   const registers = new Uint8Array(REGISTER_COUNT);
   if (args.count > 2) {
     for (let index = 1; index < args.count; index++) {
@@ -66,8 +66,10 @@ const countElements: ShardHandler = ({ view, reply }, args) => {
   if (cached !== undefined) return reply.integer(toInt64(cached));
   if (!sketch.mergeInto(registers)) return reply.error(CORRUPT);
   const count = estimateCount(registers);
-  sketch.cacheCount(count);
-  store(view, key, row, sketch);
+  if (writable) {
+    sketch.cacheCount(count);
+    store(view, key, row, sketch);
+  }
   reply.integer(count);
 };
 

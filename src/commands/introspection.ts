@@ -155,7 +155,9 @@ export function writeCommandInfo(reply: ReplyWriter, command: Command): void {
   for (const tip of tips) reply.bulk(tip);
   reply.set(command.keys.length);
   for (const specification of command.keys) writeKeySpecification(reply, specification);
-  reply.set(command.children.size);
+  // In RESP3 a set where there is none, and an array where there are some: so does Redis.
+  if (command.children.size === 0) reply.set(0);
+  else reply.array(command.children.size);
   for (const child of command.children.values()) writeCommandInfo(reply, child);
 }
 

@@ -37,7 +37,8 @@ const LRU_CLOCK_MASK = 0xffffff;
  * nowhere for long here, this tells the shard that has it.
  */
 export function describeObject(row: Row, shard: number, nowMs: number): string {
-  const serialized = row.type === RowType.String ? encodeStringPayload(valueBytes(row.value)).length : undefined;
+  const serialized =
+    row.type === RowType.String ? encodeStringPayload(valueBytes(row.value)).length : undefined;
   const accessedSeconds = Math.floor(row.accessedMs / 1000);
   return [
     `Value at:shard-${shard}`,

@@ -26,7 +26,8 @@ export function encodingOf(row: Row): string {
   if (row.type !== RowType.String) return 'raw';
   if ((row.flags & RowFlag.Raw) !== 0) return 'raw';
   const { length } = row.value;
-  if (length <= INTEGER_BYTES_MAX && parseInt64(valueText(row.value)) !== undefined) return 'int';
+  const isText = (row.flags & RowFlag.Text) !== 0;
+  if (!isText && length <= INTEGER_BYTES_MAX && parseInt64(valueText(row.value)) !== undefined) return 'int';
   return length <= EMBEDDED_BYTES_MAX ? 'embstr' : 'raw';
 }
 

@@ -7,7 +7,7 @@ import {
 } from '../base/command-errors.js';
 import { INT64_MAX, INT64_MIN, type Int64, parseInt64, toInt64 } from '../base/numbers.js';
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../types/long-double.js';
-import { stringValue, valueText } from '../types/row.js';
+import { RowFlag, stringValue, valueText } from '../types/row.js';
 import { type CommandDefinition, oneKey, type ShardContext, type ShardHandler } from './definition.js';
 import { findString } from './string-access.js';
 
@@ -61,8 +61,8 @@ const incrementByFloat: ShardHandler = ({ view, reply }, args) => {
   const after = addLongDoubles(before, increment);
   if (!after.finite) return reply.error(NAN_OR_INFINITY);
   const value = stringValue(formatLongDouble(after));
-  if (row === undefined) view.setString(key, value, 0);
-  else view.updateString(row, value, 0);
+  if (row === undefined) view.setString(key, value, 0, undefined, RowFlag.Text);
+  else view.updateString(row, value, RowFlag.Text);
   reply.bulk(value);
 };
 

@@ -236,7 +236,8 @@ function valuesBehind(sequence: Sequence, from: number): number {
   let end = from;
   while (end < sequence.length) {
     const node = sequence[end]!;
-    const endsRepetition = node.kind === 'bracket' && lengthOfRepetition(sequence, end - 1) === 1 && end > from;
+    const endsRepetition =
+      node.kind === 'bracket' && lengthOfRepetition(sequence, end - 1) === 1 && end > from;
     if (isToken(node) || (node.kind === 'bracket' && !endsRepetition)) break;
     end++;
   }

@@ -17,6 +17,14 @@ const MEMTABLE_BYTES_MAX = 8 << 20;
 /** RocksDB keeps up to six memtables of a family. */
 const MEMTABLES_MAX = 6;
 const MEMTABLE_SHARE = 0.2;
+const HEAP_BYTES_MIN = 2 ** 30;
+/** For batches, replies and garbage. */
+const HEAP_SLACK_BYTES = 2 ** 29;
+
+/** The largest row cache that a heap of so many bytes has room for. */
+export function rowCacheBytesMax(heapBytesMax: number): number {
+  return Math.floor((heapBytesMax - HEAP_SLACK_BYTES) / 2);
+}
 
 /**
  * Divides the memory that the node may use for caches and memtables. The rest of the total is left for what
@@ -24,12 +32,14 @@ const MEMTABLE_SHARE = 0.2;
  */
 export function memoryBudget(totalBytes: number, workers: number): MemoryBudget {
   const memtableBytes = Math.floor((totalBytes * MEMTABLE_SHARE) / MEMTABLES_MAX / workers);
+  const rowCacheBytes = Math.floor((totalBytes * ROW_CACHE_SHARE) / workers);
   return {
     totalBytes,
-    rowCacheBytes: Math.floor((totalBytes * ROW_CACHE_SHARE) / workers),
+    rowCacheBytes,
     storage: {
       blockCacheBytes: Math.floor((totalBytes * BLOCK_CACHE_SHARE) / workers),
       memtableBytes: Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
+      heapBytesMax: Math.max(HEAP_BYTES_MIN, 2 * rowCacheBytes + HEAP_SLACK_BYTES),
     },
   };
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../base/logger.js';
 import { type Command, commandTable, findCommand } from '../commands/table.js';
 import { Owner, type Receiver, type ShardRoute, WorkerPool } from '../workers/pool.js';
 import type { SlowCommand, WorkerReport, WorkerSettings } from '../workers/protocol.js';
-import { memoryBudget } from './budget.js';
+import { memoryBudget, rowCacheBytesMax } from './budget.js';
 import { Registry } from './registry.js';
 
 /** What the store tells those who face its clients. */
@@ -49,7 +49,7 @@ export class Store {
     let store: Store | undefined;
     const pool = new WorkerPool(
       workers,
-      workerSettings(config, workers),
+      workerSettings(config, workers, budget.storage.heapBytesMax),
       budget.storage,
       values['batch-bytes-max'],
       {
@@ -150,7 +150,7 @@ export class Store {
   /** Sends the workers what they need of a changed configuration. */
   async configure(): Promise<void> {
     await this.pool.configure({
-      ...workerSettings(this.config, this.pool.owners.length),
+      ...workerSettings(this.config, this.pool.owners.length, this.pool.storage.heapBytesMax),
       activeExpire: this.activeExpire,
     });
   }
@@ -218,10 +218,11 @@ export class Collector implements Receiver {
   }
 }
 
-function workerSettings(config: Config, workers: number): WorkerSettings {
+function workerSettings(config: Config, workers: number, heapBytesMax: number): WorkerSettings {
   const { values } = config;
   const thresholds = [values['slowlog-log-slower-than'], values['latency-monitor-threshold'] * 1000 || -1];
   const active = thresholds.filter((threshold) => threshold >= 0);
+  const budget = memoryBudget(memoryBudgetBytes(values, totalmem()), workers);
   return {
     appendfsync: values.appendfsync,
     protoMaxBulkBytes: values['proto-max-bulk-len'],
@@ -229,7 +230,7 @@ function workerSettings(config: Config, workers: number): WorkerSettings {
     tombstoneRetentionMs: values['tombstone-retention-seconds'] * 1000,
     scanIdleMaxMs: values['scan-cursor-timeout-seconds'] * 1000,
     maxmemoryPolicy: values['maxmemory-policy'],
-    rowCacheBytes: memoryBudget(memoryBudgetBytes(values, totalmem()), workers).rowCacheBytes,
+    rowCacheBytes: Math.min(budget.rowCacheBytes, rowCacheBytesMax(heapBytesMax)),
     activeExpire: true,
     slowMicroseconds: active.length === 0 ? -1 : Math.min(...active),
   };

@@ -13,7 +13,7 @@ import type { Connection } from './connection.js';
 import { frontHandler } from './front/handlers.js';
 import type { RespServer } from './server.js';
 import { Attention } from './session.js';
-import { queueInTransaction } from './transaction.js';
+import { dropTransaction, queueInTransaction } from './transaction.js';
 
 /** Different spellings of command names that are remembered (`GET`, `get`, `Get`, …). */
 const SPELLINGS_MAX = 4096;
@@ -188,7 +188,11 @@ export function refuse(
 ): void {
   if (connection.session.queued !== undefined) connection.session.transactionFailed = true;
   if (command !== undefined) server?.store.frontStatistics.reject(command.index);
-  answer(connection, error);
+  if (command?.name === 'exec') {
+    dropTransaction(connection);
+    const reason = error.text.replace(/^ERR /, '');
+    answer(connection, new CommandError(`EXECABORT Transaction discarded because of: ${reason}`));
+  } else answer(connection, error);
 }
 
 function answer(connection: Connection, error: CommandError): void {

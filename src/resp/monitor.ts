@@ -56,7 +56,12 @@ export class Monitor {
 }
 
 /** One line as MONITOR shows it; all text is latin1. */
-export function monitorLine(microseconds: number, db: number, address: string, args: readonly string[]): string {
+export function monitorLine(
+  microseconds: number,
+  db: number,
+  address: string,
+  args: readonly string[],
+): string {
   const seconds = Math.floor(microseconds / 1_000_000);
   const fraction = String(microseconds % 1_000_000).padStart(6, '0');
   // The address of a connection to a socket file is its path, with 0 for a port.

@@ -54,6 +54,8 @@ export class RespServer implements ConnectionHost {
   replicationId = randomBytes(20).toString('hex');
   /** Connections that wait for something to happen (WAIT). */
   blockedClients = 0;
+  /** The connection that asked for the end: it is to see that everything else has ended, and stays open as long. */
+  closesLast: Connection | undefined;
   readonly startedAtMs = Date.now();
   counters = freshCounters();
   /** Bits of Attention that hold for every connection. */
@@ -318,12 +320,13 @@ export class RespServer implements ConnectionHost {
     this.memory.stop();
     for (const listener of this.listeners) listener.close();
     this.unpauseClients();
+    const closing = [...this.connections.values()].filter((connection) => connection !== this.closesLast);
     const answered = Promise.all(
-      [...this.connections.values()].map((connection) => connection.afterReplies(() => connection.closeAfterReplies())),
+      closing.map((connection) => connection.afterReplies(() => connection.closeAfterReplies())),
     );
     const tooLong = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_WAIT_MS).unref());
     await Promise.race([answered, tooLong]);
-    for (const connection of this.connections.values()) connection.destroy('');
+    for (const connection of closing) connection.destroy('');
     const { unixsocket } = this.config.values;
     if (unixsocket !== '') rmSync(unixsocket, { force: true });
   }

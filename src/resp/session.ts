@@ -88,12 +88,11 @@ export class Session {
     if (this.replies === 'skipping') this.replies = 'skip';
   }
 
-  /** RESET: as a fresh connection, but for the library it named. Transaction, watches and MONITOR end elsewhere. */
+  /** RESET, but for transaction, watches and MONITOR. As in Redis, the library's name and NO-EVICT stay. */
   reset(): void {
     this.selectDatabase(0);
     this.version = 2;
     this.name = '';
-    this.noEvict = false;
     this.noTouch = false;
     if (this.replies === 'skipping') return;
     this.replies = 'on';

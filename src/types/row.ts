@@ -80,6 +80,8 @@ export class Row {
 export const RowFlag = {
   /** The string was built by APPEND, SETRANGE or the like, and reports the encoding `raw` whatever its length. */
   Raw: 1,
+  /** The string was built as text, and does not report the encoding `int` though it may read as an integer. */
+  Text: 2,
 } as const;
 
 /** Redis's name for a type, as TYPE replies. */

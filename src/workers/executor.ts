@@ -52,7 +52,7 @@ const NO_ARGUMENTS: readonly string[] = [];
 const READING_WRITES: ReadonlySet<string> = new Set(['getdel', 'getex', 'getset']);
 /** For each command whether the keys it looks up are hits and misses: those of Redis's `lookupKeyRead`. */
 const COUNTS_LOOKUPS: readonly boolean[] = commandTable.map(
-  ({ name, flags }) => flags.includes('readonly') || READING_WRITES.has(name),
+  ({ name, flags }) => (flags.includes('readonly') && name !== 'memory|usage') || READING_WRITES.has(name),
 );
 
 /** How far a batch has come: everything before is committed and its replies are on their way. */
@@ -113,6 +113,9 @@ export class Executor {
       },
       get clientId() {
         return executor.clientId;
+      },
+      get writable() {
+        return (executor.refusal ?? executor.host.refusal(executor.shard!)) === undefined;
       },
       watch(key) {
         const shard = executor.shard!;
@@ -317,7 +320,8 @@ export class Executor {
       this.host.statistics.reject(command.index);
       return;
     }
-    this.shard!.countsLookups = COUNTS_LOOKUPS[command.index]!;
+    const shard = this.shard!;
+    shard.countsLookups = COUNTS_LOOKUPS[command.index]!;
     try {
       command.run!(this.context, this.args);
     } catch (error) {
@@ -326,6 +330,7 @@ export class Executor {
       reply.rewind(start);
       reply.error(`ERR ${error.message}`);
     }
+    shard.countsLookups = false;
     this.target = undefined;
     this.account(command, reply.errorCount !== errors);
     if (this.host.cache.isOver) this.host.cache.evict();

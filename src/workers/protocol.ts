@@ -87,6 +87,8 @@ export interface WorkerSettings {
 export interface WorkerStorage {
   readonly blockCacheBytes: number;
   readonly memtableBytes: number;
+  /** The most that the JavaScript heap of a worker may take: a bound against runaways, well above the row cache. */
+  readonly heapBytesMax: number;
 }
 
 /** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */

@@ -49,8 +49,8 @@ export class Shard implements ShardView {
   nowMs = 0;
   /** Whether reads count as accesses: not those of a client that said CLIENT NO-TOUCH. */
   countsAccess = true;
-  /** Whether {@link find} counts as a hit or a miss: not for commands that look before they write. */
-  countsLookups = true;
+  /** Whether looking a key up is a hit or a miss: only while a command runs that reads, see the executor. */
+  countsLookups = false;
   readonly counters: ShardCounters = { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 };
   readonly watches = new WatchTable();
   /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
@@ -91,7 +91,9 @@ export class Shard implements ShardView {
 
   peek(key: string): Row | undefined {
     const row = this.load(key);
-    return this.isLive(row) ? row : undefined;
+    const live = this.isLive(row);
+    if (this.countsLookups) this.counters[live ? 'keyspaceHits' : 'keyspaceMisses']++;
+    return live ? row : undefined;
   }
 
   /** Whether a row is in memory, so that reading it costs no call to RocksDB. */

@@ -3,7 +3,8 @@ import { haveTool } from '../support/environment.js';
 import { envNumber, testSeed } from '../support/random.js';
 import { TestServer } from '../support/server.js';
 import { Generator, type SessionPlan } from './generate.js';
-import { describeStep, replay, shrink } from './shrink.js';
+import { BATCH_MAX } from './session.js';
+import { describeStep, replay, revived, shrink } from './shrink.js';
 
 const STEPS_PER_SESSION = 500;
 /** Reports of one run, enough to see what is wrong without reading the same ten times. */
@@ -37,16 +38,17 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
     const run = await replay(steps, protocol, subject, oracle);
     if (run.mismatch === undefined) return ['', run.subject];
     const { mismatch } = run;
-    const shrunk = await shrink(steps.slice(0, mismatch.index + 1), protocol, run.subject, oracle).catch(
-      () => undefined,
-    );
-    const shown = (shrunk?.steps ?? steps.slice(0, mismatch.index + 1)).slice(-STEPS_SHOWN_MAX);
+    const died = await run.subject.hasEnded();
+    const leading = steps.slice(0, mismatch.index + (died ? BATCH_MAX : 1));
+    const shrunk = await shrink(leading, protocol, run.subject, oracle).catch(() => undefined);
+    const shown = (shrunk?.steps ?? leading).slice(-STEPS_SHOWN_MAX);
     const final = shrunk?.mismatch ?? mismatch;
     const lines = [
       `seed ${plan.seed}, RESP${protocol}, step ${mismatch.index}; ${shown.length} last steps on the way:`,
       ...shown.map((step) => `    ${describeStep(step)}`),
       `  subject: ${final.subject.slice(0, 1500)}`,
       `  oracle:  ${final.oracle.slice(0, 1500)}`,
+      ...(died ? [`  THE SERVER DIED: ${run.subject.output.slice(-800)}`] : []),
     ];
     return [lines.join('\n'), shrunk?.subject ?? run.subject];
   }
@@ -60,10 +62,7 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
       const [text, server] = await report(plan, i % 2 === 0 ? 2 : 3, subject);
       subject = server;
       if (text !== '') reports.push(text);
-      if (subject.child.exitCode !== null) {
-        reports.push(`the server ended:\n${subject.output.slice(-2000)}`);
-        subject = await subject.restart();
-      }
+      subject = await revived(subject);
     }
     await subject.stop();
     expect(reports.join('\n\n')).toBe('');

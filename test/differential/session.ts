@@ -17,7 +17,8 @@ interface Side {
 }
 
 const SCAN_ROUNDS_MAX = 5000;
-const BATCH_MAX = 12;
+/** Neighbouring commands sent in one write. */
+export const BATCH_MAX = 12;
 
 /** The two servers, with two connections to each. Runs steps on both and compares. */
 export class Session {

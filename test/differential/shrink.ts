@@ -1,5 +1,5 @@
 import { quote } from '../support/reply.js';
-import type { TestServer } from '../support/server.js';
+import { TestServer } from '../support/server.js';
 import type { Step } from './generate.js';
 import { type Mismatch, Session } from './session.js';
 
@@ -56,6 +56,7 @@ export async function shrink(
   let current = subject;
   let last: Mismatch | undefined;
   const attempt = async (candidate: readonly Step[]): Promise<boolean> => {
+    current = await revived(current);
     const { mismatch, subject: server } = await replay(candidate, protocol, current, oracle);
     current = server;
     if (mismatch === undefined) return false;
@@ -76,6 +77,12 @@ export async function shrink(
     }
   }
   return { steps: best, mismatch: last, subject: current };
+}
+
+/** The server itself, or another in its place if it has died, which an abort within a worker does to it. */
+export async function revived(server: TestServer): Promise<TestServer> {
+  if (!(await server.hasEnded())) return server;
+  return TestServer.start(server.options);
 }
 
 /** The steps that name an argument of the last one, or act on whole databases. */

@@ -148,9 +148,11 @@ export function mutatedInput(r: Random): string {
   return input;
 }
 
-/** The valid commands, for runs at every split. */
+/** The valid commands in one pipeline that leaves nothing behind, for runs at every split. */
 export function validPipeline(): string {
-  return COMMANDS.filter(([name]) => name !== 'HELLO' && name !== 'CLIENT')
-    .map((command) => encodeCommand(command).toString('latin1'))
+  const lasting = COMMANDS.filter(([name]) => name !== 'HELLO' && name !== 'CLIENT');
+  const removal = ['DEL', 'f:1', 'f:2', 'f:3', 'f:n', 'f:x', 'f:b', 'f:h'];
+  return [...lasting, removal, ['SELECT', '0'], removal]
+    .map((c) => encodeCommand(c).toString('latin1'))
     .join('');
 }

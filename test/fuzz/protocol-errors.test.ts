@@ -28,7 +28,6 @@ const CASES: Readonly<Record<string, string>> = {
   'an array inside': '*2\r\n*1\r\n$4\r\nPING\r\n',
   'an integer inside': '*2\r\n:1\r\n$4\r\nPING\r\n',
   'an empty line inside': '*1\r\n\r\n$4\r\nPING\r\n',
-  'NUL instead of $': '*1\r\n\x004\r\nPING\r\n',
   '0xff instead of $': '*1\r\n\xff4\r\nPING\r\n',
   'bulk length of -1': '*1\r\n$-1\r\n',
   'bulk length is a word': '*1\r\n$abc\r\nPING\r\n',

@@ -17,7 +17,7 @@ function sortedTexts(reply: Reply): string[] {
   return itemsOf(reply).map(textOf).sort();
 }
 
-/** Names sorted within each map, since the order of a map's entries says nothing. */
+/** Entries sorted within each map, and without the notes, which are prose. */
 function canonical(reply: Reply): string {
   if (!('items' in reply)) return render(reply);
   if (reply.type !== 'map') {
@@ -26,6 +26,7 @@ function canonical(reply: Reply): string {
   }
   const entries: string[] = [];
   for (let i = 0; i < reply.items.length; i += 2) {
+    if (render(reply.items[i]!) === '$"notes"') continue;
     entries.push(`${canonical(reply.items[i]!)}=${canonical(reply.items[i + 1]!)}`);
   }
   return `{${entries.sort().join(' ')}}`;

@@ -158,6 +158,11 @@ export class TestServer {
     return TestServer.start({ ...this.options, dir: this.dir, ...changes });
   }
 
+  /** Whether the process is gone; one that dies while connections break is given a moment to do so. */
+  async hasEnded(): Promise<boolean> {
+    return Promise.race([this.exited.then(() => true), this.#answers().then((answers) => !answers)]);
+  }
+
   /** Resident memory, bytes. */
   rss(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');

@@ -54,8 +54,7 @@ function lines({ connection }: FrontContext, args: Arguments, listed: Iterable<C
   const nowMs = Date.now();
   const running = { connection, argumentBytes: argumentBytes(args) };
   let text = '';
-  for (const each of listed)
-    if (!each.socket.destroyed) text += `${clientLine(each, running, nowMs)}\n`;
+  for (const each of listed) if (!each.socket.destroyed) text += `${clientLine(each, running, nowMs)}\n`;
   return text;
 }
 
@@ -182,10 +181,7 @@ const trackingInfo = now(({ reply: writer }) => {
 
 /** CLIENT and its subcommands. */
 export const clientHandlers: FrontHandlers = {
-  'client|caching': now(({ reply: writer }, args) => {
-    const mode = args.token(2);
-    writer.error(mode === 'YES' || mode === 'NO' ? NOT_TRACKING : SYNTAX_ERROR);
-  }),
+  'client|caching': now(({ reply: writer }) => writer.error(NOT_TRACKING)),
   'client|getname': now(({ session, reply: writer }) =>
     session.name === '' ? writer.nil() : writer.bulk(session.name),
   ),

@@ -91,7 +91,9 @@ function findSpelledOut(args: Arguments): Command | undefined {
 
 function getKeys(withFlags: boolean): FrontHandler {
   return now(({ reply }, args) => {
-    const inner = new ListArguments(Array.from({ length: args.count - 2 }, (_, index) => args.bytes(index + 2)));
+    const inner = new ListArguments(
+      Array.from({ length: args.count - 2 }, (_, index) => args.bytes(index + 2)),
+    );
     const command = findSpelledOut(inner);
     if (command === undefined) return reply.error(INVALID_COMMAND);
     if (command.keys.length === 0) return reply.error(NO_KEYS);

@@ -41,7 +41,10 @@ export const configHandlers: FrontHandlers = {
   }),
   'config|help': help('CONFIG', [
     ['GET <pattern> [<pattern> ...]', 'The directives whose names match a pattern, with their values.'],
-    ['SET <directive> <value> [<directive> <value> ...]', 'Give directives other values: all of them, or none.'],
+    [
+      'SET <directive> <value> [<directive> <value> ...]',
+      'Give directives other values: all of them, or none.',
+    ],
     ['RESETSTAT', 'Set the counters that INFO shows to zero.'],
     ['REWRITE', 'Bring the configuration file up to date with what is in force.'],
   ]),

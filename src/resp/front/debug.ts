@@ -21,7 +21,7 @@ export const debugHandlers: FrontHandlers = {
       return;
     }
     const subcommand = SUBCOMMANDS.get(args.token(1));
-    if (subcommand !== undefined && subcommand.counts.includes(args.count)) await subcommand.run(context, args);
+    if (subcommand?.counts.includes(args.count)) await subcommand.run(context, args);
     else
       reply.error(
         `ERR unknown subcommand or wrong number of arguments for '${args.text(1).slice(0, 128)}'. Try DEBUG HELP.`,
@@ -92,10 +92,7 @@ const SUBCOMMANDS: ReadonlyMap<string, Subcommand> = new Map<string, Subcommand>
       },
     },
   ],
-  [
-    'OBJECT',
-    { counts: [3], form: 'OBJECT <key>', does: 'How <key> is kept.', run: inspectObject },
-  ],
+  ['OBJECT', { counts: [3], form: 'OBJECT <key>', does: 'How <key> is kept.', run: inspectObject }],
   [
     'SET-ACTIVE-EXPIRE',
     {
@@ -132,10 +129,7 @@ const SUBCOMMANDS: ReadonlyMap<string, Subcommand> = new Map<string, Subcommand>
       run: crashWorker,
     },
   ],
-  [
-    'HELP',
-    { counts: [2], form: 'HELP', does: 'These lines.', run: ({ reply }) => writeHelp(reply) },
-  ],
+  ['HELP', { counts: [2], form: 'HELP', does: 'These lines.', run: ({ reply }) => writeHelp(reply) }],
 ]);
 
 function writeHelp(reply: FrontContext['reply']): void {
@@ -158,7 +152,8 @@ async function inspectObject(context: FrontContext, args: Arguments): Promise<vo
 async function crashWorker(context: FrontContext, args: Arguments): Promise<void> {
   const { server, reply } = context;
   const { pool } = server.store;
-  const owner = args.count === 2 ? (await shardOf(context)).owner : pool.owners[parseInteger(args.text(2)) ?? -1];
+  const owner =
+    args.count === 2 ? (await shardOf(context)).owner : pool.owners[parseInteger(args.text(2)) ?? -1];
   if (owner === undefined) {
     reply.error(NO_SUCH_WORKER);
     return;

@@ -15,7 +15,7 @@ const WRONG_PASSWORD = new CommandError('WRONGPASS invalid username-password pai
 const NOT_A_VERSION = new CommandError('ERR Protocol version is not an integer or out of range');
 const NO_SUCH_VERSION = new CommandError('NOPROTO unsupported protocol version');
 const HELLO_NEEDS_AUTH = new CommandError(
-  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
 );
 
 /** AUTH and HELLO. */
@@ -50,7 +50,10 @@ function parseVersion(text: string): RespVersion | CommandError {
 }
 
 /** Carries out the options, one after the other: what comes before an error has happened. */
-function applyOptions({ server, connection, session }: FrontContext, args: Arguments): CommandError | undefined {
+function applyOptions(
+  { server, connection, session }: FrontContext,
+  args: Arguments,
+): CommandError | undefined {
   for (let index = 2; index < args.count; index++) {
     const option = args.token(index);
     const following = args.count - 1 - index;

@@ -233,7 +233,9 @@ function errorCounts(server: RespServer, reports: readonly WorkerReport[]): Map<
 }
 
 function errorFields({ server, reports }: InfoSource): Field[] {
-  return [...errorCounts(server, reports)].sort().map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
+  return [...errorCounts(server, reports)]
+    .sort()
+    .map(([code, count]) => [`errorstat_${code}`, `count=${count}`]);
 }
 
 /** Times are known to a power of two: each percentile is the least that is not below the true one. */

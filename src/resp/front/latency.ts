@@ -43,7 +43,10 @@ export const latencyHandlers: FrontHandlers = {
     ['HISTORY <event>', 'The samples of a kind of event: Unix time and milliseconds.'],
     ['LATEST', 'Of each kind of event: Unix time and milliseconds of the last sample, and the worst.'],
     ['RESET [<event> ...]', 'Forget the samples of these kinds of events, or of all.'],
-    ['HISTOGRAM [<command> ...]', 'How many calls of these commands, or all, took at most how many microseconds.'],
+    [
+      'HISTOGRAM [<command> ...]',
+      'How many calls of these commands, or all, took at most how many microseconds.',
+    ],
   ]),
 };
 

@@ -25,7 +25,9 @@ function lolwut({ reply }: FrontContext, args: Arguments): void {
   const [, columns = COLUMNS, rows = ROWS] = numbers;
   const size = (wanted: number) => Math.min(Math.max(1, wanted), SIZE_MAX);
   const picture = drawLandscape(size(columns), size(rows), Math.random);
-  reply.verbatim(`${picture}\nWide open country, as each of us sees it once. Redis ver. ${REDIS_VERSION}, Vasto ver. ${VERSION}\n`);
+  reply.verbatim(
+    `${picture}\nWide open country, as each of us sees it once. Redis ver. ${REDIS_VERSION}, Vasto ver. ${VERSION}\n`,
+  );
 }
 
 /** Ranges of hills, far to near: how high they stand, how steep they are, and what they are made of. */

@@ -50,7 +50,10 @@ export const serverHandlers: FrontHandlers = {
 };
 
 /** No replica has anything, so whoever asks for one waits for the time he gave. Inside EXEC nobody waits. */
-async function wait({ server, connection, inTransaction, reply }: FrontContext, args: Arguments): Promise<void> {
+async function wait(
+  { server, connection, inTransaction, reply }: FrontContext,
+  args: Arguments,
+): Promise<void> {
   const replicas = parseInteger(args.text(1));
   if (replicas === undefined) {
     reply.error(NOT_AN_INTEGER);
@@ -65,35 +68,44 @@ async function wait({ server, connection, inTransaction, reply }: FrontContext, 
   }
 }
 
-/** Resolves when the time is over, never for 0, or when the connection ends. */
+/** Resolves when the time is over, never for 0, or when the client goes away. */
 async function timeOrEnd(
   server: FrontContext['server'],
   { socket }: FrontContext['connection'],
   timeoutMs: number,
 ): Promise<void> {
   const over = new AbortController();
+  const { signal } = over;
+  const gone = ['end', 'close'].map((event) => once(socket, event, { signal }));
   const timer =
     timeoutMs === 0 ? undefined : setTimeout(() => over.abort(), Math.min(timeoutMs, TIMER_MS_MAX));
+  // A connection that waits for its turn is not read from, and would not hear that its client has left.
+  socket.resume();
   server.blockedClients++;
-  try {
-    await once(socket, 'close', { signal: over.signal });
-  } catch (error) {
-    if (!over.signal.aborted) throw error;
-  } finally {
-    clearTimeout(timer);
-    server.blockedClients--;
-  }
+  await Promise.race(gone).catch(() => undefined);
+  server.blockedClients--;
+  socket.pause();
+  clearTimeout(timer);
+  over.abort();
+  await Promise.allSettled(gone);
 }
 
 const SHUTDOWN_OPTIONS: ReadonlySet<string> = new Set(['SAVE', 'NOSAVE', 'NOW', 'FORCE', 'ABORT']);
 
-/** All data is always saved, so SAVE and NOSAVE are the same; NOW and FORCE concern replicas and failed saves. */
-function shutdown({ server, reply }: FrontContext, args: Arguments): void {
+/**
+ * All data is always saved, so SAVE and NOSAVE are the same; NOW and FORCE concern replicas and failed saves.
+ * There is no reply: the end of the connection, when all is on disk, is the answer.
+ */
+async function shutdown({ server, connection, reply }: FrontContext, args: Arguments): Promise<void> {
   const options = new Set(Array.from({ length: args.count - 1 }, (_, index) => args.token(index + 1)));
   const contradict = options.has('SAVE') && options.has('NOSAVE');
   const alone = !options.has('ABORT') || options.size === 1;
   if (contradict || !alone || [...options].some((option) => !SHUTDOWN_OPTIONS.has(option)))
     reply.error(SYNTAX_ERROR);
   else if (options.has('ABORT')) reply.error(NOT_SHUTTING_DOWN);
-  else server.requestShutdown();
+  else {
+    server.closesLast = connection;
+    server.requestShutdown();
+    await new Promise(() => undefined);
+  }
 }

@@ -33,7 +33,7 @@ export class StringHarness {
     writer.version = this.version;
     const { view, settings } = this;
     byName.get(args.text(0).toLowerCase())!.run!(
-      { view, reply: writer, settings, clientId: 1, target: undefined },
+      { view, reply: writer, settings, clientId: 1, writable: true, target: undefined },
       args,
     );
     const parser = new ReplyParser();
