@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Connection } from './connection.js';
-import type { RespServer } from './server.js';
 import { Attention } from './session.js';
 
 /** The only user there is. */
@@ -11,9 +10,11 @@ function digest(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
-/** Whether user and password are right. The time it takes says nothing of the password. */
-export function passwordMatches(server: RespServer, user: string, password: Buffer): boolean {
-  const { requirepass } = server.config.values;
+/**
+ * Whether user and password are right. The time it takes says nothing of the password.
+ * @param requirepass '' lets every password pass
+ */
+export function passwordMatches(requirepass: string, user: string, password: Uint8Array): boolean {
   const isRight = timingSafeEqual(digest(password), digest(Buffer.from(requirepass, 'utf8')));
   return user === USER && (requirepass === '' || isRight);
 }

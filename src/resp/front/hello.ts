@@ -26,7 +26,8 @@ export const helloHandlers: FrontHandlers = {
     const hasUser = args.count === 3;
     if (!hasUser && server.config.values.requirepass === '') return reply.error(NO_PASSWORD_SET);
     const user = hasUser ? args.text(1) : 'default';
-    if (!passwordMatches(server, user, args.bytes(hasUser ? 2 : 1))) return reply.error(WRONG_PASSWORD);
+    if (!passwordMatches(server.config.values.requirepass, user, args.bytes(hasUser ? 2 : 1)))
+      return reply.error(WRONG_PASSWORD);
     setAuthenticated(connection, true);
     reply.ok();
   }),
@@ -58,7 +59,8 @@ function applyOptions(
     const option = args.token(index);
     const following = args.count - 1 - index;
     if (option === 'AUTH' && following >= 2) {
-      if (!passwordMatches(server, args.text(index + 1), args.bytes(index + 2))) return WRONG_PASSWORD;
+      if (!passwordMatches(server.config.values.requirepass, args.text(index + 1), args.bytes(index + 2)))
+        return WRONG_PASSWORD;
       setAuthenticated(connection, true);
       index += 2;
     } else if (option === 'SETNAME' && following >= 1) {
