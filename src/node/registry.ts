@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeDirectory } from '../base/files.js';
 import { Database, StorageError } from '../workers/rocksdb.js';
 
 /** A named database with its shards. */
@@ -43,8 +43,11 @@ export class Registry {
    * @throws StorageError LOCKED when another node has it open; OTHER for data of a later version
    */
   static async open(directory: string): Promise<Registry> {
-    await mkdir(join(directory, 'shards'), { recursive: true });
-    const database = await Database.open(join(directory, 'node'), { blockCacheBytes: 1 << 20, memtableBytes: 1 << 20 });
+    await makeDirectory(join(directory, 'shards'));
+    const database = await Database.open(join(directory, 'node'), {
+      blockCacheBytes: 1 << 20,
+      memtableBytes: 1 << 20,
+    });
     const stored = database.get('default', RECORD_KEY);
     const record =
       stored === undefined

@@ -48,8 +48,8 @@ export async function serve(config: Config): Promise<void> {
 }
 
 function explainOpening(error: unknown, directory: string): Error {
-  if (!(error instanceof StorageError)) return error as Error;
-  if (error.code === 'LOCKED')
+  if (!(error instanceof Error)) return new Error(String(error));
+  if (error instanceof StorageError && error.code === 'LOCKED')
     return new Error(
       `${directory} is in use by another vasto server. Stop it, or choose another directory with --dir.`,
       { cause: error },
@@ -57,7 +57,13 @@ function explainOpening(error: unknown, directory: string): Error {
   return new Error(`cannot open the data in ${directory}: ${error.message}`, { cause: error });
 }
 
-async function end(cause: string, logger: Logger, config: Config, store: Store, server: RespServer): Promise<void> {
+async function end(
+  cause: string,
+  logger: Logger,
+  config: Config,
+  store: Store,
+  server: RespServer,
+): Promise<void> {
   logger.notice(`${cause}: finishing what is under way`);
   let exitCode = 0;
   try {
@@ -87,7 +93,9 @@ function announce(config: Config, logger: Logger): void {
   logger.notice(`Vasto ${VERSION}, pid ${process.pid}, Node.js ${process.version}`);
   logger.notice(`data in ${values.dir}`);
   if (values.port !== 0) {
-    logger.notice(`RESP on port ${values.port} of ${values.bind.map((name) => name.replace(/^-/, '')).join(', ')}`);
+    logger.notice(
+      `RESP on port ${values.port} of ${values.bind.map((name) => name.replace(/^-/, '')).join(', ')}`,
+    );
     logger.notice(`connect with: redis-cli -p ${values.port}`);
   }
   if (values.unixsocket !== '') logger.notice(`connect with: redis-cli -s ${values.unixsocket}`);

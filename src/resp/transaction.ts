@@ -1,12 +1,12 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { type Arguments, ListArguments } from '../base/arguments.js';
+import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
-import { addCommand, Collector, readyRoute } from '../node/store.js';
 import type { Command } from '../commands/table.js';
+import { addCommand, Collector, readyRoute } from '../node/store.js';
 import type { Receiver, ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag } from '../workers/protocol.js';
 import type { Connection } from './connection.js';

@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { makeDirectory } from '../base/files.js';
 import { Database, type DatabaseOptions, StorageError } from './rocksdb.js';
 
 /*
@@ -35,7 +36,7 @@ export class Generations {
     options: DatabaseOptions,
     onCleanupError: (error: unknown) => void,
   ): Promise<{ generations: Generations; database: Database }> {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     const pointer = await readPointer(join(directory, POINTER));
     const generations = new Generations(directory, options, pointer ?? 1, onCleanupError);
     for (const name of await readdir(directory)) {
@@ -63,7 +64,8 @@ export class Generations {
    */
   switchTo(next: Database, old: Database): void {
     const number = Number(basename(next.path).slice(1));
-    if (!(number > this.number)) throw new Error(`${next.path} is not a later generation than ${this.number}`);
+    if (!(number > this.number))
+      throw new Error(`${next.path} is not a later generation than ${this.number}`);
     this.writePointer(number);
     this.number = number;
     this.dispose(old);
@@ -91,7 +93,9 @@ export class Generations {
       syncDirectory(this.directory);
     } catch (cause) {
       const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
-      throw new StorageError(full ? 'NO_SPACE' : 'IO', `${this.directory}: cannot write ${POINTER}`, { cause });
+      throw new StorageError(full ? 'NO_SPACE' : 'IO', `${this.directory}: cannot write ${POINTER}`, {
+        cause,
+      });
     }
   }
 }
@@ -104,7 +108,10 @@ async function readPointer(path: string): Promise<number | undefined> {
   if (text === undefined) return undefined;
   const number = Number.parseInt(text, 10);
   if (!Number.isSafeInteger(number) || number < 1)
-    throw new StorageError('CORRUPT', `${path} does not name a generation: ${JSON.stringify(text.slice(0, 40))}`);
+    throw new StorageError(
+      'CORRUPT',
+      `${path} does not name a generation: ${JSON.stringify(text.slice(0, 40))}`,
+    );
   return number;
 }
 

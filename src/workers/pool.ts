@@ -17,7 +17,9 @@ import type {
   WorkerTask,
 } from './protocol.js';
 
-type PiscinaWorker = Parameters<NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>>[1][number];
+type PiscinaWorker = Parameters<
+  NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>
+>[1][number];
 
 /** Who gets the replies of a segment. */
 export interface Receiver {
@@ -106,7 +108,8 @@ export class Owner {
 
   /** With two batches on their way the third grows until one comes back: batches get larger as load does. */
   private flush(): void {
-    if (this.batch.isEmpty || this.inFlight.length >= BATCHES_IN_FLIGHT_MAX || this.port === undefined) return;
+    if (this.batch.isEmpty || this.inFlight.length >= BATCHES_IN_FLIGHT_MAX || this.port === undefined)
+      return;
     this.inFlight.push(this.batch.receivers);
     const memory = this.batch.take();
     this.port.postMessage(memory, [memory]);
@@ -191,7 +194,9 @@ export class WorkerPool {
       loadBalancer: (task, workers) => this.threadOf(task, workers),
     });
     // A thread's death is seen by its port; without a listener Piscina's event would end the process.
-    this.piscina.on('error', (error: Error) => events.workerError(error));
+    this.piscina.on('error', (error: Error) => {
+      if (!this.closing) events.workerError(error);
+    });
   }
 
   /** The thread that is the task's owner; an owner without one takes a thread that nobody has. */

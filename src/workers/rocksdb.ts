@@ -1,8 +1,9 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import binding from 'rocksdb/binding.js';
+import { makeDirectory } from '../base/files.js';
 
 /**
  * The only door to RocksDB. The native binding aborts the process on misuse, so every call is checked here:
@@ -91,7 +92,7 @@ export class Database {
   static async open(path: string, options: Partial<DatabaseOptions> = {}): Promise<Database> {
     if (typeof path !== 'string' || path.length === 0 || path.includes('\0'))
       throw new StorageError('IO', `not a directory's name: ${JSON.stringify(path)}`);
-    await mkdir(path, { recursive: true }).catch((cause: Error) => {
+    await makeDirectory(path).catch((cause: Error) => {
       throw toStorageError(cause, path);
     });
     const memtableBytes = options.memtableBytes ?? MEMTABLE_BYTES_DEFAULT;
@@ -247,11 +248,13 @@ export class Database {
     if (this.closed) return;
     for (const name of await readdir(this.path)) {
       if (!name.endsWith('.log')) continue;
-      const file = await open(join(this.path, name), constants.O_RDONLY).catch((error: NodeJS.ErrnoException) => {
-        // A log whose rows have all reached table files is deleted, between the listing and now as well.
-        if (error.code === 'ENOENT') return undefined;
-        throw toStorageError(error, this.path);
-      });
+      const file = await open(join(this.path, name), constants.O_RDONLY).catch(
+        (error: NodeJS.ErrnoException) => {
+          // A log whose rows have all reached table files is deleted, between the listing and now as well.
+          if (error.code === 'ENOENT') return undefined;
+          throw toStorageError(error, this.path);
+        },
+      );
       if (file === undefined) continue;
       try {
         await file.datasync();
@@ -269,7 +272,9 @@ export class Database {
     this.discard();
     this.closed = true;
     await new Promise<void>((resolve, reject) => {
-      binding.db_close(this.handle, (error) => (error ? reject(toStorageError(error, this.path)) : resolve()));
+      binding.db_close(this.handle, (error) =>
+        error ? reject(toStorageError(error, this.path)) : resolve(),
+      );
     });
   }
 

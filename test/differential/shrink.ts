@@ -1,7 +1,7 @@
 import { quote } from '../support/reply.js';
 import { TestServer } from '../support/server.js';
 import type { Step } from './generate.js';
-import { type Mismatch, Session } from './session.js';
+import { BATCH_MAX, type Mismatch, Session } from './session.js';
 
 const SHRINK_MS_MAX = 6000;
 
@@ -60,7 +60,9 @@ export async function shrink(
     const { mismatch, subject: server } = await replay(candidate, protocol, current, oracle);
     current = server;
     if (mismatch === undefined) return false;
-    best = candidate.slice(0, mismatch.index + 1);
+    // Of a connection that broke, any command of the batch may be the cause.
+    const broke = mismatch.subject.startsWith('<');
+    best = candidate.slice(0, mismatch.index + (broke ? BATCH_MAX : 1));
     last = mismatch;
     return true;
   };

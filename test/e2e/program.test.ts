@@ -108,7 +108,7 @@ describe.skipIf(SUBJECT === 'redis')('the program', () => {
   test('a second start on the same directory is refused', async () => {
     const server = await TestServer.start();
     const second = await TestServer.spawn({ dir: server.dir });
-    expect((await second.exited).code).toBe(1);
+    expect((await second.ended()).code).toBe(1);
     expect(second.output).toContain(server.dir);
     expect(second.output).toMatch(/use|lock/i);
     expect(second.output).not.toMatch(/\n\s+at .*\.js:\d+/);
@@ -121,7 +121,7 @@ describe.skipIf(SUBJECT === 'redis')('the program', () => {
   test('a port in use is a clear error', async () => {
     const server = await TestServer.start();
     const second = await TestServer.spawn({ port: server.port });
-    expect((await second.exited).code).toBe(1);
+    expect((await second.ended()).code).toBe(1);
     expect(second.output).toContain(String(server.port));
     expect(second.output).toMatch(/in use|listens/i);
     expect(second.output).not.toMatch(/failed: Error|\n\s+at .*\.js:\d+/);
@@ -130,7 +130,7 @@ describe.skipIf(SUBJECT === 'redis')('the program', () => {
 
   test('a directory that cannot be written is a clear error', async () => {
     const server = await TestServer.spawn({ dir: '/proc' });
-    expect((await server.exited).code).toBe(1);
+    expect((await server.ended()).code).toBe(1);
     expect(server.output).toContain('/proc');
   });
 });
@@ -143,7 +143,7 @@ describe('the server process', () => {
       const client = await server.connect();
       await client.pipeline(Array.from({ length: 2000 }, (_, i) => ['SET', `k${i}`, i]));
       server.child.kill(signal);
-      expect(await server.exited).toEqual({ code: 0, signal: null });
+      expect(await server.ended()).toEqual({ code: 0, signal: null });
       await client.closed;
       const again = await server.restart();
       const reader = await again.connect();
@@ -159,7 +159,7 @@ describe('the server process', () => {
     const client = await server.connect();
     await client.command('SET', 'a', '1');
     client.send('SHUTDOWN\r\n');
-    expect((await server.exited).code).toBe(0);
+    expect((await server.ended()).code).toBe(0);
     const again = await server.restart();
     const reader = await again.connect();
     expect(await reader.rendered('GET', 'a')).toBe('$"1"');

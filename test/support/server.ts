@@ -139,9 +139,14 @@ export class TestServer {
   }
 
   /** SIGTERM, and the exit awaited. */
-  async stop(): Promise<Exit> {
+  stop(): Promise<Exit> {
     this.child.kill('SIGTERM');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    return this.ended(STOP_TIMEOUT_MS);
+  }
+
+  /** The exit of a server that should end by itself; one that does not is killed, which its code (null) tells. */
+  async ended(timeoutMs = 15_000): Promise<Exit> {
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), timeoutMs);
     const exit = await this.exited;
     clearTimeout(timer);
     return exit;

@@ -42,7 +42,16 @@ export function inTurn(run: (context: FrontContext, args: Arguments) => void | P
   return { waits: true, run };
 }
 
-const handlers = new Map<string, FrontHandler>(Object.entries({ ...connectionHandlers, ...helloHandlers, ...clientHandlers, ...commandHandlers, ...transactionHandlers, ...serverHandlers }));
+const handlers = new Map<string, FrontHandler>(
+  Object.entries({
+    ...connectionHandlers,
+    ...helloHandlers,
+    ...clientHandlers,
+    ...commandHandlers,
+    ...transactionHandlers,
+    ...serverHandlers,
+  }),
+);
 
 /** The handler of a command, by its full name. */
 export function frontHandler(name: string): FrontHandler {

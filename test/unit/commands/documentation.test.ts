@@ -32,10 +32,10 @@ describe('documentation', () => {
 
   test('COMMAND DOCS of a command with arguments', () => {
     const reply = new ReplyWriter();
-    writeCommandDocs(reply, findCommand('mset')!);
+    writeCommandDocs(reply, { ...findCommand('mset')!, summary: 'Writes.', complexity: 'O(N)' });
     expect(reply.written().toString('latin1').replaceAll('\r\n', ' ')).toBe(
-      '*10 $7 summary $22 Writes several strings. $5 since $5 1.0.1 $5 group $6 string ' +
-        '$10 complexity $15 O(N) for N keys $9 arguments *1 *8 $4 name $9 key_value $4 type $5 block ' +
+      '*10 $7 summary $7 Writes. $5 since $5 1.0.1 $5 group $6 string ' +
+        '$10 complexity $4 O(N) $9 arguments *1 *8 $4 name $9 key_value $4 type $5 block ' +
         '$5 flags *1 +multiple $9 arguments *2 *6 $4 name $3 key $4 type $3 key $14 key_spec_index :0 ' +
         '*4 $4 name $5 value $4 type $6 string ',
     );

@@ -8,7 +8,7 @@ test('a sparkline reaches from the lowest value to the highest', () => {
     { value: 120, label: '3s' },
     { value: 65, label: '1s' },
   ]);
-  expect(drawn.split('\n')).toEqual([' # ', ' | ', ' |_', '_||', '131', '2ss', 's  ', '']);
+  expect(drawn.split('\n')).toEqual([' # ', ' |_', ' ||', '_||', '131', '2ss', 's  ', '']);
 });
 
 test('equal values lie on the ground', () => {

@@ -71,7 +71,10 @@ async function run(
   const context = { server, connection, session: { db: 0 }, command, reply, ...more };
   await frontHandler(command.name).run(context as unknown as FrontContext, ListArguments.of(...words));
   const parser = new ReplyParser();
-  return parser.push(reply.written()).map(render).join(' ');
+  parser.push(reply.written());
+  const only = parser.next();
+  expect(parser.pendingBytes).toBe(0);
+  return render(only!);
 }
 
 describe('CONFIG', () => {

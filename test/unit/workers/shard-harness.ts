@@ -1,0 +1,77 @@
+import { expect } from 'vitest';
+import { HybridClock } from '../../../src/base/clock.js';
+import { Row, RowType } from '../../../src/types/row.js';
+import { decodeRow, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
+import { Generations } from '../../../src/workers/generations.js';
+import type { Database } from '../../../src/workers/rocksdb.js';
+import { RowCache } from '../../../src/workers/row-cache.js';
+import { Shard } from '../../../src/workers/shard.js';
+import { readShardMeta } from '../../../src/workers/shard-meta.js';
+
+export const START_MS = 1_700_000_000_000;
+export const STORAGE = { blockCacheBytes: 1 << 20, memtableBytes: 1 << 20 };
+
+/** A real shard, and what it was made from. */
+export interface Rig {
+  readonly shard: Shard;
+  readonly cache: RowCache;
+  readonly generations: Generations;
+  /** Errors while old generations were removed. */
+  readonly cleanupErrors: unknown[];
+  readonly knobs: { tombstoneRetentionMs: number; scanIdleMaxMs: number };
+}
+
+export async function openShard(directory: string, cacheBytes = 1 << 20, id = 1, cache?: RowCache): Promise<Rig> {
+  const cleanupErrors: unknown[] = [];
+  const { generations, database } = await Generations.open(directory, STORAGE, (error) => cleanupErrors.push(error));
+  const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000 };
+  const rows = cache ?? new RowCache(cacheBytes);
+  const shard = new Shard(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });
+  shard.nowMs = START_MS;
+  return { shard, cache: rows, generations, cleanupErrors, knobs };
+}
+
+/** The instance that a shard reads and writes at present. */
+export function databaseOf(shard: Shard): Database {
+  return Reflect.get(shard, 'database') as Database;
+}
+
+/** Everything stored, checked against itself: counts, `ttl` entries and rows must agree. */
+export function auditDisk(shard: Shard): { live: number; expiring: number; tombstones: number; ttl: number } {
+  const database = databaseOf(shard);
+  const expected: string[] = [];
+  let [live, expiring, tombstones] = [0, 0, 0];
+  database.iterate({ family: 'default', values: true }, (key, value) => {
+    const row = new Row(key.latin1Slice());
+    decodeRow(row, value!);
+    if (row.type === RowType.Tombstone) {
+      tombstones++;
+      expect(row.expiresAtMs).not.toBe(0);
+    } else {
+      live++;
+      if (row.expiresAtMs !== 0) expiring++;
+    }
+    if (row.expiresAtMs !== 0) expected.push(`${row.expiresAtMs} ${row.key}`);
+    return true;
+  });
+  const entries: string[] = [];
+  database.iterate({ family: 'ttl', values: false }, (entry) => {
+    entries.push(`${ttlKeyExpiry(entry)} ${ttlKeyUserKey(entry)}`);
+    return true;
+  });
+  expect(entries.toSorted()).toEqual(expected.toSorted());
+  const meta = readShardMeta(database);
+  expect({ live: meta.live, expiring: meta.expiring }).toEqual({ live, expiring });
+  if (tombstones > 0) expect(meta.keepsTombstones).toBe(true);
+  return { live, expiring, tombstones, ttl: entries.length };
+}
+
+/** Keys of a shard in the order of a visit. */
+export function keysOf(shard: Shard, prefix = ''): string[] {
+  const keys: string[] = [];
+  shard.visit({ prefix }, false, (key) => {
+    keys.push(key);
+    return true;
+  });
+  return keys;
+}
