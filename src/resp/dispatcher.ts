@@ -171,11 +171,17 @@ function subcommandError(command: Command, args: readonly Buffer[]): CommandErro
 /** Bytes of arguments that an error about an unknown command quotes. */
 const QUOTED_BYTES_MAX = 128;
 
+/** Redis quotes as C prints: up to the first NUL. */
+function untilNul(text: string): string {
+  const nul = text.indexOf('\0');
+  return nul < 0 ? text : text.slice(0, nul);
+}
+
 function unknownCommand(args: readonly Buffer[]): CommandError {
   let quoted = '';
   for (let index = 1; index < args.length && quoted.length < QUOTED_BYTES_MAX; index++)
-    quoted += `'${beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length)}' `;
-  const name = beginning(args[0]!, QUOTED_BYTES_MAX);
+    quoted += `'${untilNul(beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length))}' `;
+  const name = untilNul(beginning(args[0]!, QUOTED_BYTES_MAX));
   return new CommandError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
 }
 

@@ -199,6 +199,7 @@ export class RespServer implements ConnectionHost {
   }
 
   logClosed(connection: Connection, reason: string): void {
+    if (reason.includes('client-query-buffer-limit')) this.counters.queryLimitDisconnections++;
     this.logger.verbose(`client ${connection.session.id} (${connection.address}): ${reason}`);
   }
 
