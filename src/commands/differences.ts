@@ -25,7 +25,9 @@ export const DIFFERENCES: Readonly<Record<string, string>> = {
   'client|info': 'Has lib-name and lib-ver, as Redis 7.2.',
   'client|kill': 'Knows one user, default.',
   'client|pause': 'CLIENT commands run during a pause, so that another connection can end it.',
-  'client|reply': 'The connection ends after QUIT or a protocol error although replies are off.',
+  'client|reply':
+    'The connection ends after QUIT or a protocol error although replies are off. Inside MULTI, OFF and SKIP drop the ' +
+    'whole reply of EXEC, not parts of it.',
   auth: 'There is one user, default.',
   'command|docs': 'Arguments are derived from the syntax shown here; there is no history.',
   'command|info': 'Key specifications carry no notes.',

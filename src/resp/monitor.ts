@@ -14,17 +14,22 @@ import { Attention } from './session.js';
  */
 export class Monitor {
   private readonly watchers = new Set<Connection>();
+  /** Lines that wait for the end of the read whose commands they show: one write is cheaper than many. */
+  private pending = '';
 
   constructor(private readonly server: RespServer) {}
 
   add(connection: Connection): void {
+    this.flush();
     this.watchers.add(connection);
     connection.session.set(Attention.Monitor, true);
     this.server.attention |= Attention.Monitored;
   }
 
   remove(connection: Connection): void {
-    if (!this.watchers.delete(connection)) return;
+    if (!this.watchers.has(connection)) return;
+    this.flush();
+    this.watchers.delete(connection);
     connection.session.set(Attention.Monitor, false);
     if (this.watchers.size === 0) this.server.attention &= ~Attention.Monitored;
   }
@@ -37,8 +42,16 @@ export class Monitor {
     const texts = Array.from({ length: args.count }, (_, index) =>
       secrets.has(index) ? REDACTED : args.text(index),
     );
-    const line = monitorLine(microseconds, db, connection.address, texts);
-    const bytes = Buffer.from(line, 'latin1');
+    if (this.pending === '') queueMicrotask(() => this.flush());
+    this.pending += monitorLine(microseconds, db, connection.address, texts);
+    // A watcher sees its own commands between its replies.
+    if (this.watchers.has(connection)) this.flush();
+  }
+
+  private flush(): void {
+    if (this.pending === '') return;
+    const bytes = Buffer.from(this.pending, 'latin1');
+    this.pending = '';
     for (const watcher of this.watchers) this.send(watcher, bytes);
   }
 

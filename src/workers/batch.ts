@@ -1,10 +1,5 @@
 import { Buffer } from 'node:buffer';
-import {
-  BATCH_HEADER_WORDS,
-  BatchFlag,
-  Instruction,
-  SEGMENT_HEADER_WORDS,
-} from './protocol.js';
+import { BATCH_HEADER_WORDS, BatchFlag, Instruction, SEGMENT_HEADER_WORDS } from './protocol.js';
 
 const WORDS_INITIAL = 4096;
 const BYTES_INITIAL = 1 << 16;

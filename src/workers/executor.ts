@@ -3,11 +3,7 @@ import { FrameArguments } from '../base/arguments.js';
 import type { CommandError } from '../base/command-errors.js';
 import type { CommandStatistics } from '../base/command-statistics.js';
 import { ErrorTally } from '../base/error-tally.js';
-import {
-  REPLY_PART_BYTES,
-  SLOWLOG_ARGUMENT_BYTES_MAX,
-  SLOWLOG_ARGUMENTS_MAX,
-} from '../base/limits.js';
+import { REPLY_PART_BYTES, SLOWLOG_ARGUMENT_BYTES_MAX, SLOWLOG_ARGUMENTS_MAX } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { ShardContext } from '../commands/definition.js';
 import { type Command, commandTable } from '../commands/table.js';

@@ -29,6 +29,7 @@ export class Generations {
 
   /** Numbers are never used twice, so that a new instance cannot meet the files of one that is being removed. */
   private highest: number;
+  private readonly removals = new Set<Promise<void>>();
 
   /** Opens the shard in `directory`, made if missing, and removes what a crash may have left behind. */
   static async open(
@@ -39,7 +40,15 @@ export class Generations {
     await makeDirectory(directory);
     const pointer = await readPointer(join(directory, POINTER));
     const generations = new Generations(directory, options, pointer ?? 1, onCleanupError);
-    for (const name of await readdir(directory)) {
+    const names = await readdir(directory);
+    const orphan = names.find((name) => name !== 'g1' && name !== `${POINTER}.tmp`);
+    // A crash in the very first start leaves g1 without a pointer, and nothing else.
+    if (pointer === undefined && orphan !== undefined)
+      throw new StorageError(
+        'CORRUPT',
+        `${directory} has lost its file ${POINTER}, which names the generation that counts (there is ${orphan}). Restore it from a copy, or write the number behind the g into it.`,
+      );
+    for (const name of names) {
       if (name !== generations.nameOf(generations.number) && name !== POINTER)
         await rm(join(directory, name), { recursive: true, force: true });
     }
@@ -73,10 +82,17 @@ export class Generations {
 
   /** Closes an instance that is not needed any more and removes its files, in the background. */
   dispose(database: Database): void {
-    database
+    const removal: Promise<void> = database
       .close()
       .then(() => rm(database.path, { recursive: true, force: true }))
-      .catch(this.onCleanupError);
+      .catch(this.onCleanupError)
+      .finally(() => this.removals.delete(removal));
+    this.removals.add(removal);
+  }
+
+  /** Resolves when nothing is being removed any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.removals);
   }
 
   private nameOf(number: number): string {
@@ -87,17 +103,28 @@ export class Generations {
     return join(this.directory, this.nameOf(number));
   }
 
+  /** Makes CURRENT name `number`. When it throws a StorageError, CURRENT names what it named before. */
   private writePointer(number: number): void {
+    const path = join(this.directory, POINTER);
     try {
-      writeDurably(join(this.directory, POINTER), `${number}\n`);
+      replaceFile(path, `${number}\n`);
+    } catch (cause) {
+      throw pointerError(path, cause);
+    }
+    try {
       syncDirectory(this.directory);
     } catch (cause) {
-      const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
-      throw new StorageError(full ? 'NO_SPACE' : 'IO', `${this.directory}: cannot write ${POINTER}`, {
-        cause,
-      });
+      // The rename has happened but may not last. If it cannot be taken back either, only a restart can tell what
+      // counts: an error that is no StorageError ends the worker, and the shard is opened by what CURRENT says.
+      replaceFile(path, `${this.number}\n`);
+      throw pointerError(path, cause);
     }
   }
+}
+
+function pointerError(path: string, cause: unknown): StorageError {
+  const full = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
+  return new StorageError(full ? 'NO_SPACE' : 'IO', `cannot write ${path}`, { cause });
 }
 
 async function readPointer(path: string): Promise<number | undefined> {
@@ -116,7 +143,7 @@ async function readPointer(path: string): Promise<number | undefined> {
 }
 
 /** Replaces a file in one step: readers and crashes see the old content or the new, never a part. */
-function writeDurably(path: string, text: string): void {
+function replaceFile(path: string, text: string): void {
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, 'w');
   try {

@@ -52,10 +52,7 @@ declare module 'rocksdb/binding.js' {
     batch_count(batch: object): number;
     batch_write(database: object, batch: object, options?: { sync: boolean }): void;
     iterator_init(database: object, options: IteratorOptions): object;
-    iterator_nextv_sync(
-      iterator: object,
-      count: number,
-    ): { rows: (Buffer | undefined)[]; finished: boolean };
+    iterator_nextv_sync(iterator: object, count: number): { rows: (Buffer | undefined)[]; finished: boolean };
     iterator_close(iterator: object): void;
   }
   const binding: Binding;

@@ -33,7 +33,8 @@ const KEEPS_TOMBSTONES = 1;
 export function readShardMeta(database: Database): ShardMeta {
   const record = database.get('meta', KEY);
   if (record === undefined) return { live: 0, expiring: 0, keepsTombstones: false };
-  if (record.length < 4) throw new StorageError('CORRUPT', `${database.path}: the shard's record is cut short`);
+  if (record.length < 4)
+    throw new StorageError('CORRUPT', `${database.path}: the shard's record is cut short`);
   const version = record.readUInt32BE(0);
   if (version > FORMAT_VERSION)
     throw new StorageError(

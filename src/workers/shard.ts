@@ -145,13 +145,7 @@ export class Shard implements ShardView {
 
   // ---------------------------------------------------------------- changing
 
-  setString(
-    key: string,
-    value: StringValue,
-    expiresAtMs: number,
-    eventTimeMs?: number,
-    flags = 0,
-  ): boolean {
+  setString(key: string, value: StringValue, expiresAtMs: number, eventTimeMs?: number, flags = 0): boolean {
     const row = this.load(key);
     if (!this.stamp(row, eventTimeMs)) return false;
     if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {
@@ -198,12 +192,16 @@ export class Shard implements ShardView {
   /** Gives a row the timestamp of the write at hand. Returns false if a later one holds. */
   private stamp(row: Row, eventTimeMs: number | undefined): boolean {
     const { clock } = this.environment;
+    // What has ended, and left no tombstone or one that may be forgotten, competes no more: whether it is still in
+    // memory, or was not swept yet, must make no difference.
+    const isForgotten = row.expiresAtMs !== 0 && row.expiresAtMs <= this.nowMs;
+    const held = row.type === RowType.Absent || isForgotten ? 0 : row.timestamp;
     if (eventTimeMs === undefined) {
-      row.timestamp = clock.next(this.nowMs, row.timestamp);
+      row.timestamp = clock.next(this.nowMs, held);
       return true;
     }
     const timestamp = timestampOf(eventTimeMs);
-    if (timestamp < row.timestamp) return false;
+    if (timestamp < held) return false;
     clock.observe(timestamp);
     row.timestamp = timestamp;
     if (!this.meta.keepsTombstones) {
@@ -282,7 +280,10 @@ export class Shard implements ShardView {
     if (this.countExpiring() === 0) return 0;
     let expiries: number[] = [];
     this.eachTtlEntry(Number.MAX_SAFE_INTEGER, (key, expiresAtMs) => {
-      if (expiresAtMs > this.nowMs && (!this.meta.keepsTombstones || this.peek(key)?.expiresAtMs === expiresAtMs))
+      if (
+        expiresAtMs > this.nowMs &&
+        (!this.meta.keepsTombstones || this.peek(key)?.expiresAtMs === expiresAtMs)
+      )
         expiries.push(expiresAtMs);
       return expiries.length <= EXPIRIES_COUNTED_MAX;
     });
@@ -457,12 +458,17 @@ export class Shard implements ShardView {
    */
   commit(sync: boolean): void {
     const target = this.source();
-    const meta: ShardMeta = this.flushedTo ? { live: 0, expiring: 0, keepsTombstones: false } : { ...this.meta };
+    const meta: ShardMeta = { ...this.meta };
+    if (this.flushedTo) Object.assign(meta, { live: 0, expiring: 0 });
     // RocksDB's skip list begins each insertion where the last one ended: in order of keys it compares half as much.
     if (this.dirty.length > SORTED_ROWS_MIN) this.dirty.sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const row of this.dirty) this.stageRow(target, row, meta);
-    if (this.metaDirty && !this.flushedTo) meta.keepsTombstones = this.meta.keepsTombstones;
-    if (this.metaDirty || this.flushedTo || meta.live !== this.meta.live || meta.expiring !== this.meta.expiring)
+    if (
+      this.metaDirty ||
+      this.flushedTo ||
+      meta.live !== this.meta.live ||
+      meta.expiring !== this.meta.expiring
+    )
       writeShardMeta(target, meta);
     if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
     if (this.flushedTo) {
@@ -586,6 +592,7 @@ export class Shard implements ShardView {
     this.forgetRows();
     if (this.spare) this.generations.dispose(this.spare);
     await this.database.close();
+    await this.generations.settled();
   }
 }
 
@@ -649,7 +656,8 @@ function ttlKey(expiresAtMs: number, key: string): Buffer {
 function bounds(range: KeyRange): { from?: Buffer; after?: Buffer; before?: Buffer } {
   const end = prefixEnd(range.prefix);
   const before = end === undefined ? {} : { before: keyBytes(end) };
-  if (range.after !== undefined && range.after >= range.prefix) return { after: keyBytes(range.after), ...before };
+  if (range.after !== undefined && range.after >= range.prefix)
+    return { after: keyBytes(range.after), ...before };
   return range.prefix === '' ? before : { from: keyBytes(range.prefix), ...before };
 }
 
@@ -683,6 +691,7 @@ const SAMPLE_BYTES = 6;
 
 function sample(key: string, from: number): number {
   let value = 0;
-  for (let index = 0; index < SAMPLE_BYTES; index++) value = value * 256 + (key.charCodeAt(from + index) || 0);
+  for (let index = 0; index < SAMPLE_BYTES; index++)
+    value = value * 256 + (key.charCodeAt(from + index) || 0);
   return value;
 }

@@ -52,7 +52,9 @@ describe('damaged input', () => {
     expect(await fresh.rendered('PING')).toBe('+PONG');
     // The last connections may still be on their way out.
     await expect
-      .poll(async () => /connected_clients:(\d+)/.exec(await fresh.text('INFO', 'clients'))?.[1])
+      .poll(async () => /connected_clients:(\d+)/.exec(await fresh.text('INFO', 'clients'))?.[1], {
+        timeout: 15_000,
+      })
       .toBe('1');
     fresh.close();
   });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
+import { afterAll } from 'vitest';
 import { RawClient } from './client.js';
 import { freePort, pause, temporaryDir } from './environment.js';
 import { render } from './reply.js';
@@ -55,7 +56,8 @@ export function serverCommand(
 
 const running = new Set<ChildProcess>();
 
-process.on('exit', () => {
+// A test that failed before it stopped its server must not leave it behind.
+afterAll(() => {
   for (const child of running) child.kill('SIGKILL');
 });
 
