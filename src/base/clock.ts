@@ -14,7 +14,7 @@ export class HybridClock {
    */
   next(nowMs: number, above: number): number {
     const wall = nowMs * COUNTER_RANGE;
-    const floor = above > this.last ? above : this.last;
+    const floor = Math.max(above, this.last);
     this.last = wall > floor ? wall : floor + 1;
     return this.last;
   }

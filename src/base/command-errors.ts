@@ -33,6 +33,12 @@ export function invalidExpireTime(command: string): CommandError {
 /** What a container command (CONFIG, CLIENT, …) says to a subcommand it does not have. */
 export function unknownSubcommand(subcommand: string, container: string): CommandError {
   return new CommandError(
-    `ERR unknown subcommand '${subcommand.slice(0, 128)}'. Try ${container.toUpperCase()} HELP.`,
+    `ERR unknown subcommand '${quotable(subcommand).slice(0, 128)}'. Try ${container.toUpperCase()} HELP.`,
   );
+}
+
+/** Text from a client as Redis quotes it in errors: as C prints it, up to the first NUL. */
+export function quotable(text: string): string {
+  const nul = text.indexOf('\0');
+  return nul < 0 ? text : text.slice(0, nul);
 }

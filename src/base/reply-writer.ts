@@ -71,7 +71,7 @@ export class ReplyWriter {
     const text = typeof error === 'string' ? error : error.text;
     this.errorCount++;
     this.tally?.count(text);
-    this.raw(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]/g, ' ') : text}\r\n`);
+    this.raw(`-${/[\r\n]/.test(text) ? text.replace(/[\r\n]+$/, '').replace(/[\r\n]/g, ' ') : text}\r\n`);
   }
 
   integer(value: Int64): void {

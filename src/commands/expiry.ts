@@ -1,5 +1,5 @@
 import type { Arguments } from '../base/arguments.js';
-import { CommandError, invalidExpireTime, NOT_AN_INTEGER } from '../base/command-errors.js';
+import { CommandError, invalidExpireTime, NOT_AN_INTEGER, quotable } from '../base/command-errors.js';
 import { INT64_MAX, INT64_MIN, type Int64, parseInt64, toInt64 } from '../base/numbers.js';
 import type { Row } from '../types/row.js';
 import { type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
@@ -22,7 +22,7 @@ function parseExpireOptions(args: Arguments): ExpireOptions | CommandError {
   for (let index = 3; index < args.count; index++) {
     const token = args.token(index);
     if (token !== 'NX' && token !== 'XX' && token !== 'GT' && token !== 'LT')
-      return new CommandError(`ERR Unsupported option ${args.text(index)}`);
+      return new CommandError(`ERR Unsupported option ${quotable(args.text(index))}`);
     given.add(token);
   }
   if (given.has('NX') && given.size > 1) return NX_CONFLICT;

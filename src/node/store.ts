@@ -4,8 +4,13 @@ import { CommandStatistics } from '../base/command-statistics.js';
 import { type Config, memoryBudgetBytes, workerCount } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
 import { type Command, commandTable, findCommand } from '../commands/table.js';
-import { Owner, type Receiver, type ShardRoute, WorkerPool } from '../workers/pool.js';
-import type { SlowCommand, WorkerReport, WorkerSettings } from '../workers/protocol.js';
+import { type Owner, type Receiver, type ShardRoute, WorkerPool } from '../workers/pool.js';
+import {
+  Instruction,
+  type SlowCommand,
+  type WorkerReport,
+  type WorkerSettings,
+} from '../workers/protocol.js';
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
 import { Registry } from './registry.js';
 
@@ -101,13 +106,15 @@ export class Store {
       .sort((a, b) => a.db - b.db);
   }
 
-  /** SWAPDB: from now on each number means what the other meant. */
+  /** SWAPDB: from now on each number means what the other meant. Both databases are on one owner. */
   swapDatabases(first: number, second: number): void {
-    if (first === second) return;
-    // Both must exist, so that watches on either know of the exchange.
-    this.routeOf(first);
-    this.routeOf(second);
+    const [one, other] = [this.routeOf(first), this.routeOf(second)];
     this.registry.swap(first, second);
+    const { owner } = one;
+    owner.batch.begin(NOBODY, 0, one.shard, 0);
+    owner.batch.instruct(Instruction.UseTarget, other.shard);
+    owner.batch.instruct(Instruction.SwapWatches);
+    owner.schedule();
   }
 
   /**
@@ -198,6 +205,12 @@ function concatenated(args: readonly Buffer[]): Buffer {
   });
   return frames;
 }
+
+/** Takes what is of no interest. */
+export const NOBODY: Receiver = {
+  deliver: () => undefined,
+  abandon: () => undefined,
+};
 
 /** Gathers the replies of a segment for a promise. */
 export class Collector implements Receiver {

@@ -1,12 +1,12 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { ErrorTally } from '../base/error-tally.js';
 import {
   OUTPUT_PAUSE_BYTES,
   PIPELINE_REPLY_BYTES,
   PIPELINE_WINDOW_MAX,
   PIPELINE_WINDOW_MIN,
 } from '../base/limits.js';
-import type { ErrorTally } from '../base/error-tally.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
@@ -228,7 +228,8 @@ export class Connection implements RequestSink, ReplySink {
     }
     this.underWay -= commands;
     const average = bytes / commands;
-    this.replyBytesAverage = average > this.replyBytesAverage ? average : (this.replyBytesAverage * 7 + average) / 8;
+    this.replyBytesAverage =
+      average > this.replyBytesAverage ? average : (this.replyBytesAverage * 7 + average) / 8;
     if (!this.windowWaits || this.underWay > this.window / 2) return;
     const allowed = Math.max(1, Math.floor(PIPELINE_REPLY_BYTES / (this.replyBytesAverage + 1)));
     this.window = Math.min(this.window * 2, PIPELINE_WINDOW_MAX, allowed);

@@ -1,7 +1,13 @@
 import type { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { ListArguments } from '../base/arguments.js';
-import { CommandError, unknownSubcommand, wrongArity } from '../base/command-errors.js';
+import {
+  CommandError,
+  NOT_AN_INTEGER,
+  quotable,
+  unknownSubcommand,
+  wrongArity,
+} from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
 import type { CommandFlag } from '../commands/definition.js';
 import { type Command, findCommand } from '../commands/table.js';
@@ -30,6 +36,10 @@ export function dispatch(server: RespServer, connection: Connection, args: Buffe
   if (session.attention & Attention.Silent) session.nextReply();
   const command = lookup(args);
   if (command instanceof CommandError) {
+    if (isCrossProtocol(args[0]!)) {
+      connection.destroy('what looks like an HTTP request, perhaps a cross-protocol attack');
+      return;
+    }
     refuse(connection, command, undefined);
     return;
   }
@@ -39,8 +49,14 @@ export function dispatch(server: RespServer, connection: Connection, args: Buffe
     refuse(connection, wrongArity(command.name), command, server);
     return;
   }
-  if ((session.attention | server.attention) !== 0 && intercept(server, connection, command, args, frames)) return;
+  if ((session.attention | server.attention) !== 0 && intercept(server, connection, command, args, frames))
+    return;
   perform(server, connection, command, args, frames);
+}
+
+/** A browser that was tricked into sending an HTTP request here must not have its body run as commands. */
+function isCrossProtocol(name: Buffer): boolean {
+  return name.length <= 5 && /^(post|host:)$/i.test(name.latin1Slice());
 }
 
 /** Runs a command that nothing stands in the way of. */
@@ -64,7 +80,11 @@ export function perform(
     return;
   }
   if (command.name === 'watch') session.watched.add(route);
-  const target = targetDatabase(command, args);
+  const target = targetDatabase(command, args, server.config.values.databases);
+  if (target instanceof CommandError) {
+    refuse(connection, target, command, server);
+    return;
+  }
   if (target !== undefined) {
     sendWithTarget(server, connection, command, args, frames, route, target);
     return;
@@ -113,13 +133,30 @@ export function openSegment(connection: Connection, route: ShardRoute, extraFlag
 }
 
 export const DB_OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
+const INT32_MAX = 2 ** 31 - 1;
 
-/** The database number that MOVE and COPY … DB name. Malformed numbers are left to the command. */
-export function targetDatabase(command: Command, args: readonly Buffer[]): number | undefined {
-  if (command.name === 'move') return parseInteger(args[2]!.latin1Slice());
-  if (command.name !== 'copy') return undefined;
-  for (let index = 3; index + 1 < args.length; index++)
-    if (args[index]!.latin1Slice().toUpperCase() === 'DB') return parseInteger(args[index + 1]!.latin1Slice());
+/**
+ * The database number that MOVE and COPY … DB name; undefined for other commands, and where the arguments
+ * before it are malformed, of which the command will complain.
+ */
+export function targetDatabase(
+  command: Command,
+  args: readonly Buffer[],
+  databases: number,
+): number | CommandError | undefined {
+  const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
+  if (written === undefined) return undefined;
+  const db = parseInteger(written.latin1Slice());
+  if (db === undefined || Math.abs(db) > INT32_MAX) return NOT_AN_INTEGER;
+  return db < 0 || db >= databases ? DB_OUT_OF_RANGE : db;
+}
+
+function copyTarget(args: readonly Buffer[]): Buffer | undefined {
+  for (let index = 3; index < args.length; index++) {
+    const option = beginning(args[index]!, NAME_BYTES_MAX).toUpperCase();
+    if (option === 'DB') return args[index + 1];
+    if (option !== 'REPLACE') return undefined;
+  }
   return undefined;
 }
 
@@ -132,10 +169,6 @@ function sendWithTarget(
   route: ShardRoute,
   db: number,
 ): void {
-  if (!(db >= 0 && db < server.config.values.databases)) {
-    refuse(connection, DB_OUT_OF_RANGE, command, server);
-    return;
-  }
   const target = server.store.routeOf(db);
   if (target === route || (target.ready === undefined && target.owner === route.owner)) {
     send(connection, route, command, args, frames, target);
@@ -156,7 +189,9 @@ function lookup(args: readonly Buffer[]): Command | CommandError {
   }
   if (command.children.size === 0 || args.length < 2) return command;
   const sub = beginning(args[1]!, NAME_BYTES_MAX + 1);
-  return command.children.get(sub.toLowerCase()) ?? (command.arity > 0 ? command : subcommandError(command, args));
+  return (
+    command.children.get(sub.toLowerCase()) ?? (command.arity > 0 ? command : subcommandError(command, args))
+  );
 }
 
 /** The first bytes as latin1 text. */
@@ -171,17 +206,11 @@ function subcommandError(command: Command, args: readonly Buffer[]): CommandErro
 /** Bytes of arguments that an error about an unknown command quotes. */
 const QUOTED_BYTES_MAX = 128;
 
-/** Redis quotes as C prints: up to the first NUL. */
-function untilNul(text: string): string {
-  const nul = text.indexOf('\0');
-  return nul < 0 ? text : text.slice(0, nul);
-}
-
 function unknownCommand(args: readonly Buffer[]): CommandError {
   let quoted = '';
   for (let index = 1; index < args.length && quoted.length < QUOTED_BYTES_MAX; index++)
-    quoted += `'${untilNul(beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length))}' `;
-  const name = untilNul(beginning(args[0]!, QUOTED_BYTES_MAX));
+    quoted += `'${quotable(beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length))}' `;
+  const name = quotable(beginning(args[0]!, QUOTED_BYTES_MAX));
   return new CommandError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
 }
 

@@ -1,16 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { randomBytes } from 'node:crypto';
 import type { Arguments } from '../base/arguments.js';
 import type { Config } from '../base/config.js';
 import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
-import { LatencyMonitor } from './latency-monitor.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
 import type { SlowCommand } from '../workers/protocol.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
+import { LatencyMonitor } from './latency-monitor.js';
 import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
 import { Rates } from './rates.js';
@@ -77,7 +77,11 @@ export class RespServer implements ConnectionHost {
     this.slowLog = new SlowLog(config);
     this.latency = new LatencyMonitor(config);
     this.memory = new MemoryGauge(() => store.report());
-    this.saver = new Saver(store, () => writesRun(store), (error) => logger.warning(`saving failed: ${error.message}`));
+    this.saver = new Saver(
+      store,
+      () => writesRun(store),
+      (error) => logger.warning(`saving failed: ${error.message}`),
+    );
     this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
     this.idleTimer.unref();
   }
@@ -89,7 +93,8 @@ export class RespServer implements ConnectionHost {
     const { values } = this.config;
     if (values.port !== 0) {
       for (const address of values.bind) await this.listenOn(address, values.port);
-      if (this.listeners.length === 0) throw new Error(`none of the addresses of bind could be opened: ${values.bind.join(' ')}`);
+      if (this.listeners.length === 0)
+        throw new Error(`none of the addresses of bind could be opened: ${values.bind.join(' ')}`);
     }
     if (values.unixsocket !== '') await this.listenOnPath(values.unixsocket, values.unixsocketperm);
   }
@@ -105,7 +110,10 @@ export class RespServer implements ConnectionHost {
       const code = cause instanceof Error && 'code' in cause ? cause.code : '';
       if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return;
       const reason = code === 'EADDRINUSE' ? 'another program listens there' : String(code || cause);
-      throw new Error(`cannot listen on ${address}:${port}: ${reason}. Choose another with --port or --bind.`, { cause });
+      throw new Error(
+        `cannot listen on ${address}:${port}: ${reason}. Choose another with --port or --bind.`,
+        { cause },
+      );
     }
   }
 
@@ -218,7 +226,8 @@ export class RespServer implements ConnectionHost {
     this.latency.sampleCommand(command, microseconds);
     if (command.flags.includes('skip_slowlog')) return;
     const threshold = this.config.values['slowlog-log-slower-than'];
-    if (threshold >= 0 && microseconds >= threshold) this.slowLog.addFront(connection, command, args, microseconds);
+    if (threshold >= 0 && microseconds >= threshold)
+      this.slowLog.addFront(connection, command, args, microseconds);
   }
 
   /** Accounts a slow command that a worker reports. */
@@ -292,7 +301,8 @@ export class RespServer implements ConnectionHost {
   /** Has EXEC fail for everybody who watches keys where these hold. */
   breakWatches(isConcerned: (connection: Connection) => boolean): void {
     for (const connection of this.connections.values())
-      if (connection.session.watched.size > 0 && isConcerned(connection)) connection.session.watchBroken = true;
+      if (connection.session.watched.size > 0 && isConcerned(connection))
+        connection.session.watchBroken = true;
   }
 
   /** Looks the database of each connection up again, after SWAPDB. */
@@ -308,7 +318,11 @@ export class RespServer implements ConnectionHost {
     const before = Date.now() - timeout * 1000;
     for (const connection of this.connections.values()) {
       const { session } = connection;
-      if (session.lastCommandAtMs < before && !(session.attention & Attention.Monitor) && connection.replies.isEmpty)
+      if (
+        session.lastCommandAtMs < before &&
+        !(session.attention & Attention.Monitor) &&
+        connection.replies.isEmpty
+      )
         connection.destroy(`idle for more than ${timeout} s (directive timeout)`);
     }
   }

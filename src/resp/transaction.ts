@@ -6,11 +6,11 @@ import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
-import { addCommand, Collector, readyRoute } from '../node/store.js';
-import type { Receiver, ShardRoute } from '../workers/pool.js';
+import { addCommand, Collector, NOBODY, readyRoute } from '../node/store.js';
+import type { ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
-import { DB_OUT_OF_RANGE, openSegment, refuse, targetDatabase } from './dispatcher.js';
+import { openSegment, refuse, targetDatabase } from './dispatcher.js';
 import { isFlushCommand } from './front/databases.js';
 import { frontHandler } from './front/handlers.js';
 import type { RespServer } from './server.js';
@@ -71,11 +71,6 @@ function tellUnwatch(session: Session, route: ShardRoute): void {
   if (route.ready === undefined) tell();
   else void readyRoute(route).then(tell, () => undefined);
 }
-
-const NOBODY: Receiver = {
-  deliver: () => undefined,
-  abandon: () => undefined,
-};
 
 /** EXEC. Takes the short way when the commands need no more than one owner, which is ready. */
 export function executeTransaction(server: RespServer, connection: Connection, exec: Exec): void {
@@ -177,9 +172,9 @@ function plan(server: RespServer, session: Session, queued: readonly QueuedComma
       if (!isFlushCommand(item.args)) return { ...item, routes, db, refusal: SYNTAX_ERROR };
       for (const { route } of store.databases()) routes.push(route);
     } else {
-      const target = targetDatabase(item.command, item.args);
-      if (valid(target)) routes.push(routeOf(target));
-      else if (target !== undefined) return { ...item, routes, db, refusal: DB_OUT_OF_RANGE };
+      const target = targetDatabase(item.command, item.args, databases);
+      if (target instanceof CommandError) return { ...item, routes, db, refusal: target };
+      if (target !== undefined) routes.push(routeOf(target));
     }
     return { ...item, routes, db };
   });
@@ -201,7 +196,7 @@ function addSteps(first: ShardRoute, steps: readonly Step[]): Mark[] {
       }
       batch.markFlushes();
       current = step.routes[step.routes.length - 1]!;
-      batch.addReply(OK);
+      batch.instruct(Instruction.FlushReply);
     } else if (step.command.runs === 'front') {
       const mark = { bytes: Buffer.from(`+${randomBytes(MARK_BYTES).toString('hex')}\r\n`), step };
       marks.push(mark);
@@ -226,7 +221,6 @@ interface Mark {
   readonly step: Step;
 }
 
-const OK = Buffer.from('+OK\r\n');
 const MARK_BYTES = 16;
 
 /**

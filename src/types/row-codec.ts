@@ -46,7 +46,8 @@ export function encodeRow(row: Row, target: Buffer): number {
 /** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
 export function decodeRow(row: Row, bytes: Buffer): void {
   const first = bytes[0];
-  if (first === undefined || bytes.length < HEADER_BYTES) throw new RowFormatError(`a row of ${bytes.length} bytes`);
+  if (first === undefined || bytes.length < HEADER_BYTES)
+    throw new RowFormatError(`a row of ${bytes.length} bytes`);
   row.type = (first & TYPE_MASK) as RowType;
   row.flags = bytes[1]!;
   row.timestamp = readUint64(bytes, 2);
@@ -98,6 +99,7 @@ export function writeUint64(target: Buffer, at: number, value: number): void {
 /** Reads what {@link writeUint64} wrote. */
 export function readUint64(bytes: Buffer, at: number): number {
   const high = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-  const low = ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
+  const low =
+    ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
   return high * TWO_32 + low;
 }

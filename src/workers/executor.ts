@@ -1,14 +1,15 @@
-import { performance } from 'node:perf_hooks';
+import type { Buffer } from 'node:buffer';
 import { FrameArguments } from '../base/arguments.js';
-import type { CommandError } from '../base/command-errors.js';
+import { CommandError } from '../base/command-errors.js';
 import type { CommandStatistics } from '../base/command-statistics.js';
 import { ErrorTally } from '../base/error-tally.js';
-import { REPLY_PART_BYTES, SLOWLOG_ARGUMENT_BYTES_MAX, SLOWLOG_ARGUMENTS_MAX } from '../base/limits.js';
-import { ReplyWriter } from '../base/reply-writer.js';
+import { REPLY_PART_BYTES } from '../base/limits.js';
+import type { ReplyWriter } from '../base/reply-writer.js';
 import type { ShardContext } from '../commands/definition.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { ShardView } from '../types/shard-view.js';
 import { type Batch, openBatch } from './batch.js';
+import { CommandClock } from './command-clock.js';
 import {
   BATCH_HEADER_WORDS,
   BatchFlag,
@@ -16,12 +17,13 @@ import {
   type ReplyMessage,
   SEGMENT_HEADER_WORDS,
   SegmentFlag,
-  type SlowCommand,
   type WorkerSettings,
 } from './protocol.js';
+import { type PartEntry, ReplyPart } from './reply-part.js';
 import { StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
+import type { WatchRecord } from './watch-table.js';
 
 /** What the executor needs of its worker. */
 export interface ExecutorHost {
@@ -38,17 +40,19 @@ export interface ExecutorHost {
   post(message: ReplyMessage): void;
 }
 
-const REPLY_BYTES_MIN = 4096;
-/** Words of an entry of the reply table: segment, byte length, whether complete. */
-const ENTRY_WORDS = 3;
 /** Share of a batch's commands whose rows were not in memory, from which on the next batch is prefetched. */
 const PREFETCH_MISS_SHARE = 0.1;
-const NO_ARGUMENTS: readonly string[] = [];
 /** Commands that write and yet read as GET does. */
 const READING_WRITES: ReadonlySet<string> = new Set(['getdel', 'getex', 'getset']);
 /** For each command whether the keys it looks up are hits and misses: those of Redis's `lookupKeyRead`. */
 const COUNTS_LOOKUPS: readonly boolean[] = commandTable.map(
   ({ name, flags }) => (flags.includes('readonly') && name !== 'memory|usage') || READING_WRITES.has(name),
+);
+/** For each command whether it is refused while a shard takes no writes. */
+const WRITES: readonly boolean[] = commandTable.map(({ flags }) => flags.includes('write'));
+
+const WRITTEN_IN_PART = new CommandError(
+  'MISCONF Errors writing to disk: one database of the transaction was written, another one was not',
 );
 
 /** How far a batch has come: everything before is committed and its replies are on their way. */
@@ -62,39 +66,55 @@ interface Checkpoint {
   done: number;
 }
 
+/** What is left of an attempt whose commit failed: replies that hold all the same. */
+interface Salvage {
+  /** Replies of the segments. */
+  readonly entries: ReadonlyMap<number, { readonly entry: PartEntry; readonly bytes: Buffer }>;
+  /** Shards whose changes were committed before another shard's commit failed. */
+  readonly committed: ReadonlySet<Shard>;
+  /** Shards that each transaction touched. */
+  readonly transactions: ReadonlyMap<number, ReadonlySet<Shard>>;
+}
+
 /**
  * Runs batches, one after the other: each command in order — read, run, stage — then one commit a shard, then the
  * replies. No reply leaves before the writes it may tell of are committed.
  *
- * When a commit fails, nothing of what it held has happened: the shards are rolled back and the commands since the
- * last checkpoint run again with writes refused, so that reads are answered from what is on disk.
+ * When a shard's commit fails, nothing of what it held has happened: the shard is rolled back, and the commands since
+ * the last checkpoint run again with its writes refused, so that reads are answered from what is on disk. What other
+ * shards have committed by then stands, with its replies.
  *
  * Everything is synchronous but the preparation of a flush.
  */
 export class Executor {
   batches = 0;
-  /** Commands of all batches. */
-  commands = 0;
   readonly errors = new ErrorTally();
+  private readonly part = new ReplyPart(this.errors);
+  private readonly reply: ReplyWriter = this.part.writer;
+  private readonly clock: CommandClock;
   private readonly args = new FrameArguments();
-  private readonly reply = new ReplyWriter(undefined, this.errors);
   private readonly context: ShardContext;
+  /** Shards that commands ran on since the last commit, and those that others moved keys to. */
   private readonly touched = new Set<Shard>();
+  private readonly targets = new Set<Shard>();
+  /** Watches that EXEC has ended since the last commit. */
+  private endedWatches: { shard: Shard; clientId: number; records: WatchRecord[] }[] = [];
+  /** Shards that the transactions since the last commit touched, by segment. */
+  private transactions = new Map<number, Set<Shard>>();
+  private transactionShards: Set<Shard> | undefined;
   private tail: Promise<void> | undefined;
-  private entries: number[] = [];
-  private entryStart = 0;
-  private replyBytesExpected = REPLY_BYTES_MIN;
-  private slow: SlowCommand[] = [];
   private clientId = 0;
   private shard: Shard | undefined;
   private target: Shard | undefined;
+  /** The shard whose commit is under way. */
+  private committing: Shard | undefined;
   private countsAccess = true;
-  private refusal: CommandError | undefined;
-  private clockMs = 0;
+  /** Why the flushes since the last FlushReply did not happen. */
+  private flushRefusal: CommandError | undefined;
   private prefetching = false;
-  private commandsRun = 0;
 
   constructor(private readonly host: ExecutorHost) {
+    this.clock = new CommandClock(host.statistics);
     const executor = this;
     this.context = {
       reply: this.reply,
@@ -111,13 +131,24 @@ export class Executor {
         return executor.clientId;
       },
       get writable() {
-        return (executor.refusal ?? executor.host.refusal(executor.shard!)) === undefined;
+        return executor.host.refusal(executor.shard!) === undefined;
       },
       watch(key) {
         const shard = executor.shard!;
         shard.watches.watch(executor.clientId, key, shard.peek(key) !== undefined);
       },
     };
+  }
+
+  /** Commands of all batches. */
+  get commands(): number {
+    return this.clock.commands;
+  }
+
+  resetCounters(): void {
+    this.batches = 0;
+    this.clock.commands = 0;
+    this.errors.clear();
   }
 
   /** Runs a batch, after those before it. */
@@ -128,11 +159,12 @@ export class Executor {
       this.run(batch);
       return;
     }
-    // A failure here is a failure of the worker: it must surface, and end the thread.
-    void this.exclusive(async () => {
+    const done = this.exclusive(async () => {
       if (flushes) await this.prepareFlushes(batch);
       this.run(batch);
     });
+    // A failure here is a failure of the worker: a rejection that nobody handles ends the thread.
+    void done.then(() => undefined);
   }
 
   /** Runs `work` when all that was submitted before is done, and holds back what is submitted meanwhile. */
@@ -167,9 +199,9 @@ export class Executor {
 
   private run(batch: Batch): void {
     this.batches++;
-    this.slow = [];
-    this.startPart();
-    this.clockMs = performance.now();
+    this.part.restart();
+    this.clock.start();
+    const commandsBefore = this.clock.commands;
     const loadsBefore = this.host.cache.loads;
     if (this.prefetching) this.prefetch(batch);
     const from: Checkpoint = {
@@ -178,53 +210,117 @@ export class Executor {
       commandAt: BATCH_HEADER_WORDS + SEGMENT_HEADER_WORDS,
       done: 0,
     };
-    this.refusal = undefined;
+    let salvage: Salvage | undefined;
     for (;;) {
       try {
-        this.execute(batch, from);
+        this.execute(batch, from, salvage);
         this.commit();
         break;
       } catch (error) {
-        if (!(error instanceof StorageError) || this.refusal !== undefined) throw error;
-        for (const shard of this.touched) shard.rollback();
-        if (this.shard) this.refusal = this.host.commitFailed(this.shard, error);
-        this.startPart();
+        if (!(error instanceof StorageError)) throw error;
+        salvage = this.recover(error, salvage);
       }
     }
-    this.post(true);
+    this.host.post(this.part.message(true, this.clock.takeSlow()));
     this.host.cache.evict();
-    this.commands += this.commandsRun;
-    this.commandsRun ||= 1;
-    this.prefetching = (this.host.cache.loads - loadsBefore) / this.commandsRun > PREFETCH_MISS_SHARE;
-    this.commandsRun = 0;
+    const commands = this.clock.commands - commandsBefore;
+    this.prefetching = this.host.cache.loads - loadsBefore > PREFETCH_MISS_SHARE * commands;
+  }
+
+  /** Undoes what was not committed, and tells what stands of the attempt. */
+  private recover(error: StorageError, earlier: Salvage | undefined): Salvage {
+    const failing = this.committing ?? this.shard!;
+    const committed = new Set(earlier?.committed);
+    if (this.committing !== undefined)
+      for (const shard of this.commitOrder()) {
+        if (shard === failing) break;
+        committed.add(shard);
+      }
+    this.committing = undefined;
+    for (const shard of this.touched) shard.rollback();
+    for (const { shard, clientId, records } of this.endedWatches.reverse()) {
+      shard.watches.unwatch(clientId);
+      shard.watches.import(records);
+    }
+    const { transactions } = this;
+    this.forgetAttempt();
+    this.host.commitFailed(failing, error);
+    const { bytes, entries } = this.part.withdraw();
+    const kept = new Map(earlier?.entries);
+    for (const entry of entries)
+      kept.set(entry.segment, { entry, bytes: bytes.subarray(entry.start, entry.end) });
+    return {
+      entries: kept,
+      committed,
+      transactions: new Map([...(earlier?.transactions ?? []), ...transactions]),
+    };
+  }
+
+  private forgetAttempt(): void {
+    this.touched.clear();
+    this.targets.clear();
+    this.endedWatches = [];
+    this.transactions = new Map();
+    this.transactionShards = undefined;
   }
 
   /** Runs the commands behind the checkpoint, and moves it where a part of the replies is committed and sent. */
-  private execute(batch: Batch, from: Checkpoint): void {
+  private execute(batch: Batch, from: Checkpoint, salvage: Salvage | undefined): void {
     const { words } = batch;
-    const splittable = (batch.flags & BatchFlag.Flushes) === 0;
     let { segment, headerAt, commandAt, done } = from;
     for (; segment < batch.segments; segment++) {
       const flags = words[headerAt + 3]!;
       const count = words[headerAt + 4]!;
       this.enterSegment(words[headerAt]!, words[headerAt + 1]!, flags);
-      if ((flags & SegmentFlag.Transaction) !== 0) commandAt = this.runTransaction(batch, commandAt, count);
-      else {
-        for (; done < count; done++) {
-          commandAt = this.runNext(batch, commandAt);
-          if (this.reply.position < REPLY_PART_BYTES || !splittable || done + 1 === count) continue;
-          this.closeEntry(segment, false);
-          this.commit();
-          this.post(false);
-          this.startPart();
-          Object.assign(from, { segment, headerAt, commandAt, done: done + 1 });
-        }
+      const kept = salvage && this.reuse(salvage, segment, flags);
+      if (kept !== undefined) ({ done, nextAt: commandAt } = kept);
+      else if ((flags & SegmentFlag.Transaction) !== 0) {
+        commandAt = this.runTransaction(batch, segment, commandAt, count);
+        done = count;
       }
-      this.closeEntry(segment, true);
+      while (done < count) {
+        commandAt = this.runNext(batch, commandAt);
+        done++;
+        if (done < count && this.mustSplit(batch)) this.split(from, { segment, headerAt, commandAt, done });
+      }
+      this.part.close(segment, true, done, commandAt);
       headerAt = commandAt;
       commandAt = headerAt + SEGMENT_HEADER_WORDS;
       done = 0;
+      if (segment + 1 < batch.segments && this.mustSplit(batch))
+        this.split(from, { segment: segment + 1, headerAt, commandAt, done });
     }
+  }
+
+  /** Whether the replies so far are so large that they should be on their way. */
+  private mustSplit(batch: Batch): boolean {
+    return this.reply.position >= REPLY_PART_BYTES && (batch.flags & BatchFlag.Flushes) === 0;
+  }
+
+  /** Commits and sends what there is; the batch goes on at `next`. */
+  private split(from: Checkpoint, next: Checkpoint): void {
+    if (next.done > 0) this.part.close(next.segment, false, next.done, next.commandAt);
+    this.commit();
+    this.host.post(this.part.message(false, this.clock.takeSlow()));
+    this.part.restart();
+    Object.assign(from, next);
+    this.touched.add(this.shard!);
+  }
+
+  /**
+   * Takes the replies of a segment from an earlier attempt, if what they tell of was committed.
+   * @returns where the segment goes on; undefined if it must run again
+   */
+  private reuse(salvage: Salvage, segment: number, flags: number): PartEntry | undefined {
+    const kept = salvage.entries.get(segment);
+    if (kept === undefined) return undefined;
+    const shards = (flags & SegmentFlag.Transaction) !== 0 ? salvage.transactions.get(segment) : undefined;
+    const involved = shards === undefined ? [this.shard!] : [...shards];
+    const committed = involved.filter((shard) => salvage.committed.has(shard)).length;
+    if (committed === 0) return undefined;
+    if (committed < involved.length) this.reply.error(WRITTEN_IN_PART);
+    else this.reply.bytes(kept.bytes);
+    return kept.entry;
   }
 
   private enterSegment(clientId: number, shard: number, flags: number): void {
@@ -232,6 +328,7 @@ export class Executor {
     this.reply.version = (flags & SegmentFlag.Resp3) !== 0 ? 3 : 2;
     this.countsAccess = (flags & SegmentFlag.NoTouch) === 0;
     this.target = undefined;
+    this.transactionShards = undefined;
     this.enterShard(shard, Date.now());
   }
 
@@ -242,22 +339,25 @@ export class Executor {
     shard.countsAccess = this.countsAccess;
     this.shard = shard;
     this.touched.add(shard);
+    this.transactionShards?.add(shard);
   }
 
   /** EXEC: an array of the commands' replies, or nil if a watched key has changed. */
-  private runTransaction(batch: Batch, commandAt: number, count: number): number {
+  private runTransaction(batch: Batch, segment: number, commandAt: number, count: number): number {
     let replies = 0;
     let at = commandAt;
     for (let index = 0; index < count; index++) {
-      if (batch.words[at]! >= 0 || batch.words[at] === Instruction.Reply) replies++;
+      if (REPLYING_INSTRUCTIONS.has(batch.words[at]!) || batch.words[at]! >= 0) replies++;
       at += 2 + 2 * batch.words[at + 1]!;
     }
-    if (this.watchesBroken()) {
+    const broken = this.watchesBroken();
+    this.endWatches();
+    if (broken) {
       this.reply.nilArray();
-      this.forgetWatches();
       return at;
     }
-    this.forgetWatches();
+    this.transactionShards = new Set([this.shard!]);
+    this.transactions.set(segment, this.transactionShards);
     this.reply.array(replies);
     for (let index = 0; index < count; index++) commandAt = this.runNext(batch, commandAt);
     return at;
@@ -273,8 +373,13 @@ export class Executor {
     return false;
   }
 
-  private forgetWatches(): void {
-    for (const shard of this.host.shards.values()) shard.watches.unwatch(this.clientId);
+  private endWatches(): void {
+    for (const shard of this.host.shards.values()) {
+      const records = shard.watches.exportOf(this.clientId);
+      if (records.length === 0) continue;
+      this.endedWatches.push({ shard, clientId: this.clientId, records });
+      shard.watches.unwatch(this.clientId);
+    }
   }
 
   /** Runs the command or instruction at `at` and returns where the next one stands. */
@@ -292,10 +397,24 @@ export class Executor {
     if (code === Instruction.Reply) this.reply.bytes(this.args.bytes(0));
     else if (code === Instruction.UseShard) this.enterShard(value, shard.nowMs);
     else if (code === Instruction.UseTarget) this.enterTarget(value);
-    else if (code === Instruction.Unwatch) this.forgetWatches();
+    else if (code === Instruction.Unwatch) this.endWatches();
     else if (code === Instruction.Flush) {
-      if (this.refusal === undefined) shard.flush();
+      const refusal = this.host.refusal(shard);
+      if (refusal === undefined) shard.flush();
+      this.flushRefusal ??= refusal;
+    } else if (code === Instruction.SwapWatches) {
+      shard.watches.exchange(this.target!.watches, this.existsInEither());
+    } else if (code === Instruction.FlushReply) {
+      if (this.flushRefusal === undefined) this.reply.ok();
+      else this.reply.error(this.flushRefusal);
+      this.flushRefusal = undefined;
     } else throw new Error(`instruction ${code}`);
+  }
+
+  private existsInEither(): (key: string) => boolean {
+    const shard = this.shard!;
+    const target = this.target!;
+    return (key) => shard.peek(key) !== undefined || target.peek(key) !== undefined;
   }
 
   private enterTarget(id: number): void {
@@ -303,112 +422,64 @@ export class Executor {
     this.enterShard(id, source.nowMs);
     this.target = this.shard;
     this.shard = source;
+    this.targets.add(this.target!);
   }
 
   private runCommand(command: Command): void {
-    const { reply } = this;
-    const start = reply.position;
+    const { reply, host } = this;
+    const shard = this.shard!;
+    const { target } = this;
     const errors = reply.errorCount;
-    this.commandsRun++;
-    const refusal = this.refusal ?? this.host.refusal(this.shard!);
-    if (refusal !== undefined && command.flags.includes('write')) {
+    const refusal = host.refusal(shard) ?? (target && host.refusal(target));
+    if (refusal !== undefined && WRITES[command.index]) {
       reply.error(refusal);
-      this.host.statistics.reject(command.index);
+      host.statistics.reject(command.index);
+    } else {
+      shard.countsLookups = COUNTS_LOOKUPS[command.index]!;
+      this.call(command, refusal !== undefined);
+      shard.countsLookups = false;
+      const failed = reply.errorCount !== errors;
+      this.clock.lap(command, this.args, this.clientId, failed, host.settings.slowMicroseconds, shard.nowMs);
+    }
+    this.target = undefined;
+    if (host.cache.isOver) host.cache.evict();
+  }
+
+  /** Where nothing is staged because writes are refused, a read that fails is the failure of its command alone. */
+  private call(command: Command, readsOnly: boolean): void {
+    if (!readsOnly) {
+      command.run(this.context, this.args);
       return;
     }
-    const shard = this.shard!;
-    shard.countsLookups = COUNTS_LOOKUPS[command.index]!;
+    const start = this.reply.position;
     try {
-      command.run!(this.context, this.args);
+      command.run(this.context, this.args);
     } catch (error) {
-      // Alone, a read that fails is this command's failure. With changes staged it may have left half of its own.
-      if (!(error instanceof StorageError) || this.refusal === undefined) throw error;
-      reply.rewind(start);
-      reply.error(`ERR ${error.message}`);
+      if (!(error instanceof StorageError)) throw error;
+      this.reply.rewind(start);
+      this.reply.error(`ERR ${error.message}`);
     }
-    shard.countsLookups = false;
-    this.target = undefined;
-    this.account(command, reply.errorCount !== errors);
-    if (this.host.cache.isOver) this.host.cache.evict();
   }
 
-  private account(command: Command, failed: boolean): void {
-    const nowMs = performance.now();
-    const microseconds = ((nowMs - this.clockMs) * 1000) | 0;
-    this.clockMs = nowMs;
-    // The node's own commands are nobody's statistics.
-    if (this.clientId === 0) return;
-    this.host.statistics.record(command.index, microseconds, failed);
-    const { slowMicroseconds } = this.host.settings;
-    if (slowMicroseconds >= 0 && microseconds >= slowMicroseconds && !command.flags.includes('skip_slowlog'))
-      this.slow.push({
-        clientId: this.clientId,
-        command: command.index,
-        microseconds,
-        unixMs: this.shard!.nowMs,
-        arguments: this.slowArguments(),
-      });
-  }
-
-  private slowArguments(): readonly string[] {
-    const { args } = this;
-    if (args.count === 0) return NO_ARGUMENTS;
-    const kept = Math.min(args.count, SLOWLOG_ARGUMENTS_MAX);
-    const texts: string[] = [];
-    for (let index = 0; index < kept; index++) {
-      if (index === SLOWLOG_ARGUMENTS_MAX - 1 && args.count > kept) {
-        texts.push(`... (${args.count - kept + 1} more arguments)`);
-        break;
-      }
-      const extra = args.byteLength(index) - SLOWLOG_ARGUMENT_BYTES_MAX;
-      texts.push(
-        extra <= 0
-          ? args.text(index)
-          : `${args.bytes(index).latin1Slice(0, SLOWLOG_ARGUMENT_BYTES_MAX)}... (${extra} more bytes)`,
-      );
-    }
-    return texts;
+  /** Those that keys were moved to first: a key may then be in two databases for a moment, but never in none. */
+  private commitOrder(): Shard[] {
+    const targets = [...this.targets];
+    return this.targets.size === 0
+      ? [...this.touched]
+      : [...targets, ...[...this.touched].filter((shard) => !this.targets.has(shard))];
   }
 
   /** Commits what the commands since the last commit changed. */
   private commit(): void {
     const sync = this.host.settings.appendfsync === 'always';
-    for (const shard of this.touched) {
+    for (const shard of this.commitOrder()) {
       if (!shard.hasChanges) continue;
-      this.shard = shard;
+      this.committing = shard;
       shard.commit(sync);
       this.host.committed(shard);
     }
-    this.touched.clear();
-  }
-
-  private startPart(): void {
-    this.reply.take(this.replyBytesExpected);
-    this.entries = [];
-    this.entryStart = 0;
-  }
-
-  private closeEntry(segment: number, complete: boolean): void {
-    this.entries.push(segment, this.reply.position - this.entryStart, complete ? 1 : 0);
-    this.entryStart = this.reply.position;
-  }
-
-  /** Sends the replies since the last time, with the table that tells whose they are. */
-  private post(last: boolean): void {
-    const { reply, entries } = this;
-    const bytes = reply.position;
-    const tableOffset = (bytes + 3) & ~3;
-    reply.reserve(tableOffset - bytes + entries.length * 4);
-    const { buffer } = reply.take(0);
-    new Int32Array(buffer, tableOffset, entries.length).set(entries);
-    this.replyBytesExpected = Math.max(REPLY_BYTES_MIN, bytes + (bytes >> 2) + entries.length * 4);
-    this.host.post({
-      buffer: buffer as ArrayBuffer,
-      tableOffset,
-      entries: entries.length / ENTRY_WORDS,
-      last,
-      ...(this.slow.length > 0 && last ? { slow: this.slow } : {}),
-    });
+    this.committing = undefined;
+    this.forgetAttempt();
   }
 
   /** Reads the rows that the batch's commands name and that are not in memory, with one call a shard. */
@@ -430,10 +501,18 @@ export class Executor {
       }
     });
     for (const [shard, keys] of missing) {
-      if (keys.size > 1) shard.prefetch([...keys]);
+      try {
+        if (keys.size > 1) shard.prefetch([...keys]);
+      } catch (error) {
+        // The command that needs the row will meet the same failure, and report it.
+        if (!(error instanceof StorageError)) throw error;
+      }
     }
   }
 }
+
+/** Instructions that write a reply of their own. */
+const REPLYING_INSTRUCTIONS: ReadonlySet<number> = new Set([Instruction.Reply, Instruction.FlushReply]);
 
 /** Visits the commands and instructions of a batch with the shard each is for. `at` is the word of the first argument. */
 function eachCommand(

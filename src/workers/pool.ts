@@ -166,6 +166,8 @@ export class WorkerPool {
   private readonly routes = new Map<number, ShardRoute>();
   /** Piscina's id of the thread that each owner is. */
   private readonly threads = new Map<number, number>();
+  /** Threads that have ended, which Piscina may still offer. */
+  private readonly deadThreads = new Set<number>();
   private closing = false;
 
   constructor(
@@ -205,7 +207,7 @@ export class WorkerPool {
     if (owner === undefined) throw new Error('a task without an owner');
     const thread = this.threads.get(owner);
     if (thread !== undefined) return workers.find((worker) => worker.id === thread) ?? null;
-    const taken = new Set(this.threads.values());
+    const taken = new Set([...this.threads.values(), ...this.deadThreads]);
     const free = workers.find((worker) => !taken.has(worker.id));
     if (free === undefined) return null;
     this.threads.set(owner, free.id);
@@ -327,6 +329,9 @@ export class WorkerPool {
 
   private onPortClosed(owner: Owner): void {
     if (this.closing) return;
+    // Piscina may not know yet.
+    const thread = this.threads.get(owner.index);
+    if (thread !== undefined) this.deadThreads.add(thread);
     this.threads.delete(owner.index);
     const routes = [...this.routes.values()].filter((route) => route.owner === owner);
     this.events.workerDied(owner.index, routes);

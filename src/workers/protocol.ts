@@ -43,6 +43,10 @@ export const Instruction = {
   Unwatch: -4,
   /** Empty the current shard without a reply of its own: FLUSHALL in a MULTI. */
   Flush: -5,
+  /** The reply to the flushes since the last one: OK, or why they did not all happen. */
+  FlushReply: -6,
+  /** SWAPDB: what was watched on the shard is watched on the target, and the other way round. */
+  SwapWatches: -7,
 } as const;
 
 /** One message from a worker: some or all of a batch's replies. */

@@ -116,9 +116,7 @@ class ShardWorker implements ExecutorHost {
   }
 
   resetStatistics(): void {
-    this.executor.batches = 0;
-    this.executor.commands = 0;
-    this.executor.errors.clear();
+    this.executor.resetCounters();
     this.cache.evictions = 0;
     for (const shard of this.shards.values())
       Object.assign(shard.counters, { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 });

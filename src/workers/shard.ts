@@ -58,7 +58,9 @@ export class Shard implements ShardView {
 
   private readonly rows = new Map<string, Row>();
   private dirty: Row[] = [];
+  /** With the changes that wait for their commit as far as they are noted there; `stored` is what the disk has. */
   private meta: ShardMeta;
+  private stored: ShardMeta;
   private metaDirty = false;
   private readonly scans: ScanSessions;
   /** The empty instance that the next commit switches to: the shard was flushed. */
@@ -72,7 +74,8 @@ export class Shard implements ShardView {
     private readonly generations: Generations,
     private readonly environment: ShardEnvironment,
   ) {
-    this.meta = readShardMeta(database);
+    this.stored = readShardMeta(database);
+    this.meta = this.stored;
     this.scans = new ScanSessions(Math.random() * 2 ** 30, environment.knobs.scanIdleMaxMs);
   }
 
@@ -205,7 +208,7 @@ export class Shard implements ShardView {
     clock.observe(timestamp);
     row.timestamp = timestamp;
     if (!this.meta.keepsTombstones) {
-      this.meta.keepsTombstones = true;
+      this.meta = { ...this.meta, keepsTombstones: true };
       this.metaDirty = true;
     }
     return true;
@@ -476,6 +479,7 @@ export class Shard implements ShardView {
       this.database = this.flushedTo;
       this.flushedTo = undefined;
     }
+    this.stored = meta;
     this.meta = meta;
     this.metaDirty = false;
     for (const row of this.dirty) {
@@ -524,7 +528,7 @@ export class Shard implements ShardView {
       this.generations.dispose(this.flushedTo);
       this.flushedTo = undefined;
     }
-    this.meta = readShardMeta(this.database);
+    this.meta = this.stored;
     this.nextExpiryMs = 1;
     this.sweptUntilMs = 0;
   }
@@ -579,7 +583,8 @@ export class Shard implements ShardView {
   async reopen(): Promise<void> {
     await this.database.close();
     this.database = await this.generations.reopen();
-    this.meta = readShardMeta(this.database);
+    this.stored = readShardMeta(this.database);
+    this.meta = this.stored;
   }
 
   /** Writes a row of the shard's own, durably, to see whether the disk takes writes. */

@@ -3,8 +3,8 @@
  * It costs writes nothing while nobody watches.
  */
 export class WatchTable {
-  private readonly byKey = new Map<string, Set<Watch>>();
-  private readonly byClient = new Map<number, Map<string, Watch>>();
+  private byKey = new Map<string, Set<Watch>>();
+  private byClient = new Map<number, Map<string, Watch>>();
 
   /** Number of watched keys. */
   get size(): number {
@@ -39,6 +39,14 @@ export class WatchTable {
     }
   }
 
+  /** Two databases change places: watches stay with the number, and break where either has the key. */
+  exchange(other: WatchTable, exists: (key: string) => boolean): void {
+    this.allChanged(exists);
+    other.allChanged(exists);
+    [this.byKey, other.byKey] = [other.byKey, this.byKey];
+    [this.byClient, other.byClient] = [other.byClient, this.byClient];
+  }
+
   /** Whether a key the client watches has changed, or has expired since. */
   isBroken(clientId: number, exists: (key: string) => boolean): boolean {
     for (const [key, watch] of this.byClient.get(clientId) ?? [])
@@ -59,9 +67,13 @@ export class WatchTable {
 
   /** What another owner of the shard must know: for moving it. */
   export(): WatchRecord[] {
+    return [...this.byClient.keys()].flatMap((clientId) => this.exportOf(clientId));
+  }
+
+  /** What one client watches. */
+  exportOf(clientId: number): WatchRecord[] {
     const records: WatchRecord[] = [];
-    for (const [clientId, watches] of this.byClient)
-      for (const [key, watch] of watches) records.push({ clientId, key, ...watch });
+    for (const [key, watch] of this.byClient.get(clientId) ?? []) records.push({ clientId, key, ...watch });
     return records;
   }
 

@@ -1,6 +1,7 @@
 import type { Arguments } from '../../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
+import { readyRoute } from '../../node/store.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
 const INVALID_FIRST = new CommandError('ERR invalid first DB index');
@@ -33,7 +34,7 @@ async function flushAll({ server, reply }: FrontContext, args: Arguments): Promi
   else reply.error(failure.slice(1, -2));
 }
 
-function swapDatabases({ server, reply }: FrontContext, args: Arguments): void {
+async function swapDatabases({ server, reply }: FrontContext, args: Arguments): Promise<void> {
   const first = parseIndex(args.text(1));
   const second = parseIndex(args.text(2));
   const { databases } = server.config.values;
@@ -41,19 +42,22 @@ function swapDatabases({ server, reply }: FrontContext, args: Arguments): void {
   else if (second === undefined) reply.error(INVALID_SECOND);
   else if (first < 0 || second < 0 || first >= databases || second >= databases) reply.error(OUT_OF_RANGE);
   else {
-    exchange(server, first, second);
+    if (first !== second) await exchange(server, first, second);
     reply.ok();
   }
 }
 
-function exchange(server: FrontContext['server'], first: number, second: number): void {
-  if (first === second) return;
+async function exchange(server: FrontContext['server'], first: number, second: number): Promise<void> {
   const { store } = server;
-  const routes = [store.routeOf(first), store.routeOf(second)];
+  const routes = [store.routeOf(first), store.routeOf(second)] as const;
+  // Watches belong to numbers, so those of the two shards change places too, for which one owner must have both.
+  for (const route of routes) await readyRoute(route);
+  await store.colocate(routes);
+  for (const { session } of server.connections.values())
+    if (routes.some((route) => session.watched.has(route)))
+      for (const route of routes) session.watched.add(route);
   store.swapDatabases(first, second);
   server.forgetRoutes();
-  // Whether a watched key really is another one now is not asked: nobody loses by trying again.
-  server.breakWatches(({ session }) => routes.some((route) => session.watched.has(route)));
 }
 
 function parseIndex(text: string): number | undefined {

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Row, RowFlag, RowType, type StringValue, stringValue, TEXT_BYTES_MAX, typeName, valueBytes, valueText } from '../../../src/types/row.js';
+import {
+  Row,
+  RowFlag,
+  RowType,
+  type StringValue,
+  stringValue,
+  TEXT_BYTES_MAX,
+  typeName,
+  valueBytes,
+  valueText,
+} from '../../../src/types/row.js';
 import {
   decodeRow,
   encodeRow,
@@ -21,11 +31,24 @@ const byteText = (lengths: fc.ArrayConstraints) =>
   fc.array(fc.integer({ min: 0, max: 255 }), lengths).map((codes) => String.fromCharCode(...codes));
 const uint53 = fc.oneof(
   fc.maxSafeNat(),
-  fc.constantFrom(1, 255, 256, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER),
+  fc.constantFrom(
+    1,
+    255,
+    256,
+    2 ** 31 - 1,
+    2 ** 31,
+    2 ** 32 - 1,
+    2 ** 32,
+    2 ** 32 + 1,
+    Number.MAX_SAFE_INTEGER,
+  ),
 );
 /** Values of every length, the ones around the change of form more often. */
 const value: fc.Arbitrary<StringValue> = fc
-  .oneof(byteText({ maxLength: 40 }), byteText({ minLength: TEXT_BYTES_MAX - 2, maxLength: TEXT_BYTES_MAX + 2 }))
+  .oneof(
+    byteText({ maxLength: 40 }),
+    byteText({ minLength: TEXT_BYTES_MAX - 2, maxLength: TEXT_BYTES_MAX + 2 }),
+  )
   .map((text) => stringValue(text));
 
 interface Stored {
@@ -77,7 +100,13 @@ describe('a row', () => {
   });
 
   it('is laid out as documented', () => {
-    const fields = { type: RowType.String, flags: 1, timestamp: 0x1122334455667, expiresAtMs: 0, value: 'hi' };
+    const fields = {
+      type: RowType.String,
+      flags: 1,
+      timestamp: 0x1122334455667,
+      expiresAtMs: 0,
+      value: 'hi',
+    };
     expect(encoded(fields).toString('hex')).toBe('01010001122334455667' + '6869');
     expect(encoded({ ...fields, expiresAtMs: 258 }).toString('hex')).toBe(
       '1101000112233445566700000000000001026869',
@@ -124,7 +153,9 @@ describe('an unsigned integer', () => {
       writeUint64(bytes, 8, second);
       expect(readUint64(bytes, 0)).toBe(first);
       expect(bytes.readBigUInt64BE(8)).toBe(BigInt(second));
-      expect(Math.sign(Buffer.compare(bytes.subarray(0, 8), bytes.subarray(8)))).toBe(Math.sign(first - second));
+      expect(Math.sign(Buffer.compare(bytes.subarray(0, 8), bytes.subarray(8)))).toBe(
+        Math.sign(first - second),
+      );
     });
     return check(property, RUNS);
   });

@@ -1,7 +1,12 @@
 import { expect, it } from 'vitest';
 import { FrameArguments } from '../../../src/base/arguments.js';
 import { BatchWriter, openBatch } from '../../../src/workers/batch.js';
-import { BATCH_HEADER_WORDS, BatchFlag, Instruction, SEGMENT_HEADER_WORDS } from '../../../src/workers/protocol.js';
+import {
+  BATCH_HEADER_WORDS,
+  BatchFlag,
+  Instruction,
+  SEGMENT_HEADER_WORDS,
+} from '../../../src/workers/protocol.js';
 import type { Random } from '../../support/random.js';
 import { seeded } from '../../support/replay.js';
 
@@ -44,11 +49,17 @@ function readBatch(memory: ArrayBuffer): Omit<Segment, 'receiver'>[] {
 }
 
 /** Some commands whose arguments are views of one buffer, with gaps between them, as the decoder makes them. */
-function frames(random: Random, lengthMax: number): { buffer: Buffer; commands: string[][]; views: Buffer[][] } {
+function frames(
+  random: Random,
+  lengthMax: number,
+): { buffer: Buffer; commands: string[][]; views: Buffer[][] } {
   const commands = Array.from({ length: random.int(1, 5) }, () =>
     Array.from({ length: random.int(1, 6) }, () => random.bytes(random.int(0, lengthMax))),
   );
-  const memory = Buffer.from(`before${commands.map((args) => args.map((arg) => `$$${arg}`).join('')).join('*')}`, 'latin1');
+  const memory = Buffer.from(
+    `before${commands.map((args) => args.map((arg) => `$$${arg}`).join('')).join('*')}`,
+    'latin1',
+  );
   // A chunk is often a part of a larger buffer.
   const buffer = random.chance(0.5) ? memory.subarray(3) : memory;
   let at = 6 - (memory.length - buffer.length);
@@ -72,12 +83,18 @@ function fill(writer: BatchWriter<string>, random: Random, index: number): Segme
   };
   writer.begin(segment.receiver, segment.clientId, segment.shard, segment.flags);
   for (let count = random.int(0, 6); count > 0; count--) {
-    if (random.chance(0.2)) {
+    const choice = random.int(0, 9);
+    if (choice < 2) {
       const value = random.int(0, 2 ** 31 - 1);
-      const code = random.pick([Instruction.UseShard, Instruction.UseTarget, Instruction.Unwatch, Instruction.Flush]);
+      const code = random.pick([
+        Instruction.UseShard,
+        Instruction.UseTarget,
+        Instruction.Unwatch,
+        Instruction.Flush,
+      ]);
       writer.instruct(code, value);
       segment.items.push({ code, args: [], value });
-    } else if (random.chance(0.2)) {
+    } else if (choice < 4) {
       const reply = random.bytes(random.int(1, 50));
       writer.addReply(Buffer.from(reply, 'latin1'));
       segment.items.push({ code: Instruction.Reply, args: [reply] });
@@ -127,7 +144,11 @@ it('a large argument crosses, and its memory is given back', () => {
   const writer = new BatchWriter<string>();
   const large = Buffer.alloc(40 << 20, 'vasto');
   writer.begin('r', 1, 1, 0);
-  writer.add(5, [Buffer.from(''), large].map((part) => (part.length === 0 ? large.subarray(7, 7) : part)), large);
+  writer.add(
+    5,
+    [Buffer.from(''), large].map((part) => (part.length === 0 ? large.subarray(7, 7) : part)),
+    large,
+  );
   const memory = writer.take();
   const batch = openBatch(memory);
   expect(batch.bytes.equals(large)).toBe(true);
@@ -136,6 +157,8 @@ it('a large argument crosses, and its memory is given back', () => {
   const moved = structuredClone(memory, { transfer: [memory] });
   writer.begin('s', 2, 2, 0);
   writer.add(6, [large.subarray(0, 3)], large.subarray(0, 3));
-  expect(readBatch(writer.take())).toEqual([{ clientId: 2, shard: 2, flags: 0, items: [{ code: 6, args: ['vas'] }] }]);
+  expect(readBatch(writer.take())).toEqual([
+    { clientId: 2, shard: 2, flags: 0, items: [{ code: 6, args: ['vas'] }] },
+  ]);
   expect(moved.byteLength).toBeGreaterThan(40 << 20);
 });

@@ -3,7 +3,12 @@ import { CommandStatistics } from '../../../src/base/command-statistics.js';
 import { commandTable, findCommand } from '../../../src/commands/table.js';
 import { BatchWriter } from '../../../src/workers/batch.js';
 import { Executor, type ExecutorHost } from '../../../src/workers/executor.js';
-import { Instruction, type ReplyMessage, SegmentFlag, type WorkerSettings } from '../../../src/workers/protocol.js';
+import {
+  Instruction,
+  type ReplyMessage,
+  SegmentFlag,
+  type WorkerSettings,
+} from '../../../src/workers/protocol.js';
 import { type Database, StorageError } from '../../../src/workers/rocksdb.js';
 import { RowCache } from '../../../src/workers/row-cache.js';
 import type { Shard } from '../../../src/workers/shard.js';
@@ -110,7 +115,10 @@ function addItem(writer: BatchWriter<number>, item: Item): void {
 
 /** Puts the messages of one batch together, and checks their form. */
 export function gather(posts: readonly ReplyMessage[], segments: number): SegmentReply[] {
-  const replies = Array.from({ length: segments }, (): SegmentReply => ({ text: '', parts: 0, complete: false }));
+  const replies = Array.from(
+    { length: segments },
+    (): SegmentReply => ({ text: '', parts: 0, complete: false }),
+  );
   let open = 0;
   posts.forEach(({ buffer, tableOffset, entries, last }, index) => {
     if (last !== (index === posts.length - 1)) throw new Error('the last message, and no other, says so');

@@ -3,10 +3,9 @@ import { REPLY_PART_BYTES } from '../../../src/base/limits.js';
 import { StorageError } from '../../../src/workers/rocksdb.js';
 import {
   encodeBatch,
-  type ExecutorRig,
+  FLUSH,
   failCommit,
   failReads,
-  FLUSH,
   openExecutor,
   runFlushing,
   TRANSACTION,
@@ -29,7 +28,10 @@ describe('behind a part of the replies that was sent early', () => {
   it('commands go on in their own database', async () => {
     const rig = await openExecutor(2);
     rig.text(['SET', 'large', LARGE]);
-    rig.run({ client: 2, shard: 2, items: ['SET other 1'] }, { client: 1, shard: 1, items: ['GET large', 'SET mine 1', 'GET mine'] });
+    rig.run(
+      { client: 2, shard: 2, items: ['SET other 1'] },
+      { client: 1, shard: 1, items: ['GET large', 'SET mine 1', 'GET mine'] },
+    );
     expect(keysOf(rig.shard(1))).toEqual(['large', 'mine']);
     expect(keysOf(rig.shard(2))).toEqual(['other']);
   });
@@ -86,7 +88,10 @@ describe('a disk that fails', () => {
     const rig = await openExecutor();
     rig.run({ client: 1, items: ['WATCH k'] }, { client: 2, items: ['SET k 1'] });
     failCommit(rig.shard(1));
-    const replies = rig.run({ client: 1, flags: TRANSACTION, items: ['GET k'] }, { client: 2, items: ['SET other 1'] });
+    const replies = rig.run(
+      { client: 1, flags: TRANSACTION, items: ['GET k'] },
+      { client: 2, items: ['SET other 1'] },
+    );
     expect(replies[0]!.text).toBe('*-1\r\n');
   });
 
@@ -103,17 +108,8 @@ describe('a disk that fails', () => {
     failCommit(rig.shard(2));
     const replies = rig.run({ shard: 1, items: ['SET a 1'] }, { client: 2, shard: 2, items: ['SET b 1'] });
     expect({ reply: replies[0]!.text, keys: keysOf(rig.shard(1)) }).toSatisfy(
-      (outcome: { reply: string; keys: string[] }) => outcome.reply.startsWith('+') === (outcome.keys.length === 1),
+      (outcome: { reply: string; keys: string[] }) =>
+        outcome.reply.startsWith('+') === (outcome.keys.length === 1),
     );
-  });
-
-  it('does not have a command take the target of the one refused before it', async () => {
-    const rig: ExecutorRig = await openExecutor(2);
-    rig.text('SET a 1');
-    rig.run({ shard: 2, items: ['SET b 1'] });
-    rig.host.commitFailed(rig.shard(2), new StorageError('IO', 'fails'));
-    // COPY on the failing shard 2 to shard 1 is refused; the COPY on shard 1 names no database.
-    rig.run({ shard: 2, flags: TRANSACTION, items: [useTarget(2), 'COPY b c DB 1', useShard(1), 'COPY a copy'] });
-    expect({ own: keysOf(rig.shard(1)), other: keysOf(rig.shard(2)) }).toEqual({ own: ['a', 'copy'], other: ['b'] });
   });
 });

@@ -44,26 +44,38 @@ describe('iterate', () => {
   });
 
   it('visits the rows between any bounds, either way, up to any row', () => {
-    const bound = fc.integer({ min: -10, max: ROWS + 10 }).map((index) => keys[index] ?? (index < 0 ? '' : 'z'));
+    const bound = fc
+      .integer({ min: -10, max: ROWS + 10 })
+      .map((index) => keys[index] ?? (index < 0 ? '' : 'z'));
     const optional = fc.option(bound, { nil: undefined });
     const limit = fc.oneof(fc.integer({ min: 1, max: 600 }), fc.constant(Number.POSITIVE_INFINITY));
-    const property = fc.property(optional, optional, fc.boolean(), fc.boolean(), limit, (start, end, exclusive, reverse, most) => {
-      const options = {
-        ...(start === undefined ? {} : { [exclusive ? 'after' : 'from']: bytes(start) }),
-        ...(end === undefined ? {} : { before: bytes(end) }),
-        ...(reverse ? { reverse } : {}),
-      };
-      const within = keys.filter(
-        (key) => (start === undefined || (exclusive ? key > start : key >= start)) && (end === undefined || key < end),
-      );
-      const expected = reverse ? within.reverse() : within;
-      expect(visited(options, most)).toEqual(expected.slice(0, most));
-    });
+    const property = fc.property(
+      optional,
+      optional,
+      fc.boolean(),
+      fc.boolean(),
+      limit,
+      (start, end, exclusive, reverse, most) => {
+        const options = {
+          ...(start === undefined ? {} : { [exclusive ? 'after' : 'from']: bytes(start) }),
+          ...(end === undefined ? {} : { before: bytes(end) }),
+          ...(reverse ? { reverse } : {}),
+        };
+        const within = keys.filter(
+          (key) =>
+            (start === undefined || (exclusive ? key > start : key >= start)) &&
+            (end === undefined || key < end),
+        );
+        const expected = reverse ? within.reverse() : within;
+        expect(visited(options, most)).toEqual(expected.slice(0, most));
+      },
+    );
     return check(property, 60);
   });
 
   it('stops when told to, at every place of a chunk', () => {
-    for (const limit of [1, 15, 16, 17, 47, 48, 49, 1007, 1008, 1009]) expect(visited({}, limit)).toHaveLength(limit);
+    for (const limit of [1, 15, 16, 17, 47, 48, 49, 1007, 1008, 1009])
+      expect(visited({}, limit)).toHaveLength(limit);
   });
 
   it('ends with the exception of its visitor, and can be used again', () => {

@@ -169,7 +169,21 @@ describe('keys and values', () => {
 
   it('keeps binary keys apart and in byte order', async () => {
     const database = await openDatabase();
-    const keys = ['', '\0', '\0\0', '\0\xff', 'a', 'a\0', 'a\xff', 'b', '\x7f', '\x80', '\xff', '\xff\0', '\xff\xff'];
+    const keys = [
+      '',
+      '\0',
+      '\0\0',
+      '\0\xff',
+      'a',
+      'a\0',
+      'a\xff',
+      'b',
+      '\x7f',
+      '\x80',
+      '\xff',
+      '\xff\0',
+      '\xff\xff',
+    ];
     for (const key of keys.toReversed()) database.put('default', bytes(key), bytes(key));
     database.commit(false);
     expect(rows(database)).toEqual(keys.toSorted((a, b) => (a < b ? -1 : 1)).map((key) => `${key}=${key}`));
@@ -222,7 +236,17 @@ describe('keys and values', () => {
 });
 
 describe('wrong arguments', () => {
-  const wrong = ['text', 5, null, undefined, {}, [1, 2], new ArrayBuffer(4), new DataView(new ArrayBuffer(4)), new Uint32Array(2)];
+  const wrong = [
+    'text',
+    5,
+    null,
+    undefined,
+    {},
+    [1, 2],
+    new ArrayBuffer(4),
+    new DataView(new ArrayBuffer(4)),
+    new Uint32Array(2),
+  ];
 
   it('are a TypeError, and the process goes on', async () => {
     const database = await openDatabase();

@@ -147,7 +147,12 @@ function step(random: Random, table: Table, model: Sieve, at: number): void {
     const valueBytes = random.int(0, 500);
     const row = table.add(`k${at}`, valueBytes);
     row.dirty = random.chance(0.1);
-    model.rows.push({ key: row.key, bytes: OVERHEAD_BYTES + row.key.length + valueBytes, visited: false, dirty: row.dirty });
+    model.rows.push({
+      key: row.key,
+      bytes: OVERHEAD_BYTES + row.key.length + valueBytes,
+      visited: false,
+      dirty: row.dirty,
+    });
     return;
   }
   const row = table.rows.get(key)!;

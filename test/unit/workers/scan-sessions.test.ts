@@ -45,7 +45,16 @@ describe('a scan cursor', () => {
     const scans = new ScanSessions(7, IDLE_MS);
     const session = begin(scans);
     const cursor = scans.save(session, 'a');
-    for (const wrong of ['1', '18446744073709551615', '-1', 'x', '', `${cursor}0`, `${Number(cursor) + 1}`, '1.5'])
+    for (const wrong of [
+      '1',
+      '18446744073709551615',
+      '-1',
+      'x',
+      '',
+      `${cursor}0`,
+      `${Number(cursor) + 1}`,
+      '1.5',
+    ])
       expect(scans.open(wrong, 1)).toBeUndefined();
     scans.close(session);
     expect(scans.open(cursor, 1)).toBeUndefined();
@@ -112,7 +121,9 @@ it('a whole scan gives every key that stays exactly once, whatever else comes an
       // A lost reply: the client asks again.
       for (let attempt = random.int(0, 2); attempt >= 0; attempt--) {
         const { session, after } = scans.open(cursor, 0)!;
-        const behind = [...keys].filter((key) => after === undefined || key > after).sort((a, b) => (a < b ? -1 : 1));
+        const behind = [...keys]
+          .filter((key) => after === undefined || key > after)
+          .sort((a, b) => (a < b ? -1 : 1));
         const step = behind.slice(0, random.int(1, 10));
         const more = step.length < behind.length;
         if (attempt > 0 && cursor !== '0') {

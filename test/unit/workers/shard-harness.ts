@@ -21,9 +21,16 @@ export interface Rig {
   readonly knobs: { tombstoneRetentionMs: number; scanIdleMaxMs: number };
 }
 
-export async function openShard(directory: string, cacheBytes = 1 << 20, id = 1, cache?: RowCache): Promise<Rig> {
+export async function openShard(
+  directory: string,
+  cacheBytes = 1 << 20,
+  id = 1,
+  cache?: RowCache,
+): Promise<Rig> {
   const cleanupErrors: unknown[] = [];
-  const { generations, database } = await Generations.open(directory, STORAGE, (error) => cleanupErrors.push(error));
+  const { generations, database } = await Generations.open(directory, STORAGE, (error) =>
+    cleanupErrors.push(error),
+  );
   const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000 };
   const rows = cache ?? new RowCache(cacheBytes);
   const shard = new Shard(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });

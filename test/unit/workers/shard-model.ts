@@ -126,7 +126,10 @@ export class ShardModel {
 
   keys(range: KeyRange = { prefix: '' }): string[] {
     return [...this.rows.keys()]
-      .filter((key) => this.live(key) && key.startsWith(range.prefix) && (range.after === undefined || key > range.after))
+      .filter(
+        (key) =>
+          this.live(key) && key.startsWith(range.prefix) && (range.after === undefined || key > range.after),
+      )
       .sort((a, b) => (a < b ? -1 : 1));
   }
 

@@ -8,7 +8,25 @@ import { seeded } from '../../support/replay.js';
 import { auditDisk, openShard, type Rig, START_MS } from './shard-harness.js';
 import { ShardModel } from './shard-model.js';
 
-const KEYS = ['', '\0', '\0\0', 'a', 'a\0', 'a\xff', 'a\xffb', 'ab', 'b', 'user:1', 'user:10', 'user:2', '\xfe', '\xff', '\xff\0', '\xff\xff', 'k'.repeat(1500)];
+const KEYS = [
+  '',
+  '\0',
+  '\0\0',
+  'a',
+  'a\0',
+  'a\xff',
+  'a\xffb',
+  'ab',
+  'b',
+  'user:1',
+  'user:10',
+  'user:2',
+  '\xfe',
+  '\xff',
+  '\xff\0',
+  '\xff\xff',
+  'k'.repeat(1500),
+];
 const PREFIXES = ['', '', 'a', 'a\xff', 'user:', '\xff', '\xff\xff', '\0', 'none'];
 const RETENTION_MS = 60;
 const STEPS = 250;
@@ -113,7 +131,8 @@ class Pair {
 
   private read(): void {
     const { shard } = this.rig;
-    if (this.random.chance(0.3)) shard.prefetch([...new Set([this.key() || 'a', this.key() || 'b', 'never'])]);
+    if (this.random.chance(0.3))
+      shard.prefetch([...new Set([this.key() || 'a', this.key() || 'b', 'never'])]);
     this.compareKey(this.key());
     const { keyspaceHits, keyspaceMisses } = shard.counters;
     shard.countsLookups = true;
@@ -128,14 +147,22 @@ class Pair {
   private compareKey(key: string): void {
     const row = this.rig.shard.peek(key);
     const expected = this.model.live(key);
-    const found = row && { value: valueText(row.value), flags: row.flags, timestamp: row.timestamp, expiresAtMs: row.expiresAtMs };
+    const found = row && {
+      value: valueText(row.value),
+      flags: row.flags,
+      timestamp: row.timestamp,
+      expiresAtMs: row.expiresAtMs,
+    };
     const { tombstone: _, ...wanted } = expected ?? { tombstone: false };
     expect(found).toEqual(expected && wanted);
   }
 
   private compareRange(): void {
     const { random, rig, model } = this;
-    const range: KeyRange = { prefix: random.pick(PREFIXES), ...(random.chance(0.5) ? { after: this.key() } : {}) };
+    const range: KeyRange = {
+      prefix: random.pick(PREFIXES),
+      ...(random.chance(0.5) ? { after: this.key() } : {}),
+    };
     const limit = random.chance(0.3) ? random.int(1, 4) : Number.POSITIVE_INFINITY;
     const withRows = random.chance(0.5);
     const keys: string[] = [];
@@ -234,9 +261,11 @@ async function run(random: Random, cacheBytes: number, eventTimes: boolean): Pro
   await pair.finish();
 }
 
-it('a shard does what its model does, with rows in memory', () => seeded(ROUNDS, (random) => run(random, 1 << 20, false)));
+it('a shard does what its model does, with rows in memory', () =>
+  seeded(ROUNDS, (random) => run(random, 1 << 20, false)));
 
-it('a shard does what its model does, with rows that come and go', () => seeded(ROUNDS, (random) => run(random, 1500, false)));
+it('a shard does what its model does, with rows that come and go', () =>
+  seeded(ROUNDS, (random) => run(random, 1500, false)));
 
 it('a shard does what its model does, with event times and tombstones', () =>
   seeded(ROUNDS, (random, at) => run(random, at % 2 === 0 ? 1 << 20 : 1000, true)));
@@ -262,7 +291,11 @@ it('the view that the tests of commands use does what a shard does', () =>
       if (random.chance(0.1)) shard.commit(false);
       const seen = [shard, view].map((each) => {
         const rows: string[] = [];
-        each.visit({ prefix: '' }, true, (found, row) => rows.push(`${found}=${valueText(row!.value)}@${row!.expiresAtMs}`) > 0);
+        each.visit(
+          { prefix: '' },
+          true,
+          (found, row) => rows.push(`${found}=${valueText(row!.value)}@${row!.expiresAtMs}`) > 0,
+        );
         return { rows, count: each.count(), expiring: each.countExpiring() };
       });
       expect(seen[0]).toEqual(seen[1]);

@@ -10,7 +10,8 @@ const fault = vi.hoisted(() => ({ syncsUntilFailure: Number.POSITIVE_INFINITY })
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
   const fsyncSync = (file: number) => {
-    if (--fault.syncsUntilFailure === 0) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
+    if (--fault.syncsUntilFailure === 0)
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
     fs.fsyncSync(file);
   };
   return { ...fs, default: fs, fsyncSync };

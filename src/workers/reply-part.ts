@@ -1,0 +1,78 @@
+import type { Buffer } from 'node:buffer';
+import type { ErrorTally } from '../base/error-tally.js';
+import { ReplyWriter } from '../base/reply-writer.js';
+import type { ReplyMessage, SlowCommand } from './protocol.js';
+
+const REPLY_BYTES_MIN = 4096;
+const WORD_BYTES = 4;
+/** Words of an entry of the reply table: segment, byte length, whether complete. */
+const ENTRY_WORDS = 3;
+
+/** What a part holds of one segment. */
+export interface PartEntry {
+  readonly segment: number;
+  /** Where its bytes lie in the part. */
+  readonly start: number;
+  readonly end: number;
+  /** Whether the segment's last reply is among them. */
+  readonly complete: boolean;
+  /** Commands of the segment that are done with it. */
+  readonly done: number;
+  /** Word at which the segment's next command stands. */
+  readonly nextAt: number;
+}
+
+/** Replies that are gathered until what they tell of is committed, with the table that says whose they are. */
+export class ReplyPart {
+  readonly writer: ReplyWriter;
+  private entries: PartEntry[] = [];
+  private entryStart = 0;
+  private expectedBytes = REPLY_BYTES_MIN;
+
+  constructor(errors: ErrorTally) {
+    this.writer = new ReplyWriter(undefined, errors);
+  }
+
+  /** Forgets everything: nothing of it was sent. */
+  restart(): void {
+    this.writer.take(this.expectedBytes);
+    this.entries = [];
+    this.entryStart = 0;
+  }
+
+  /** What has been gathered, for a second attempt; the part is empty then. */
+  withdraw(): { readonly bytes: Buffer; readonly entries: readonly PartEntry[] } {
+    const { entries } = this;
+    const bytes = this.writer.take(this.expectedBytes);
+    this.entries = [];
+    this.entryStart = 0;
+    return { bytes, entries };
+  }
+
+  /** Ends the entry of a segment; `done` and `nextAt` tell where the segment goes on. */
+  close(segment: number, complete: boolean, done: number, nextAt: number): void {
+    const end = this.writer.position;
+    this.entries.push({ segment, start: this.entryStart, end, complete, done, nextAt });
+    this.entryStart = end;
+  }
+
+  /** The message that carries the part; the part is empty then. */
+  message(last: boolean, slow: readonly SlowCommand[]): ReplyMessage {
+    const { writer, entries } = this;
+    const bytes = writer.position;
+    const tableOffset = (bytes + WORD_BYTES - 1) & ~(WORD_BYTES - 1);
+    const tableWords = entries.length * ENTRY_WORDS;
+    writer.reserve(tableOffset - bytes + tableWords * WORD_BYTES);
+    const buffer = writer.take(0).buffer as ArrayBuffer;
+    const table = new Int32Array(buffer, tableOffset, tableWords);
+    let at = 0;
+    for (const entry of entries) {
+      table[at++] = entry.segment;
+      table[at++] = entry.end - entry.start;
+      table[at++] = entry.complete ? 1 : 0;
+    }
+    this.expectedBytes = Math.max(REPLY_BYTES_MIN, bytes + (bytes >> 2) + tableWords * WORD_BYTES);
+    const message = { buffer, tableOffset, entries: entries.length, last };
+    return slow.length > 0 ? { ...message, slow } : message;
+  }
+}
