@@ -40,7 +40,7 @@ export class ListArguments implements Arguments {
   }
 
   token(index: number): string {
-    return this.text(index).toUpperCase();
+    return upperCase(this.text(index));
   }
 
   bytes(index: number): Buffer {
@@ -83,7 +83,7 @@ export class FrameArguments implements Arguments {
   }
 
   token(index: number): string {
-    return this.text(index).toUpperCase();
+    return upperCase(this.text(index));
   }
 
   bytes(index: number): Buffer {
@@ -99,4 +99,9 @@ export class FrameArguments implements Arguments {
   byteLength(index: number): number {
     return this.table[this.base + 2 * index + 1]!;
   }
+}
+
+/** ASCII letters in upper case. `toUpperCase` would make two letters of ß. */
+function upperCase(text: string): string {
+  return text.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
 }

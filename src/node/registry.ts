@@ -48,19 +48,12 @@ export class Registry {
       blockCacheBytes: 1 << 20,
       memtableBytes: 1 << 20,
     });
-    const stored = database.get('default', RECORD_KEY);
-    const record =
-      stored === undefined
-        ? { format: FORMAT, nextId: 1, nextShard: 1, keyspaces: [] }
-        : (JSON.parse(stored.toString('utf8')) as RegistryRecord);
-    if (record.format > FORMAT) {
+    try {
+      return new Registry(directory, database, readRecord(directory, database));
+    } catch (error) {
       await database.close();
-      throw new StorageError(
-        'OTHER',
-        `${directory} has registry format ${record.format}; this program knows formats up to ${FORMAT}. Use a later version of Vasto.`,
-      );
+      throw error;
     }
-    return new Registry(directory, database, record);
   }
 
   get keyspaces(): readonly Keyspace[] {
@@ -104,4 +97,21 @@ export class Registry {
     this.database.commit(true);
     this.record = record;
   }
+}
+
+function readRecord(directory: string, database: Database): RegistryRecord {
+  const stored = database.get('default', RECORD_KEY);
+  if (stored === undefined) return { format: FORMAT, nextId: 1, nextShard: 1, keyspaces: [] };
+  let record: RegistryRecord;
+  try {
+    record = JSON.parse(stored.toString('utf8')) as RegistryRecord;
+  } catch (cause) {
+    throw new StorageError('CORRUPT', `the registry of ${directory} cannot be read`, { cause });
+  }
+  if (record.format > FORMAT)
+    throw new StorageError(
+      'OTHER',
+      `${directory} has registry format ${record.format}; this program knows formats up to ${FORMAT}. Use a later version of Vasto.`,
+    );
+  return record;
 }

@@ -221,9 +221,9 @@ export class Collector implements Receiver {
     private readonly reject: (error: Error) => void,
   ) {}
 
-  deliver(bytes: Buffer, complete: boolean): void {
+  deliver(bytes: Buffer, done: number): void {
     this.parts.push(bytes);
-    if (complete) this.resolve(this.parts.length === 1 ? bytes : Buffer.concat(this.parts));
+    if (done === 0) this.resolve(this.parts.length === 1 ? bytes : Buffer.concat(this.parts));
   }
 
   abandon(): void {

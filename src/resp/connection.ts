@@ -222,10 +222,7 @@ export class Connection implements RequestSink, ReplySink {
    * PIPELINE_REPLY_BYTES of replies of the size seen lately: a client that asks for much and reads nothing waits.
    */
   answered(commands: number, bytes: number): void {
-    if (commands === 0) {
-      if (bytes > this.replyBytesAverage) this.replyBytesAverage = bytes;
-      return;
-    }
+    if (commands === 0) return;
     this.underWay -= commands;
     const average = bytes / commands;
     this.replyBytesAverage =

@@ -89,6 +89,7 @@ const HEAD_SLACK_MAX = 1024;
 export class Slot implements Receiver {
   commands = 0;
   complete = false;
+  private answered = 0;
   private parts: Buffer[] = [];
 
   constructor(
@@ -120,15 +121,17 @@ export class Slot implements Receiver {
     return parts;
   }
 
-  deliver(bytes: Buffer, complete: boolean): void {
+  deliver(bytes: Buffer, done: number): void {
     if (!this.silent && bytes.length > 0) this.parts.push(bytes);
-    this.complete = complete;
-    this.queue.sink.answered(complete ? this.commands : 0, bytes.length);
+    this.complete = done === 0;
+    const answered = this.complete ? this.commands : done;
+    this.queue.sink.answered(answered - this.answered, bytes.length);
+    this.answered = answered;
     this.queue.advance(this);
   }
 
   abandon(): void {
-    this.deliver(Buffer.from(ABANDONED.repeat(this.commands), 'latin1'), true);
+    this.deliver(Buffer.from(ABANDONED.repeat(Math.max(0, this.commands - this.answered)), 'latin1'), 0);
   }
 }
 

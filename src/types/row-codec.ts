@@ -46,13 +46,16 @@ export function encodeRow(row: Row, target: Buffer): number {
 /** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
 export function decodeRow(row: Row, bytes: Buffer): void {
   const first = bytes[0];
-  if (first === undefined || bytes.length < HEADER_BYTES)
+  const expires = first !== undefined && (first & HAS_EXPIRY) !== 0;
+  if (first === undefined || bytes.length < HEADER_BYTES + (expires ? EXPIRY_BYTES : 0))
     throw new RowFormatError(`a row of ${bytes.length} bytes`);
+  if ((first & ~(TYPE_MASK | HAS_EXPIRY)) !== 0)
+    throw new RowFormatError(`a row that begins with byte ${first}`);
   row.type = (first & TYPE_MASK) as RowType;
   row.flags = bytes[1]!;
   row.timestamp = readUint64(bytes, 2);
   let at = HEADER_BYTES;
-  if ((first & HAS_EXPIRY) !== 0) {
+  if (expires) {
     row.expiresAtMs = readUint64(bytes, at);
     at += EXPIRY_BYTES;
   } else row.expiresAtMs = 0;

@@ -25,9 +25,9 @@ type PiscinaWorker = Parameters<
 export interface Receiver {
   /**
    * Takes the next bytes of its replies.
-   * @param complete whether these are the last
+   * @param done 0 if these are the last; otherwise how many of its commands have been answered so far
    */
-  deliver(bytes: Buffer, complete: boolean): void;
+  deliver(bytes: Buffer, done: number): void;
   /** The worker died before the replies came. Whether the commands took effect is not known. */
   abandon(): void;
 }
@@ -133,7 +133,7 @@ export class Owner {
     let at = 0;
     for (let entry = 0; entry < table.length; entry += 3) {
       const length = table[entry + 1]!;
-      receivers[table[entry]!]!.deliver(bytes.subarray(at, at + length), table[entry + 2] === 1);
+      receivers[table[entry]!]!.deliver(bytes.subarray(at, at + length), table[entry + 2]!);
       at += length;
     }
     if (message.slow) for (const command of message.slow) this.onSlow(command);

@@ -51,7 +51,7 @@ export const Instruction = {
 
 /** One message from a worker: some or all of a batch's replies. */
 export interface ReplyMessage {
-  /** Reply bytes, then a table of three words an entry: segment, byte length, 1 if the segment is complete. */
+  /** Reply bytes, then a table of three words an entry: segment, byte length, and 0 if the segment is complete or else how many of its commands are. */
   readonly buffer: ArrayBuffer;
   readonly tableOffset: number;
   readonly entries: number;

@@ -5,7 +5,7 @@ import type { ReplyMessage, SlowCommand } from './protocol.js';
 
 const REPLY_BYTES_MIN = 4096;
 const WORD_BYTES = 4;
-/** Words of an entry of the reply table: segment, byte length, whether complete. */
+/** Words of an entry of the reply table, see ReplyMessage. */
 const ENTRY_WORDS = 3;
 
 /** What a part holds of one segment. */
@@ -69,7 +69,7 @@ export class ReplyPart {
     for (const entry of entries) {
       table[at++] = entry.segment;
       table[at++] = entry.end - entry.start;
-      table[at++] = entry.complete ? 1 : 0;
+      table[at++] = entry.complete ? 0 : entry.done;
     }
     this.expectedBytes = Math.max(REPLY_BYTES_MIN, bytes + (bytes >> 2) + tableWords * WORD_BYTES);
     const message = { buffer, tableOffset, entries: entries.length, last };

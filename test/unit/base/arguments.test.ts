@@ -53,3 +53,9 @@ it('arguments of a list refuse a place they do not have', () => {
   expect(() => ListArguments.of('a').text(1)).toThrow(RangeError);
   expect(ListArguments.of(Buffer.from([1, 2]), 'b').bytes(0)).toEqual(Buffer.from([1, 2]));
 });
+
+it('a token changes ASCII letters only', () => {
+  expect(ListArguments.of('ex-Px_1').token(0)).toBe('EX-PX_1');
+  // 'ß'.toUpperCase() is 'SS': two ASCII letters that nobody sent.
+  for (const text of ['\xdf', '\xff', '\xb5', '\xe4']) expect(ListArguments.of(text).token(0)).toBe(text);
+});

@@ -54,7 +54,10 @@ export class KeyHarness {
     if (definition?.run === undefined) throw new Error(`no command ${name}`);
     const reply = new ReplyWriter();
     reply.version = this.version;
-    definition.run({ view: this.view, reply, settings: this.settings, clientId: 1, writable: true, target }, args);
+    definition.run(
+      { view: this.view, reply, settings: this.settings, clientId: 1, writable: true, target },
+      args,
+    );
     return reply.take();
   }
 

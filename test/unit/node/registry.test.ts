@@ -55,6 +55,13 @@ describe('the registry', () => {
     }
   });
 
+  it('says that a record is damaged, and lets go of the directory', async () => {
+    const directory = temporaryDir();
+    await storeRecord(directory, '{"format":1,"next');
+    for (let attempt = 0; attempt < 2; attempt++)
+      await expect(Registry.open(directory)).rejects.toMatchObject({ name: 'StorageError', code: 'CORRUPT' });
+  });
+
   it('exchanges databases, and remembers that too', () =>
     seeded(3, async (random) => {
       const directory = temporaryDir();

@@ -120,8 +120,8 @@ describe('a connection', () => {
     await turn();
     expect(rig.executed).toEqual(['a', 'w1', 'b', 'c', 'w2', 'd']);
     expect(rig.socket.text).toBe(answers('a'));
-    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), true);
-    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), true);
+    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), 0);
+    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), 0);
     expect(rig.socket.text).toBe(answers('a', 'w1', 'b', 'c', 'w2', 'd'));
     expect(rig.connection.outputBytes).toBe(rig.socket.text.length);
   });
@@ -175,10 +175,10 @@ describe('a connection', () => {
     rig.socket.push(lines('w1', 'alone', 'w2'));
     await turn();
     expect(rig.executed).toEqual(['w1', 'alone']);
-    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), true);
+    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), 0);
     await pause(20);
     expect(rig.executed).toEqual(['w1', 'alone', 'w2']);
-    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), true);
+    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), 0);
     expect(rig.socket.text).toBe(answers('w1', 'alone', 'w2'));
   });
 });
@@ -192,10 +192,10 @@ describe('the end of a connection', () => {
     rig.socket.push(lines('w1', 'alone', 'w2'));
     rig.socket.push(null);
     await turn();
-    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), true);
+    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), 0);
     await pause(5);
     expect(rig.socket.ended).toBe(false);
-    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), true);
+    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), 0);
     await pause(5);
     expect(rig.socket.text).toBe(answers('w1', 'alone', 'w2'));
     expect(rig.socket.ended).toBe(true);
@@ -210,9 +210,9 @@ describe('the end of a connection', () => {
     });
     rig.socket.push(Buffer.from('w1\r\nalone\r\nw2\r\n*1\r\n!bad\r\nnever\r\n'));
     await turn();
-    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), true);
+    rig.slots[0]!.slot.deliver(Buffer.from(answers('w1')), 0);
     await pause(10);
-    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), true);
+    rig.slots[1]!.slot.deliver(Buffer.from(answers('w2')), 0);
     await turn();
     expect(rig.executed).toEqual(['w1', 'alone', 'w2']);
     expect(rig.socket.text).toBe(
@@ -241,7 +241,7 @@ describe('the end of a connection', () => {
     rig.socket.destroy(new Error('ECONNRESET'));
     await turn();
     expect(rig.connection.isClosed).toBe(true);
-    for (const { slot } of rig.slots) slot.deliver(Buffer.from('+late\r\n'), true);
+    for (const { slot } of rig.slots) slot.deliver(Buffer.from('+late\r\n'), 0);
     rig.connection.destroy('again');
     await turn();
     expect(rig.socket.text).toBe('');
@@ -259,7 +259,7 @@ describe('flow control', () => {
         rig.socket.push(lines(...Array.from({ length: 1000 }, (_, index) => String(sent + index))));
       await turn();
       peaks.push(rig.slots.length);
-      for (const { slot } of rig.slots.splice(0)) slot.deliver(Buffer.from('+OK\r\n'), true);
+      for (const { slot } of rig.slots.splice(0)) slot.deliver(Buffer.from('+OK\r\n'), 0);
       await turn();
     }
     expect(peaks[0]).toBe(PIPELINE_WINDOW_MIN);
@@ -277,11 +277,23 @@ describe('flow control', () => {
     while (rig.executed.length < 500) {
       await turn();
       peaks.push(rig.slots.length);
-      for (const { slot } of rig.slots.splice(0)) slot.deliver(reply, true);
+      for (const { slot } of rig.slots.splice(0)) slot.deliver(reply, 0);
       rig.socket.text = '';
       await turn();
     }
     expect(Math.max(...peaks.slice(1))).toBeLessThanOrEqual(PIPELINE_REPLY_BYTES / reply.length);
+  });
+
+  it('takes a part of many replies for many replies, not for a large one', async () => {
+    const { connection } = connect(echo);
+    // 64 replies of 20 kB, of which a worker sends the first megabyte early.
+    const slot = connection.replies.reserve(1, 0, true);
+    for (let command = 0; command < 64; command++) connection.countUnderWay(slot);
+    slot.deliver(Buffer.alloc(1 << 20), 52);
+    slot.deliver(Buffer.alloc(64 * 20_000 - (1 << 20)), 0);
+    await turn();
+    // 8 MB of such replies are 400.
+    expect(Reflect.get(connection, 'window')).toBeGreaterThanOrEqual(64);
   });
 
   it('reads no more from a client that does not read', async () => {
@@ -337,12 +349,12 @@ it('a connection answers every command once and in order, whatever stalls it', (
         const [entry] = rig.slots.splice(random.int(0, rig.slots.length - 1), 1);
         const reply = answers(entry!.name);
         const cut = random.int(0, reply.length);
-        if (random.chance(0.3)) entry!.slot.deliver(Buffer.from(reply.slice(0, cut)), false);
+        if (random.chance(0.3)) entry!.slot.deliver(Buffer.from(reply.slice(0, cut)), 1);
         else {
-          entry!.slot.deliver(Buffer.from(reply), true);
+          entry!.slot.deliver(Buffer.from(reply), 0);
           continue;
         }
-        entry!.slot.deliver(Buffer.from(reply.slice(cut)), true);
+        entry!.slot.deliver(Buffer.from(reply.slice(cut)), 0);
       }
       await turn();
     }

@@ -41,11 +41,11 @@ describe('the reply queue', () => {
     queue.push(bytes('3'));
     queue.push(bytes('4'));
     const fifth = reserve(queue);
-    second.deliver(bytes('2'), true);
-    fifth.deliver(bytes('5'), true);
+    second.deliver(bytes('2'), 0);
+    fifth.deliver(bytes('5'), 0);
     expect(sink.text).toBe('0');
     expect(queue.isEmpty).toBe(false);
-    first.deliver(bytes('1'), true);
+    first.deliver(bytes('1'), 0);
     expect(sink.text).toBe('012345');
     expect(queue.isEmpty).toBe(true);
     expect(queue.tail).toBeUndefined();
@@ -58,12 +58,12 @@ describe('the reply queue', () => {
     const sink = new Sink();
     const queue = new ReplyQueue(sink);
     const [first, second] = [reserve(queue, 2), reserve(queue, 2)];
-    second.deliver(bytes('c'), false);
-    first.deliver(bytes('a'), false);
+    second.deliver(bytes('c'), 1);
+    first.deliver(bytes('a'), 1);
     expect(sink.text).toBe('a');
-    first.deliver(bytes('b'), true);
+    first.deliver(bytes('b'), 0);
     expect(sink.text).toBe('abc');
-    second.deliver(bytes('d'), true);
+    second.deliver(bytes('d'), 0);
     expect(sink.text).toBe('abcd');
     expect([sink.commands, sink.bytes, sink.drained]).toEqual([4, 4, 1]);
   });
@@ -72,10 +72,10 @@ describe('the reply queue', () => {
     const sink = new Sink();
     const queue = new ReplyQueue(sink);
     const [loud, silent, again] = [reserve(queue), reserve(queue, 1, true), reserve(queue)];
-    silent.deliver(bytes('never'), false);
-    again.deliver(bytes('b'), true);
-    loud.deliver(bytes('a'), true);
-    silent.deliver(bytes('ever'), true);
+    silent.deliver(bytes('never'), 1);
+    again.deliver(bytes('b'), 0);
+    loud.deliver(bytes('a'), 0);
+    silent.deliver(bytes('ever'), 0);
     expect(sink.text).toBe('ab');
     expect([sink.commands, sink.drained]).toEqual([3, 1]);
   });
@@ -84,18 +84,28 @@ describe('the reply queue', () => {
     const sink = new Sink();
     const queue = new ReplyQueue(sink);
     const [dead, silent, alive] = [reserve(queue, 3), reserve(queue, 2, true), reserve(queue)];
-    alive.deliver(bytes('+fine\r\n'), true);
+    alive.deliver(bytes('+fine\r\n'), 0);
     silent.abandon();
     dead.abandon();
     expect(sink.text).toMatch(/^(-ERR the worker [^\r\n]*\r\n){3}\+fine\r\n$/);
     expect([sink.commands, queue.isEmpty]).toEqual([6, true]);
   });
 
+  it('answers those commands of a worker that died which were not answered yet', () => {
+    const sink = new Sink();
+    const slot = reserve(new ReplyQueue(sink), 3);
+    slot.deliver(bytes('+one\r\n+two\r\n'), 2);
+    expect(sink.commands).toBe(2);
+    slot.abandon();
+    expect(sink.text.split('\r\n').slice(0, -1)).toEqual(['+one', '+two', expect.stringMatching(/^-ERR/)]);
+    expect(sink.commands).toBe(3);
+  });
+
   it('completes slots without replies', () => {
     const sink = new Sink();
     const queue = new ReplyQueue(sink);
     const slots = [reserve(queue, 0), reserve(queue, 0)];
-    for (const slot of slots) slot.deliver(bytes(''), true);
+    for (const slot of slots) slot.deliver(bytes(''), 0);
     expect([sink.writes, sink.drained, queue.isEmpty]).toEqual([0, 1, true]);
   });
 
@@ -108,13 +118,13 @@ describe('the reply queue', () => {
         if (order.length < 3) {
           const slot = queue.reserve(1, 0, false);
           queue.push(bytes(`ready ${order.length}`));
-          slot.deliver(bytes(`slot ${order.length} `), true);
+          slot.deliver(bytes(`slot ${order.length} `), 0);
         }
       },
       answered: () => undefined,
     };
     queue = new ReplyQueue(sink);
-    reserve(queue).deliver(bytes('first'), true);
+    reserve(queue).deliver(bytes('first'), 0);
     expect(order).toEqual(['first', 'slot 1 ready 1', 'slot 2 ready 2']);
   });
 
@@ -132,11 +142,11 @@ describe('the reply queue', () => {
     for (let index = 0; index < 1_000_000; index++) {
       waiting.push(reserve(queue));
       // Never empty: some replies are always under way.
-      if (index >= 50) waiting[index - 50]!.deliver(reply, true);
+      if (index >= 50) waiting[index - 50]!.deliver(reply, 0);
       longest = Math.max(longest, list.length);
     }
     expect(longest).toBeLessThan(2000);
-    for (const slot of waiting.slice(-50)) slot.deliver(reply, true);
+    for (const slot of waiting.slice(-50)) slot.deliver(reply, 0);
     expect(list).toHaveLength(0);
   });
 });
@@ -164,13 +174,13 @@ it('the reply queue keeps the order, whatever comes when', () =>
       } else if (open.length > 0) {
         const at = random.int(0, open.length - 1);
         const entry = open[at]!;
-        entry.slot.deliver(bytes(`[${entry.name}.${entry.left}]`), entry.left === 1);
+        entry.slot.deliver(bytes(`[${entry.name}.${entry.left}]`), entry.left === 1 ? 0 : 1);
         if (--entry.left === 0) open.splice(at, 1);
       }
     }
     for (const entry of open)
       for (; entry.left > 0; entry.left--)
-        entry.slot.deliver(bytes(`[${entry.name}.${entry.left}]`), entry.left === 1);
+        entry.slot.deliver(bytes(`[${entry.name}.${entry.left}]`), entry.left === 1 ? 0 : 1);
     expected = places.map((place) => place.text).join('');
     expect(sink.text).toBe(expected);
     expect(queue.isEmpty).toBe(true);

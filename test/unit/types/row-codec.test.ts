@@ -133,6 +133,21 @@ describe('a row', () => {
     }
   });
 
+  it('is refused when it is cut within its expiry', () => {
+    const whole = Buffer.from('110100000000000000010000018bcfe56800', 'hex');
+    decodeRow(new Row('key'), whole);
+    for (let length = 10; length < 18; length++)
+      expect(() => decodeRow(new Row('key'), whole.subarray(0, length))).toThrow(RowFormatError);
+  });
+
+  it('is refused when it has bits that this format leaves 0', () => {
+    for (const bit of [0x20, 0x40, 0x80]) {
+      const bytes = Buffer.from('01000000000000000001', 'hex');
+      bytes[0]! |= bit;
+      expect(() => decodeRow(new Row('key'), bytes)).toThrow(RowFormatError);
+    }
+  });
+
   it('is read or refused, whatever the bytes', () => {
     const property = fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       try {

@@ -125,12 +125,12 @@ export function gather(posts: readonly ReplyMessage[], segments: number): Segmen
     const table = new Int32Array(buffer, tableOffset, entries * 3);
     let at = 0;
     for (let entry = 0; entry < table.length; entry += 3) {
-      const [segment, length, complete] = [table[entry]!, table[entry + 1]!, table[entry + 2]!];
+      const [segment, length, done] = [table[entry]!, table[entry + 1]!, table[entry + 2]!];
       if (segment !== open) throw new Error(`replies of segment ${segment} where ${open} was to come`);
       const reply = replies[segment]!;
       reply.text += Buffer.from(buffer, at, length).latin1Slice();
       reply.parts++;
-      if (complete === 1) {
+      if (done === 0) {
         reply.complete = true;
         open++;
       }

@@ -241,7 +241,6 @@ describe('a read that fails', () => {
     const rig = await openExecutor(1, 0);
     rig.text('SET a 1', 'SET b 2');
     failReads(rig.shard(1), 'bad');
-    // See executor.bug.test.ts.
     Reflect.set(rig.executor, 'prefetching', false);
     expect(rig.text('GET a', 'GET bad', 'GET b')).toBe(
       '$1\r\n1\r\n-ERR the disk does not answer\r\n$1\r\n2\r\n',

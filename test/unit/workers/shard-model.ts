@@ -13,8 +13,6 @@ interface ModelRow {
 export class ShardModel {
   nowMs = 0;
   keepsTombstones = false;
-  /** Keys whose row is gone, but whose timestamp the shard may or may not remember. */
-  readonly ghosts = new Map<string, number>();
   private rows = new Map<string, ModelRow>();
   private committed = new Map<string, ModelRow>();
   private committedKeepsTombstones = false;
@@ -32,15 +30,11 @@ export class ShardModel {
     return row.expiresAtMs !== 0 && row.expiresAtMs <= this.nowMs;
   }
 
-  /** Whether the outcome of a write of this time depends on what the shard happens to remember. */
-  isAmbiguous(key: string, eventTimeMs: number | undefined): boolean {
-    if (eventTimeMs === undefined || this.rows.has(key)) return false;
-    return timestampOf(eventTimeMs) < (this.ghosts.get(key) ?? 0);
-  }
-
   /** The timestamp of a write, or undefined if a later one holds. */
   private stamp(key: string, eventTimeMs: number | undefined): number | undefined {
-    const held = this.rows.get(key)?.timestamp ?? 0;
+    const row = this.rows.get(key);
+    // What has expired competes no more, a tombstone included.
+    const held = row === undefined || this.isDue(row) ? 0 : row.timestamp;
     if (eventTimeMs === undefined) {
       this.clock = Math.max(this.nowMs * 1024, Math.max(held, this.clock) + 1);
       return this.clock;
@@ -55,7 +49,6 @@ export class ShardModel {
   private erase(key: string, timestamp: number): void {
     if (!this.keepsTombstones) {
       this.rows.delete(key);
-      this.ghosts.set(key, timestamp);
       return;
     }
     const expiresAtMs = this.nowMs + this.retentionMs;
@@ -91,19 +84,14 @@ export class ShardModel {
   }
 
   flush(): void {
-    for (const [key, row] of this.rows) this.ghosts.set(key, row.timestamp);
     this.rows.clear();
-    this.keepsTombstones = false;
   }
 
   /** Ends the first `limit` rows that are due. Returns whether there are more. */
   sweep(limit: number): boolean {
     const due = [...this.rows].filter(([, row]) => this.isDue(row));
     due.sort(([a, first], [b, second]) => first.expiresAtMs - second.expiresAtMs || (a < b ? -1 : 1));
-    for (const [key, row] of due.slice(0, limit)) {
-      this.rows.delete(key);
-      this.ghosts.set(key, row.timestamp);
-    }
+    for (const [key] of due.slice(0, limit)) this.rows.delete(key);
     return due.length > limit;
   }
 
@@ -113,7 +101,6 @@ export class ShardModel {
   }
 
   rollback(): void {
-    for (const [key, row] of this.rows) this.ghosts.set(key, row.timestamp);
     this.rows = new Map(this.committed);
     this.keepsTombstones = this.committedKeepsTombstones;
   }

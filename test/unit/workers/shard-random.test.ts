@@ -37,7 +37,6 @@ const ROUNDS = envNumber('VASTO_SHARD_ROUNDS', 3);
 class Pair {
   rig!: Rig;
   readonly model = new ShardModel(RETENTION_MS);
-  private flushed = false;
 
   constructor(
     private readonly random: Random,
@@ -86,17 +85,15 @@ class Pair {
     return this.random.chance(0.5) ? 0 : this.model.nowMs + this.random.int(-3, 40);
   }
 
-  /** After a flush that waits for its commit none: see shard.bug.test.ts. */
-  private eventTime(key: string): number | undefined {
-    if (!this.eventTimes || this.flushed || this.random.chance(0.6)) return undefined;
-    const time = this.model.nowMs + this.random.int(-40, 20);
-    return this.model.isAmbiguous(key, time) ? undefined : time;
+  private eventTime(): number | undefined {
+    if (!this.eventTimes || this.random.chance(0.6)) return undefined;
+    return this.model.nowMs + this.random.int(-40, 20);
   }
 
   private set(): void {
     const { rig, model } = this;
     const [key, value, expiry, flags] = [this.key(), this.value(), this.expiry(), this.random.int(0, 1)];
-    const time = this.eventTime(key);
+    const time = this.eventTime();
     const stored = rig.shard.setString(key, stringValue(value), expiry, time, flags);
     expect(stored).toBe(model.setString(key, value, expiry, time, flags));
     this.compareKey(key);
@@ -124,7 +121,7 @@ class Pair {
 
   private remove(): void {
     const key = this.key();
-    const time = this.eventTime(key);
+    const time = this.eventTime();
     expect(this.rig.shard.remove(key, time)).toBe(this.model.remove(key, time));
     this.compareKey(key);
   }
@@ -187,7 +184,6 @@ class Pair {
   private commit(): void {
     this.rig.shard.commit(false);
     this.model.commit();
-    this.flushed = false;
     expect(this.rig.shard.hasChanges).toBe(false);
     auditDisk(this.rig.shard);
     this.compareAll();
@@ -196,7 +192,6 @@ class Pair {
   private rollback(): void {
     this.rig.shard.rollback();
     this.model.rollback();
-    this.flushed = false;
     expect(this.rig.shard.hasChanges).toBe(false);
     auditDisk(this.rig.shard);
     this.compareAll();
@@ -213,24 +208,21 @@ class Pair {
   }
 
   private async flush(): Promise<void> {
-    // A flush behind event times must be alone in its batch: see shard.bug.test.ts.
-    const alone = this.eventTimes;
     await this.rig.shard.prepareFlush();
     this.rig.shard.flush();
     this.model.flush();
-    this.flushed = true;
     this.compareAll();
-    if (alone) this.random.chance(0.5) ? this.commit() : this.rollback();
   }
 
   private async reopen(): Promise<void> {
+    // Between batches no flush waits for its commit: see shard.bug.test.ts.
+    if (Reflect.get(this.rig.shard, 'flushedTo') !== undefined) this.rollback();
     await this.rig.shard.close();
     expect(this.rig.cache.bytes).toBe(0);
     expect(this.rig.cleanupErrors).toEqual([]);
     // Left-over generations are removed in the background.
     await new Promise((resolve) => setTimeout(resolve, 20));
     this.model.reopen();
-    this.flushed = false;
     await this.open();
     this.rig.shard.nowMs = this.model.nowMs;
     this.compareAll();

@@ -30,6 +30,10 @@ class FakeServer {
       this.told.push(`${name} ${route}`);
       return Promise.resolve(Buffer.from(this.flushReply));
     },
+    colocate: (routes: readonly string[]) => {
+      this.told.push(`colocate ${routes.join(' ')}`);
+      return Promise.resolve();
+    },
     swapDatabases: (first: number, second: number) => this.told.push(`swap ${first} ${second}`),
     configure: () => {
       this.told.push('configure');
@@ -39,11 +43,6 @@ class FakeServer {
 
   forgetRoutes(): void {
     this.told.push('forgetRoutes');
-  }
-
-  breakWatches(isConcerned: (connection: unknown) => boolean): void {
-    const concerned = ['r1', 'r7'].filter((route) => isConcerned({ session: { watched: new Set([route]) } }));
-    this.told.push(`breakWatches ${concerned.join(' ')}`);
   }
 
   requestShutdown(): void {
@@ -130,10 +129,13 @@ describe('FLUSHALL and SWAPDB', () => {
     expect(await run(server, ['FLUSHALL', 'SYNC', 'SYNC'])).toBe('-ERR syntax error');
   });
 
-  test('SWAPDB breaks the watches on either, and only those', async () => {
+  test('SWAPDB brings both databases to one owner, and has watchers watch on both', async () => {
     const server = fakeServer();
+    const watched = new Set(['r1']);
+    server.connections.set(1, { session: { watched } });
     expect(await run(server, ['SWAPDB', '1', '2'])).toBe('+OK');
-    expect(server.told).toEqual(['swap 1 2', 'forgetRoutes', 'breakWatches r1']);
+    expect(server.told).toEqual(['colocate r1 r2', 'swap 1 2', 'forgetRoutes']);
+    expect([...watched]).toEqual(['r1', 'r2']);
   });
 
   test.each([
