@@ -62,8 +62,10 @@ interface Checkpoint {
   headerAt: number;
   /** Word at which its next command stands. */
   commandAt: number;
-  /** Commands of the segment that are done. */
+  /** Commands and instructions of the segment that are done. */
   done: number;
+  /** Commands among them: those that its receiver has had answered. */
+  answered: number;
 }
 
 /** What is left of an attempt whose commit failed: replies that hold all the same. */
@@ -72,8 +74,6 @@ interface Salvage {
   readonly entries: ReadonlyMap<number, { readonly entry: PartEntry; readonly bytes: Buffer }>;
   /** Shards whose changes were committed before another shard's commit failed. */
   readonly committed: ReadonlySet<Shard>;
-  /** Shards that each transaction touched. */
-  readonly transactions: ReadonlyMap<number, ReadonlySet<Shard>>;
 }
 
 /**
@@ -98,10 +98,13 @@ export class Executor {
   private readonly touched = new Set<Shard>();
   private readonly targets = new Set<Shard>();
   /** Watches that EXEC has ended since the last commit. */
-  private endedWatches: { shard: Shard; clientId: number; records: WatchRecord[] }[] = [];
-  /** Shards that the transactions since the last commit touched, by segment. */
-  private transactions = new Map<number, Set<Shard>>();
-  private transactionShards: Set<Shard> | undefined;
+  private endedWatches: { segment: number; shard: Shard; records: WatchRecord[] }[] = [];
+  /** Clients that said WATCH since the last commit. */
+  private begunWatches: { segment: number; shard: Shard; clientId: number }[] = [];
+  /** Shards that the segment has touched. */
+  private involved: Shard[] = [];
+  private segment = 0;
+  private answered = 0;
   private tail: Promise<void> | undefined;
   private clientId = 0;
   private shard: Shard | undefined;
@@ -135,7 +138,9 @@ export class Executor {
       },
       watch(key) {
         const shard = executor.shard!;
-        shard.watches.watch(executor.clientId, key, shard.peek(key) !== undefined);
+        const { clientId, segment } = executor;
+        shard.watches.watch(clientId, key, shard.peek(key) !== undefined);
+        executor.begunWatches.push({ segment, shard, clientId });
       },
     };
   }
@@ -209,6 +214,7 @@ export class Executor {
       headerAt: BATCH_HEADER_WORDS,
       commandAt: BATCH_HEADER_WORDS + SEGMENT_HEADER_WORDS,
       done: 0,
+      answered: 0,
     };
     let salvage: Salvage | undefined;
     for (;;) {
@@ -222,7 +228,7 @@ export class Executor {
       }
     }
     this.host.post(this.part.message(true, this.clock.takeSlow()));
-    this.host.cache.evict();
+    this.host.cache.evictCommitted();
     const commands = this.clock.commands - commandsBefore;
     this.prefetching = this.host.cache.loads - loadsBefore > PREFETCH_MISS_SHARE * commands;
   }
@@ -230,6 +236,8 @@ export class Executor {
   /** Undoes what was not committed, and tells what stands of the attempt. */
   private recover(error: StorageError, earlier: Salvage | undefined): Salvage {
     const failing = this.committing ?? this.shard!;
+    // Such a shard is only read, and reads catch their failures: trying again would fail for ever.
+    if (this.host.refusal(failing) !== undefined) throw error;
     const committed = new Set(earlier?.committed);
     if (this.committing !== undefined)
       for (const shard of this.commitOrder()) {
@@ -238,44 +246,49 @@ export class Executor {
       }
     this.committing = undefined;
     for (const shard of this.touched) shard.rollback();
-    for (const { shard, clientId, records } of this.endedWatches.reverse()) {
-      shard.watches.unwatch(clientId);
-      shard.watches.import(records);
-    }
-    const { transactions } = this;
-    this.forgetAttempt();
-    this.host.commitFailed(failing, error);
     const { bytes, entries } = this.part.withdraw();
     const kept = new Map(earlier?.entries);
-    for (const entry of entries)
-      kept.set(entry.segment, { entry, bytes: bytes.subarray(entry.start, entry.end) });
-    return {
-      entries: kept,
-      committed,
-      transactions: new Map([...(earlier?.transactions ?? []), ...transactions]),
-    };
+    for (const entry of entries) {
+      if (entry.involved.some((shard) => committed.has(shard)))
+        kept.set(entry.segment, { entry, bytes: bytes.subarray(entry.start, entry.end) });
+    }
+    this.restoreWatches(kept);
+    this.forgetAttempt();
+    this.host.commitFailed(failing, error);
+    return { entries: kept, committed };
+  }
+
+  /** Puts back the watches of the transactions that will run again. */
+  private restoreWatches(kept: ReadonlyMap<number, unknown>): void {
+    for (const { segment, shard, records } of this.endedWatches)
+      if (!kept.has(segment)) shard.watches.import(records);
+    // Watches that were begun by what will not run again may be ended by what will: such a client's next EXEC fails,
+    // which costs it another try, where one that succeeded by mistake would cost data.
+    for (const { segment, shard, clientId } of this.begunWatches)
+      if (kept.has(segment)) shard.watches.breakAll(clientId);
   }
 
   private forgetAttempt(): void {
     this.touched.clear();
     this.targets.clear();
     this.endedWatches = [];
-    this.transactions = new Map();
-    this.transactionShards = undefined;
+    this.begunWatches = [];
   }
 
   /** Runs the commands behind the checkpoint, and moves it where a part of the replies is committed and sent. */
   private execute(batch: Batch, from: Checkpoint, salvage: Salvage | undefined): void {
     const { words } = batch;
     let { segment, headerAt, commandAt, done } = from;
+    this.answered = from.answered;
     for (; segment < batch.segments; segment++) {
+      this.segment = segment;
       const flags = words[headerAt + 3]!;
       const count = words[headerAt + 4]!;
       this.enterSegment(words[headerAt]!, words[headerAt + 1]!, flags);
-      const kept = salvage && this.reuse(salvage, segment, flags);
-      if (kept !== undefined) ({ done, nextAt: commandAt } = kept);
+      const kept = salvage && this.reuse(salvage, segment);
+      if (kept !== undefined) ({ done, nextAt: commandAt, answered: this.answered } = kept);
       else if ((flags & SegmentFlag.Transaction) !== 0) {
-        commandAt = this.runTransaction(batch, segment, commandAt, count);
+        commandAt = this.runTransaction(batch, commandAt, count);
         done = count;
       }
       while (done < count) {
@@ -283,13 +296,19 @@ export class Executor {
         done++;
         if (done < count && this.mustSplit(batch)) this.split(from, { segment, headerAt, commandAt, done });
       }
-      this.part.close(segment, true, done, commandAt);
+      this.closeEntry(true, done, commandAt);
       headerAt = commandAt;
       commandAt = headerAt + SEGMENT_HEADER_WORDS;
       done = 0;
+      this.answered = 0;
       if (segment + 1 < batch.segments && this.mustSplit(batch))
         this.split(from, { segment: segment + 1, headerAt, commandAt, done });
     }
+  }
+
+  private closeEntry(complete: boolean, done: number, nextAt: number): void {
+    const { segment, answered, involved } = this;
+    this.part.close({ segment, complete, done, answered, nextAt, involved });
   }
 
   /** Whether the replies so far are so large that they should be on their way. */
@@ -298,12 +317,12 @@ export class Executor {
   }
 
   /** Commits and sends what there is; the batch goes on at `next`. */
-  private split(from: Checkpoint, next: Checkpoint): void {
-    if (next.done > 0) this.part.close(next.segment, false, next.done, next.commandAt);
+  private split(from: Checkpoint, next: Omit<Checkpoint, 'answered'>): void {
+    if (next.done > 0) this.closeEntry(false, next.done, next.commandAt);
     this.commit();
     this.host.post(this.part.message(false, this.clock.takeSlow()));
     this.part.restart();
-    Object.assign(from, next);
+    Object.assign(from, next, { answered: this.answered });
     this.touched.add(this.shard!);
   }
 
@@ -311,16 +330,14 @@ export class Executor {
    * Takes the replies of a segment from an earlier attempt, if what they tell of was committed.
    * @returns where the segment goes on; undefined if it must run again
    */
-  private reuse(salvage: Salvage, segment: number, flags: number): PartEntry | undefined {
+  private reuse(salvage: Salvage, segment: number): PartEntry | undefined {
     const kept = salvage.entries.get(segment);
     if (kept === undefined) return undefined;
-    const shards = (flags & SegmentFlag.Transaction) !== 0 ? salvage.transactions.get(segment) : undefined;
-    const involved = shards === undefined ? [this.shard!] : [...shards];
-    const committed = involved.filter((shard) => salvage.committed.has(shard)).length;
-    if (committed === 0) return undefined;
-    if (committed < involved.length) this.reply.error(WRITTEN_IN_PART);
-    else this.reply.bytes(kept.bytes);
-    return kept.entry;
+    const { entry, bytes } = kept;
+    this.involved = [...entry.involved];
+    if (entry.involved.every((shard) => salvage.committed.has(shard))) this.reply.bytes(bytes);
+    else this.reply.error(WRITTEN_IN_PART);
+    return entry;
   }
 
   private enterSegment(clientId: number, shard: number, flags: number): void {
@@ -328,7 +345,7 @@ export class Executor {
     this.reply.version = (flags & SegmentFlag.Resp3) !== 0 ? 3 : 2;
     this.countsAccess = (flags & SegmentFlag.NoTouch) === 0;
     this.target = undefined;
-    this.transactionShards = undefined;
+    this.involved = [];
     this.enterShard(shard, Date.now());
   }
 
@@ -339,11 +356,11 @@ export class Executor {
     shard.countsAccess = this.countsAccess;
     this.shard = shard;
     this.touched.add(shard);
-    this.transactionShards?.add(shard);
+    if (!this.involved.includes(shard)) this.involved.push(shard);
   }
 
   /** EXEC: an array of the commands' replies, or nil if a watched key has changed. */
-  private runTransaction(batch: Batch, segment: number, commandAt: number, count: number): number {
+  private runTransaction(batch: Batch, commandAt: number, count: number): number {
     let replies = 0;
     let at = commandAt;
     for (let index = 0; index < count; index++) {
@@ -352,23 +369,28 @@ export class Executor {
     }
     const broken = this.watchesBroken();
     this.endWatches();
-    if (broken) {
-      this.reply.nilArray();
+    if (broken !== false) {
+      if (broken === true) this.reply.nilArray();
+      else this.reply.error(broken);
       return at;
     }
-    this.transactionShards = new Set([this.shard!]);
-    this.transactions.set(segment, this.transactionShards);
     this.reply.array(replies);
     for (let index = 0; index < count; index++) commandAt = this.runNext(batch, commandAt);
     return at;
   }
 
-  private watchesBroken(): boolean {
+  /** Whether a watched key has changed; an error if that cannot be told. */
+  private watchesBroken(): boolean | CommandError {
     const { nowMs } = this.shard!;
-    for (const shard of this.host.shards.values()) {
-      if (shard.watches.size === 0) continue;
-      shard.nowMs = nowMs;
-      if (shard.watches.isBroken(this.clientId, (key) => shard.peek(key) !== undefined)) return true;
+    try {
+      for (const shard of this.host.shards.values()) {
+        if (shard.watches.size === 0) continue;
+        shard.nowMs = nowMs;
+        if (shard.watches.isBroken(this.clientId, (key) => shard.peek(key) !== undefined)) return true;
+      }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return new CommandError(`EXECABORT Transaction discarded because of: ${error.message}`);
     }
     return false;
   }
@@ -377,7 +399,7 @@ export class Executor {
     for (const shard of this.host.shards.values()) {
       const records = shard.watches.exportOf(this.clientId);
       if (records.length === 0) continue;
-      this.endedWatches.push({ shard, clientId: this.clientId, records });
+      this.endedWatches.push({ segment: this.segment, shard, records });
       shard.watches.unwatch(this.clientId);
     }
   }
@@ -403,7 +425,7 @@ export class Executor {
       if (refusal === undefined) shard.flush();
       this.flushRefusal ??= refusal;
     } else if (code === Instruction.SwapWatches) {
-      shard.watches.exchange(this.target!.watches, this.existsInEither());
+      shard.watches.exchange(this.target!.watches, (key) => this.existsInEither(key));
     } else if (code === Instruction.FlushReply) {
       if (this.flushRefusal === undefined) this.reply.ok();
       else this.reply.error(this.flushRefusal);
@@ -411,10 +433,14 @@ export class Executor {
     } else throw new Error(`instruction ${code}`);
   }
 
-  private existsInEither(): (key: string) => boolean {
-    const shard = this.shard!;
-    const target = this.target!;
-    return (key) => shard.peek(key) !== undefined || target.peek(key) !== undefined;
+  /** Whether the shard or its target has a key; a key that cannot be read may be there. */
+  private existsInEither(key: string): boolean {
+    try {
+      return this.shard!.peek(key) !== undefined || this.target!.peek(key) !== undefined;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return true;
+    }
   }
 
   private enterTarget(id: number): void {
@@ -430,6 +456,7 @@ export class Executor {
     const shard = this.shard!;
     const { target } = this;
     const errors = reply.errorCount;
+    this.answered++;
     const refusal = host.refusal(shard) ?? (target && host.refusal(target));
     if (refusal !== undefined && WRITES[command.index]) {
       reply.error(refusal);

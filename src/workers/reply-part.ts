@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import type { ErrorTally } from '../base/error-tally.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { ReplyMessage, SlowCommand } from './protocol.js';
+import type { Shard } from './shard.js';
 
 const REPLY_BYTES_MIN = 4096;
 const WORD_BYTES = 4;
@@ -16,8 +17,12 @@ export interface PartEntry {
   readonly end: number;
   /** Whether the segment's last reply is among them. */
   readonly complete: boolean;
-  /** Commands of the segment that are done with it. */
+  /** Commands and instructions of the segment that are done with it. */
   readonly done: number;
+  /** Commands among them. */
+  readonly answered: number;
+  /** Shards that the segment touched. */
+  readonly involved: readonly Shard[];
   /** Word at which the segment's next command stands. */
   readonly nextAt: number;
 }
@@ -49,10 +54,10 @@ export class ReplyPart {
     return { bytes, entries };
   }
 
-  /** Ends the entry of a segment; `done` and `nextAt` tell where the segment goes on. */
-  close(segment: number, complete: boolean, done: number, nextAt: number): void {
+  /** Ends the entry of a segment: what was written since the last one is its. */
+  close(entry: Omit<PartEntry, 'start' | 'end'>): void {
     const end = this.writer.position;
-    this.entries.push({ segment, start: this.entryStart, end, complete, done, nextAt });
+    this.entries.push({ ...entry, start: this.entryStart, end });
     this.entryStart = end;
   }
 
@@ -69,7 +74,7 @@ export class ReplyPart {
     for (const entry of entries) {
       table[at++] = entry.segment;
       table[at++] = entry.end - entry.start;
-      table[at++] = entry.complete ? 0 : entry.done;
+      table[at++] = entry.complete ? 0 : entry.answered;
     }
     this.expectedBytes = Math.max(REPLY_BYTES_MIN, bytes + (bytes >> 2) + tableWords * WORD_BYTES);
     const message = { buffer, tableOffset, entries: entries.length, last };

@@ -22,6 +22,9 @@ export class RowCache {
   private newest: Row | undefined;
   private oldest: Row | undefined;
   private hand: Row | undefined;
+  private size = 0;
+  /** Whether the last eviction found nothing that it could evict. */
+  private stuck = false;
 
   constructor(private bytesMax: number) {}
 
@@ -29,8 +32,9 @@ export class RowCache {
     return this.bytesMax;
   }
 
+  /** Whether rows should go. Not while only rows that wait for a commit are left. */
   get isOver(): boolean {
-    return this.bytes > this.bytesMax;
+    return this.bytes > this.bytesMax && !this.stuck;
   }
 
   /** Takes a new row in; its table must have it already. */
@@ -42,6 +46,7 @@ export class RowCache {
     if (this.newest) this.newest.newer = row;
     else this.oldest = row;
     this.newest = row;
+    this.size++;
   }
 
   /** Takes note that the value of a row changed its size. */
@@ -61,12 +66,19 @@ export class RowCache {
     row.newer = undefined;
     row.older = undefined;
     this.bytes -= row.cachedBytes;
+    this.size--;
     row.home?.delete(row.key);
   }
 
   /** Changes the budget, bytes. */
   setLimit(bytesMax: number): void {
     this.bytesMax = bytesMax;
+    this.evict();
+  }
+
+  /** Evicts after a commit, when rows that waited for it may go too. */
+  evictCommitted(): void {
+    this.stuck = false;
     this.evict();
   }
 
@@ -78,8 +90,11 @@ export class RowCache {
       this.hand = row.newer;
       if (row.dirty || row.visited) {
         row.visited = false;
-        // Two rounds that free nothing mean that all rows are dirty.
-        if (++spared > 2 * EVICTION_SPARED_MAX) return;
+        // Two rounds that free nothing: all rows are dirty.
+        if (++spared > Math.min(2 * this.size, EVICTION_SPARED_MAX)) {
+          this.stuck = true;
+          return;
+        }
         continue;
       }
       this.remove(row);

@@ -172,7 +172,7 @@ class ShardWorker implements ExecutorHost {
     for (const shard of this.shards.values()) {
       if (!this.settings.activeExpire) continue;
       if (shard.nextExpiryMs !== 0 && shard.nextExpiryMs <= nowMs && !this.failures.has(shard))
-        void this.executor.exclusive(async () => this.sweep(shard, nowMs));
+        this.alone(async () => this.sweep(shard, nowMs));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
       this.syncedAtMs = nowMs;
@@ -180,8 +180,13 @@ class ShardWorker implements ExecutorHost {
     }
     if (this.failures.size > 0 && nowMs - this.probedAtMs >= PROBE_EVERY_MS) {
       this.probedAtMs = nowMs;
-      for (const shard of this.failures.keys()) void this.executor.exclusive(() => this.probe(shard));
+      for (const shard of this.failures.keys()) this.alone(() => this.probe(shard));
     }
+  }
+
+  /** Does `work` between batches. What it throws is a mistake of the program, and ends the thread. */
+  private alone(work: () => Promise<void>): void {
+    void this.executor.exclusive(work).then(() => undefined);
   }
 
   private sweep(shard: Shard, nowMs: number): void {

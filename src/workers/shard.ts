@@ -595,7 +595,7 @@ export class Shard implements ShardView {
 
   async close(): Promise<void> {
     this.forgetRows();
-    if (this.spare) this.generations.dispose(this.spare);
+    for (const unused of [this.spare, this.flushedTo]) if (unused) this.generations.dispose(unused);
     await this.database.close();
     await this.generations.settled();
   }

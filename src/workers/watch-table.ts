@@ -54,6 +54,12 @@ export class WatchTable {
     return false;
   }
 
+  /** Has the client's next EXEC fail. */
+  breakAll(clientId: number): void {
+    this.watch(clientId, '', false);
+    for (const watch of this.byClient.get(clientId)!.values()) watch.changed = true;
+  }
+
   unwatch(clientId: number): void {
     const watches = this.byClient.get(clientId);
     if (watches === undefined) return;
