@@ -3,6 +3,9 @@
 /** Batches that may be on their way to one worker. More would only make them smaller. */
 export const BATCHES_IN_FLIGHT_MAX = 2;
 
+/** The largest batch, and so the largest command or MULTI block: offsets in a batch are 32-bit. */
+export const BATCH_BYTES_LIMIT = 1 << 30;
+
 /** Reply bytes that a worker gathers before it commits and sends what it has of a batch. */
 export const REPLY_PART_BYTES = 1 << 20;
 
@@ -24,6 +27,9 @@ export const SLOWLOG_ARGUMENT_BYTES_MAX = 128;
 
 /** Commands that MULTI may queue. */
 export const TRANSACTION_COMMANDS_MAX = 1 << 20;
+
+/** Bytes that the commands of a MULTI may have, with what was read together with them. */
+export const TRANSACTION_BYTES_MAX = 1 << 29;
 
 /** Rows that one sweep of expired keys ends before it lets commands run. */
 export const SWEEP_ROWS_MAX = 1000;

@@ -1,22 +1,26 @@
-import type { WorkerStorage } from '../workers/protocol.js';
+import type { ShardStorage } from '../workers/protocol.js';
 
 /** How `maxmemory` is spent. */
 export interface MemoryBudget {
   readonly totalBytes: number;
   /** Row cache of each worker. */
   readonly rowCacheBytes: number;
-  readonly storage: WorkerStorage;
+  /** The most that the JavaScript heap of a worker may take: a bound against runaways, well above the row cache. */
+  readonly heapBytesMax: number;
 }
 
 /** Rows decoded are worth most: a hit needs no call to RocksDB. */
 const ROW_CACHE_SHARE = 0.45;
 /** RocksDB's cache of blocks, which hold more rows in the same memory. */
 const BLOCK_CACHE_SHARE = 0.2;
+const BLOCK_CACHE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MAX = 8 << 20;
 /** RocksDB keeps up to six memtables of a family. */
 const MEMTABLES_MAX = 6;
 const MEMTABLE_SHARE = 0.2;
+/** Of what is left of both, the next shard to be opened takes so much: most nodes use one database, or one above all. */
+const SHARE_OF_NEXT = 0.75;
 const HEAP_BYTES_MIN = 2 ** 30;
 /** For batches, replies and garbage. */
 const HEAP_SLACK_BYTES = 2 ** 29;
@@ -31,15 +35,23 @@ export function rowCacheBytesMax(heapBytesMax: number): number {
  * batches, replies and the JavaScript heap's slack take.
  */
 export function memoryBudget(totalBytes: number, workers: number): MemoryBudget {
-  const memtableBytes = Math.floor((totalBytes * MEMTABLE_SHARE) / MEMTABLES_MAX / workers);
   const rowCacheBytes = Math.floor((totalBytes * ROW_CACHE_SHARE) / workers);
   return {
     totalBytes,
     rowCacheBytes,
-    storage: {
-      blockCacheBytes: Math.floor((totalBytes * BLOCK_CACHE_SHARE) / workers),
-      memtableBytes: Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
-      heapBytesMax: Math.max(HEAP_BYTES_MIN, 2 * rowCacheBytes + HEAP_SLACK_BYTES),
-    },
+    heapBytesMax: Math.max(HEAP_BYTES_MIN, 2 * rowCacheBytes + HEAP_SLACK_BYTES),
+  };
+}
+
+/**
+ * RocksDB's memory for a shard; that of any number of shards adds up to no more than the whole, small memtables aside.
+ * @param position how many shards were opened before
+ */
+export function shardStorage(totalBytes: number, position: number): ShardStorage {
+  const share = SHARE_OF_NEXT * (1 - SHARE_OF_NEXT) ** position;
+  const memtableBytes = Math.floor((totalBytes * MEMTABLE_SHARE * share) / MEMTABLES_MAX);
+  return {
+    blockCacheBytes: Math.max(BLOCK_CACHE_BYTES_MIN, Math.floor(totalBytes * BLOCK_CACHE_SHARE * share)),
+    memtableBytes: Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
   };
 }

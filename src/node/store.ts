@@ -11,7 +11,7 @@ import {
   type WorkerReport,
   type WorkerSettings,
 } from '../workers/protocol.js';
-import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { memoryBudget, rowCacheBytesMax, shardStorage } from './budget.js';
 import { Registry } from './registry.js';
 
 /** What the store tells those who face its clients. */
@@ -54,8 +54,8 @@ export class Store {
     let store: Store | undefined;
     const pool = new WorkerPool(
       workers,
-      workerSettings(config, workers, budget.storage.heapBytesMax),
-      budget.storage,
+      workerSettings(config, workers, budget.heapBytesMax),
+      budget.heapBytesMax,
       values['batch-bytes-max'],
       {
         slowCommand: (command) => events.slowCommand(command),
@@ -82,12 +82,15 @@ export class Store {
   }
 
   private async openKnownShards(): Promise<void> {
-    for (const keyspace of this.registry.keyspaces) this.openShard(keyspace.shards[0]!);
+    const keyspaces = [...this.registry.keyspaces].sort((a, b) => a.db - b.db);
+    for (const keyspace of keyspaces) this.openShard(keyspace.shards[0]!);
     await Promise.all([...this.routes.values()].map((route) => route.ready));
   }
 
   private openShard(shard: number): ShardRoute {
-    const route = this.pool.openShard(shard, this.registry.directoryOf(shard));
+    const totalBytes = memoryBudgetBytes(this.config.values, totalmem());
+    const storage = shardStorage(totalBytes, this.routes.size);
+    const route = this.pool.openShard(shard, this.registry.directoryOf(shard), storage);
     this.routes.set(shard, route);
     return route;
   }
@@ -157,7 +160,7 @@ export class Store {
   /** Sends the workers what they need of a changed configuration. */
   async configure(): Promise<void> {
     await this.pool.configure({
-      ...workerSettings(this.config, this.pool.owners.length, this.pool.storage.heapBytesMax),
+      ...workerSettings(this.config, this.pool.owners.length, this.pool.heapBytesMax),
       activeExpire: this.activeExpire,
     });
   }

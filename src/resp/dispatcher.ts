@@ -8,6 +8,7 @@ import {
   unknownSubcommand,
   wrongArity,
 } from '../base/command-errors.js';
+import { BATCH_BYTES_LIMIT } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import type { CommandFlag } from '../commands/definition.js';
 import { type Command, findCommand } from '../commands/table.js';
@@ -28,6 +29,9 @@ const spellings = new Map<string, Command>();
 /** Name bytes beyond which a name cannot be a command's, and need not be turned into text. */
 const NAME_BYTES_MAX = 64;
 
+const TOO_LARGE = new CommandError(
+  `ERR a command of more than ${BATCH_BYTES_LIMIT} bytes is larger than Vasto takes: send it in parts`,
+);
 const NO_AUTH = new CommandError('NOAUTH Authentication required.');
 
 /** Runs a command of a connection, or has it run: the way of every command. */
@@ -74,7 +78,11 @@ export function perform(
   const { session } = connection;
   const route = session.route ?? server.store.routeOf(session.db);
   session.route = route;
-  if (route.ready !== undefined || route.owner.isCongested) {
+  if (frames.length > BATCH_BYTES_LIMIT) {
+    refuse(connection, TOO_LARGE, command, server);
+    return;
+  }
+  if (route.ready !== undefined || route.owner.isCongestedFor(frames.length)) {
     connection.holdBack(args, frames);
     connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
     return;

@@ -46,6 +46,8 @@ export class Session {
   noTouch = false;
   /** Commands behind MULTI; undefined outside. */
   queued: QueuedCommand[] | undefined;
+  /** Bytes of the reads that brought them. */
+  queuedBytes = 0;
   /** Whether a command behind MULTI could not be queued. */
   transactionFailed = false;
   /** Shards on which keys are watched. */
@@ -107,6 +109,7 @@ export class Session {
   /** Leaves MULTI. */
   endTransaction(): void {
     this.queued = undefined;
+    this.queuedBytes = 0;
     this.transactionFailed = false;
     this.set(Attention.Transaction, false);
   }

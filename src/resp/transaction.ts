@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type Arguments, ListArguments } from '../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
-import { TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
+import { TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
 import { addCommand, Collector, NOBODY, readyRoute } from '../node/store.js';
@@ -27,6 +27,9 @@ const NOT_IN_TRANSACTION = new CommandError('ERR Command not allowed inside a tr
 const TOO_MANY = new CommandError(
   `ERR a transaction holds at most ${TRANSACTION_COMMANDS_MAX} commands: EXEC it in parts`,
 );
+const TOO_LARGE = new CommandError(
+  `ERR a transaction holds at most ${TRANSACTION_BYTES_MAX} bytes: EXEC it in parts`,
+);
 const ABORTED = new CommandError('EXECABORT Transaction discarded because of previous errors.');
 
 /** Keeps a command for EXEC. */
@@ -44,6 +47,13 @@ export function queueInTransaction(
     refuse(connection, TOO_MANY, item.command, server);
     return;
   }
+  // Commands of one read share its buffer, which crosses as a whole.
+  const bytes = queued.at(-1)?.frames === item.frames ? 0 : item.frames.length;
+  if (connection.session.queuedBytes + bytes > TRANSACTION_BYTES_MAX) {
+    refuse(connection, TOO_LARGE, item.command, server);
+    return;
+  }
+  connection.session.queuedBytes += bytes;
   queued.push(item);
   connection.writer.simple('QUEUED');
   connection.flushWriter();

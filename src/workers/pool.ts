@@ -4,16 +4,16 @@ import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina, queueOptionsSymbol } from 'piscina';
 import { CommandStatistics } from '../base/command-statistics.js';
-import { BATCHES_IN_FLIGHT_MAX } from '../base/limits.js';
+import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX } from '../base/limits.js';
 import { commandTable } from '../commands/table.js';
 import { BatchWriter } from './batch.js';
 import type {
   ClosedShard,
   ReplyMessage,
+  ShardStorage,
   SlowCommand,
   WorkerReport,
   WorkerSettings,
-  WorkerStorage,
   WorkerTask,
 } from './protocol.js';
 
@@ -52,6 +52,7 @@ export class ShardRoute {
   constructor(
     readonly shard: number,
     readonly directory: string,
+    readonly storage: ShardStorage,
     public owner: Owner,
   ) {}
 }
@@ -86,9 +87,11 @@ export class Owner {
     return this.port !== undefined;
   }
 
-  /** Whether so much waits for the worker that no more should be read from clients for it. */
-  get isCongested(): boolean {
-    return this.inFlight.length >= BATCHES_IN_FLIGHT_MAX && this.batch.byteLength > this.batchBytesMax;
+  /** Whether so much waits for the worker that a command of `bytes` should wait until there is room. */
+  isCongestedFor(bytes: number): boolean {
+    const { batch } = this;
+    if (batch.byteLength + bytes > BATCH_BYTES_LIMIT && !batch.isEmpty) return true;
+    return this.inFlight.length >= BATCHES_IN_FLIGHT_MAX && batch.byteLength > this.batchBytesMax;
   }
 
   /** Resolves when the worker takes more. */
@@ -173,7 +176,7 @@ export class WorkerPool {
   constructor(
     workerCount: number,
     private settings: WorkerSettings,
-    readonly storage: WorkerStorage,
+    readonly heapBytesMax: number,
     batchBytesMax: number,
     private readonly events: PoolEvents,
   ) {
@@ -192,7 +195,7 @@ export class WorkerPool {
       // A worker that waits in Atomics.wait would not see its port.
       atomics: 'disabled',
       recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(storage.heapBytesMax / MEGABYTE) },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytesMax / MEGABYTE) },
       loadBalancer: (task, workers) => this.threadOf(task, workers),
     });
     // A thread's death is seen by its port; without a listener Piscina's event would end the process.
@@ -226,7 +229,6 @@ export class WorkerPool {
         owner: owner.index,
         port: port2,
         settings: this.settings,
-        storage: this.storage,
         statistics: owner.statistics.shared,
       },
       [port2],
@@ -240,16 +242,16 @@ export class WorkerPool {
   }
 
   /** Opens a shard on the owner with the fewest, or the one named. */
-  openShard(shard: number, directory: string, owner = this.leastLoaded()): ShardRoute {
-    const route = new ShardRoute(shard, directory, owner);
+  openShard(shard: number, directory: string, storage: ShardStorage, owner = this.leastLoaded()): ShardRoute {
+    const route = new ShardRoute(shard, directory, storage, owner);
     this.routes.set(shard, route);
     route.ready = this.open(route, []);
     return route;
   }
 
   private async open(route: ShardRoute, watches: ClosedShard['watches']): Promise<void> {
-    const { shard, directory, owner } = route;
-    await this.run({ kind: 'open', owner: owner.index, shard, directory, watches });
+    const { shard, directory, storage, owner } = route;
+    await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches });
     route.ready = undefined;
   }
 
@@ -343,8 +345,8 @@ export class WorkerPool {
 
   private async restart(owner: Owner, routes: readonly ShardRoute[]): Promise<void> {
     await this.attach(owner);
-    for (const { shard, directory } of routes)
-      await this.run({ kind: 'open', owner: owner.index, shard, directory, watches: [] });
+    for (const { shard, directory, storage } of routes)
+      await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches: [] });
     for (const route of routes) route.ready = undefined;
     this.events.workerRestarted(owner.index);
     owner.resume();

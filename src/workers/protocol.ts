@@ -87,12 +87,11 @@ export interface WorkerSettings {
   readonly slowMicroseconds: number;
 }
 
-/** How to open the shards of a worker; fixed for its life. */
-export interface WorkerStorage {
+/** RocksDB's memory for one shard, fixed while it is open. */
+export interface ShardStorage {
   readonly blockCacheBytes: number;
+  /** Of one memtable; up to six exist at a time. */
   readonly memtableBytes: number;
-  /** The most that the JavaScript heap of a worker may take: a bound against runaways, well above the row cache. */
-  readonly heapBytesMax: number;
 }
 
 /** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */
@@ -102,7 +101,6 @@ export type WorkerTask =
       readonly owner: number;
       readonly port: import('node:worker_threads').MessagePort;
       readonly settings: WorkerSettings;
-      readonly storage: WorkerStorage;
       readonly statistics: SharedArrayBuffer;
     }
   | { readonly kind: 'configure'; readonly owner: number; readonly settings: WorkerSettings }
@@ -111,6 +109,7 @@ export type WorkerTask =
       readonly owner: number;
       readonly shard: number;
       readonly directory: string;
+      readonly storage: ShardStorage;
       readonly watches: readonly import('./watch-table.js').WatchRecord[];
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }

@@ -13,7 +13,6 @@ import type {
   ShardReport,
   WorkerReport,
   WorkerSettings,
-  WorkerStorage,
   WorkerTask,
 } from './protocol.js';
 import { StorageError } from './rocksdb.js';
@@ -45,7 +44,6 @@ class ShardWorker implements ExecutorHost {
   constructor(
     readonly port: MessagePort,
     public settings: WorkerSettings,
-    private readonly storage: WorkerStorage,
     statistics: SharedArrayBuffer,
   ) {
     this.cache = new RowCache(settings.rowCacheBytes);
@@ -85,9 +83,9 @@ class ShardWorker implements ExecutorHost {
     if (this.settings.appendfsync === 'everysec') this.unsynced.add(shard);
   }
 
-  open(id: number, directory: string, watches: Parameters<Shard['watches']['import']>[0]): Promise<void> {
+  open({ shard: id, directory, storage, watches }: OpenTask): Promise<void> {
     return this.executor.exclusive(async () => {
-      const { generations, database } = await Generations.open(directory, this.storage, (error) => {
+      const { generations, database } = await Generations.open(directory, storage, (error) => {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
       });
       const environment = { clock: this.clock, cache: this.cache, knobs: this.knobs };
@@ -226,6 +224,8 @@ class ShardWorker implements ExecutorHost {
   }
 }
 
+type OpenTask = Extract<WorkerTask, { kind: 'open' }>;
+
 function knobsOf(settings: WorkerSettings): ShardKnobs {
   return { tombstoneRetentionMs: settings.tombstoneRetentionMs, scanIdleMaxMs: settings.scanIdleMaxMs };
 }
@@ -236,7 +236,7 @@ let worker: ShardWorker | undefined;
 export default async function run(task: WorkerTask): Promise<unknown> {
   if (task.kind === 'attach') {
     if (worker !== undefined) throw new Error(`thread ${threadId} has a port already`);
-    worker = new ShardWorker(task.port, task.settings, task.storage, task.statistics);
+    worker = new ShardWorker(task.port, task.settings, task.statistics);
     return undefined;
   }
   if (worker === undefined) throw new Error(`thread ${threadId} has no port yet`);
@@ -244,7 +244,7 @@ export default async function run(task: WorkerTask): Promise<unknown> {
     case 'configure':
       return worker.configure(task.settings);
     case 'open':
-      return worker.open(task.shard, task.directory, task.watches);
+      return worker.open(task);
     case 'close':
       return worker.close(task.shard);
     case 'sync':

@@ -1,29 +1,39 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { memoryBudget, rowCacheBytesMax } from '../../../src/node/budget.js';
+import { memoryBudget, rowCacheBytesMax, shardStorage } from '../../../src/node/budget.js';
 import { check } from '../../support/replay.js';
 
 const MIB = 1 << 20;
 
-it('caches and the memtables of one shard a worker stay within what the node may use', () => {
+it('row caches of all workers stay within what the node may use, and the heap has room for them', () => {
   const property = fc.property(
     fc.integer({ min: 64, max: 1 << 20 }),
     fc.integer({ min: 1, max: 64 }),
     (totalMib, workers) => {
-      const { totalBytes, rowCacheBytes, storage } = memoryBudget(totalMib * MIB, workers);
+      const { totalBytes, rowCacheBytes, heapBytesMax } = memoryBudget(totalMib * MIB, workers);
       expect(totalBytes).toBe(totalMib * MIB);
-      expect(storage.memtableBytes).toBeGreaterThanOrEqual(MIB);
-      expect(storage.memtableBytes).toBeLessThanOrEqual(8 * MIB);
-      const memtables = storage.memtableBytes === MIB ? 0 : 6 * storage.memtableBytes;
-      expect(workers * (rowCacheBytes + storage.blockCacheBytes + memtables)).toBeLessThanOrEqual(totalBytes);
-      for (const bytes of [
-        rowCacheBytes,
-        storage.blockCacheBytes,
-        storage.memtableBytes,
-        storage.heapBytesMax,
-      ])
-        expect(Number.isSafeInteger(bytes) && bytes >= 0).toBe(true);
-      expect(rowCacheBytesMax(storage.heapBytesMax)).toBeGreaterThanOrEqual(rowCacheBytes);
+      expect(workers * rowCacheBytes).toBeLessThanOrEqual(0.45 * totalBytes);
+      expect(rowCacheBytesMax(heapBytesMax)).toBeGreaterThanOrEqual(rowCacheBytes);
+    },
+  );
+  return check(property, 1000);
+});
+
+it('what RocksDB gets for any number of shards adds up to its share', () => {
+  const property = fc.property(
+    fc.integer({ min: 64, max: 1 << 20 }),
+    fc.integer({ min: 1, max: 64 }),
+    (totalMib, shards) => {
+      let bytes = 0;
+      for (let position = 0; position < shards; position++) {
+        const { blockCacheBytes, memtableBytes } = shardStorage(totalMib * MIB, position);
+        expect(Number.isSafeInteger(blockCacheBytes) && blockCacheBytes >= MIB).toBe(true);
+        expect(memtableBytes >= MIB && memtableBytes <= 8 * MIB).toBe(true);
+        // The smallest sizes are beyond the share, but small.
+        if (blockCacheBytes > MIB) bytes += blockCacheBytes;
+        if (memtableBytes > MIB) bytes += 6 * memtableBytes;
+      }
+      expect(bytes).toBeLessThanOrEqual(0.4 * totalMib * MIB);
     },
   );
   return check(property, 1000);
