@@ -54,8 +54,8 @@ export class Store {
     let store: Store | undefined;
     const pool = new WorkerPool(
       workers,
-      workerSettings(config, workers, budget.heapBytesMax),
-      budget.heapBytesMax,
+      workerSettings(config, workers, budget.heap.bytesMax),
+      budget.heap,
       values['batch-bytes-max'],
       {
         slowCommand: (command) => events.slowCommand(command),
@@ -160,7 +160,7 @@ export class Store {
   /** Sends the workers what they need of a changed configuration. */
   async configure(): Promise<void> {
     await this.pool.configure({
-      ...workerSettings(this.config, this.pool.owners.length, this.pool.heapBytesMax),
+      ...workerSettings(this.config, this.pool.owners.length, this.pool.heap.bytesMax),
       activeExpire: this.activeExpire,
     });
   }

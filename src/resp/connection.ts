@@ -101,6 +101,7 @@ export class Connection implements RequestSink, ReplySink {
   // ---------------------------------------------------------------- input
 
   private receive(chunk: Buffer): void {
+    this.session.lastCommandAtMs = Date.now();
     this.inputBytes += chunk.length;
     this.host.countInput(chunk.length);
     this.gathering = true;

@@ -178,7 +178,6 @@ export class RespServer implements ConnectionHost {
   // ---------------------------------------------------------------- what connections ask for
 
   execute(connection: Connection, args: Buffer[], frames: Buffer): void {
-    connection.session.lastCommandAtMs = Date.now();
     dispatch(this, connection, args, frames);
   }
 

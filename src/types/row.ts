@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { RowTable } from './row-table.js';
 
 /** What a row holds. The numbers are stored on disk: never renumber. */
 export const RowType = {
@@ -72,7 +73,7 @@ export class Row {
   /** @param home the table of cached rows it stands in: its shard's */
   constructor(
     readonly key: string,
-    readonly home: Map<string, Row> | undefined = undefined,
+    readonly home: RowTable | undefined = undefined,
   ) {}
 }
 

@@ -14,6 +14,8 @@ const WORD_BYTES = 4;
 export class BatchWriter<R> {
   /** Receivers of the segments so far, in order. */
   receivers: R[] = [];
+  /** Commands and instructions so far. */
+  commandCount = 0;
   private words = new Int32Array(WORDS_INITIAL);
   private wordCount = BATCH_HEADER_WORDS;
   private bytes = Buffer.allocUnsafeSlow(BYTES_INITIAL);
@@ -64,6 +66,7 @@ export class BatchWriter<R> {
       words[at++] = argument.length;
     }
     this.wordCount = at;
+    this.commandCount++;
     words[this.segmentAt + 4]!++;
   }
 
@@ -105,6 +108,7 @@ export class BatchWriter<R> {
 
   private reset(): void {
     this.receivers = [];
+    this.commandCount = 0;
     this.wordCount = BATCH_HEADER_WORDS;
     this.byteCount = 0;
     this.flags = 0;

@@ -308,7 +308,7 @@ export class Executor {
 
   private closeEntry(complete: boolean, done: number, nextAt: number): void {
     const { segment, answered, involved } = this;
-    this.part.close({ segment, complete, done, answered, nextAt, involved });
+    this.part.close(segment, complete, done, answered, nextAt, involved);
   }
 
   /** Whether the replies so far are so large that they should be on their way. */

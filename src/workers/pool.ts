@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina, queueOptionsSymbol } from 'piscina';
 import { CommandStatistics } from '../base/command-statistics.js';
-import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX } from '../base/limits.js';
+import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX, EARLY_BATCH_COMMANDS_MIN } from '../base/limits.js';
 import { commandTable } from '../commands/table.js';
 import { BatchWriter } from './batch.js';
 import type {
@@ -30,6 +30,14 @@ export interface Receiver {
   deliver(bytes: Buffer, done: number): void;
   /** The worker died before the replies came. Whether the commands took effect is not known. */
   abandon(): void;
+}
+
+/** How the JavaScript heaps of the workers are kept. */
+export interface HeapPolicy {
+  /** The most that one may take: a bound against runaways, well above the row cache. */
+  readonly bytesMax: number;
+  /** By how much one may grow over what is alive before it is collected, percent. */
+  readonly growingPercent: number;
 }
 
 /** What the pool tells its node. */
@@ -109,10 +117,15 @@ export class Owner {
     });
   }
 
-  /** With two batches on their way the third grows until one comes back: batches get larger as load does. */
+  /**
+   * While a batch is on its way the next one grows, so batches get larger as load does, and cost less a command.
+   * Only a large one does not wait: then the worker has something to do while the front takes its replies.
+   */
   private flush(): void {
-    if (this.batch.isEmpty || this.inFlight.length >= BATCHES_IN_FLIGHT_MAX || this.port === undefined)
-      return;
+    if (this.batch.isEmpty || this.port === undefined) return;
+    const { length } = this.inFlight;
+    if (length >= BATCHES_IN_FLIGHT_MAX) return;
+    if (length > 0 && this.batch.commandCount < EARLY_BATCH_COMMANDS_MIN) return;
     this.inFlight.push(this.batch.receivers);
     const memory = this.batch.take();
     this.port.postMessage(memory, [memory]);
@@ -156,8 +169,6 @@ export class Owner {
 }
 
 const MEGABYTE = 1 << 20;
-/** A heap is collected when it has grown by so much since the last time: measured, throughput is the same. */
-const HEAP_GROWING_PERCENT = 25;
 
 /**
  * The workers: one Piscina pool whose threads each own some shards. Piscina keeps the threads alive and routes tasks
@@ -176,7 +187,7 @@ export class WorkerPool {
   constructor(
     workerCount: number,
     private settings: WorkerSettings,
-    readonly heapBytesMax: number,
+    readonly heap: HeapPolicy,
     batchBytesMax: number,
     private readonly events: PoolEvents,
   ) {
@@ -185,7 +196,7 @@ export class WorkerPool {
       (_, index) => new Owner(index, batchBytesMax, (command) => events.slowCommand(command)),
     );
     // The row cache lives in V8's heap, which by default grows to several times of what is alive before it collects.
-    setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
+    setFlagsFromString(`--heap-growing-percent=${heap.growingPercent}`);
     this.piscina = new Piscina({
       filename: fileURLToPath(new URL('./shard-worker.js', import.meta.url)),
       minThreads: workerCount,
@@ -195,7 +206,7 @@ export class WorkerPool {
       // A worker that waits in Atomics.wait would not see its port.
       atomics: 'disabled',
       recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytesMax / MEGABYTE) },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heap.bytesMax / MEGABYTE) },
       loadBalancer: (task, workers) => this.threadOf(task, workers),
     });
     // A thread's death is seen by its port; without a listener Piscina's event would end the process.

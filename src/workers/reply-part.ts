@@ -55,9 +55,16 @@ export class ReplyPart {
   }
 
   /** Ends the entry of a segment: what was written since the last one is its. */
-  close(entry: Omit<PartEntry, 'start' | 'end'>): void {
+  close(
+    segment: number,
+    complete: boolean,
+    done: number,
+    answered: number,
+    nextAt: number,
+    involved: readonly Shard[],
+  ): void {
     const end = this.writer.position;
-    this.entries.push({ ...entry, start: this.entryStart, end });
+    this.entries.push({ segment, start: this.entryStart, end, complete, done, answered, nextAt, involved });
     this.entryStart = end;
   }
 

@@ -67,7 +67,7 @@ export class RowCache {
     row.older = undefined;
     this.bytes -= row.cachedBytes;
     this.size--;
-    row.home?.delete(row.key);
+    row.home?.delete(row);
   }
 
   /** Changes the budget, bytes. */

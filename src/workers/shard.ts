@@ -10,6 +10,7 @@ import {
   ttlKeyExpiry,
   ttlKeyUserKey,
 } from '../types/row-codec.js';
+import { RowTable } from '../types/row-table.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import type { Generations } from './generations.js';
 import type { Database } from './rocksdb.js';
@@ -56,7 +57,7 @@ export class Shard implements ShardView {
   /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
   nextExpiryMs = 1;
 
-  private readonly rows = new Map<string, Row>();
+  private readonly rows = new RowTable();
   private dirty: Row[] = [];
   /** With the changes that wait for their commit as far as they are noted there; `stored` is what the disk has. */
   private meta: ShardMeta;
@@ -127,7 +128,7 @@ export class Shard implements ShardView {
     const row = new Row(key, this.rows);
     if (stored !== undefined) decodeRow(row, stored);
     row.accessedMs = this.nowMs;
-    this.rows.set(key, row);
+    this.rows.add(row);
     this.environment.cache.add(row);
     this.environment.cache.loads++;
     return row;
@@ -463,8 +464,6 @@ export class Shard implements ShardView {
     const target = this.source();
     const meta: ShardMeta = { ...this.meta };
     if (this.flushedTo) Object.assign(meta, { live: 0, expiring: 0 });
-    // RocksDB's skip list begins each insertion where the last one ended: in order of keys it compares half as much.
-    if (this.dirty.length > SORTED_ROWS_MIN) this.dirty.sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const row of this.dirty) this.stageRow(target, row, meta);
     if (
       this.metaDirty ||
@@ -606,7 +605,6 @@ const RANDOM_SKIP_MAX = 16;
 /** Expiries that are averaged one by one; of more, a sample is. */
 const EXPIRIES_COUNTED_MAX = 500;
 const EXPIRIES_SAMPLED = 20;
-const SORTED_ROWS_MIN = 8;
 
 /** Whether a stored type is a key to its users. */
 function isCounted(type: RowType): boolean {

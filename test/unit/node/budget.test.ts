@@ -10,10 +10,10 @@ it('row caches of all workers stay within what the node may use, and the heap ha
     fc.integer({ min: 64, max: 1 << 20 }),
     fc.integer({ min: 1, max: 64 }),
     (totalMib, workers) => {
-      const { totalBytes, rowCacheBytes, heapBytesMax } = memoryBudget(totalMib * MIB, workers);
+      const { totalBytes, rowCacheBytes, heap } = memoryBudget(totalMib * MIB, workers);
       expect(totalBytes).toBe(totalMib * MIB);
       expect(workers * rowCacheBytes).toBeLessThanOrEqual(0.45 * totalBytes);
-      expect(rowCacheBytesMax(heapBytesMax)).toBeGreaterThanOrEqual(rowCacheBytes);
+      expect(rowCacheBytesMax(heap.bytesMax)).toBeGreaterThanOrEqual(rowCacheBytes);
     },
   );
   return check(property, 1000);
