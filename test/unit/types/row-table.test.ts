@@ -5,7 +5,7 @@ import { seeded } from '../../support/replay.js';
 
 describe('the table of rows', () => {
   it('does what a Map does, while rows come and go', () =>
-    seeded((random) => {
+    seeded(5, (random) => {
       const table = new RowTable();
       const model = new Map<string, Row>();
       for (let step = 0; step < 20_000; step++) {
