@@ -4,7 +4,7 @@
 export const BATCHES_IN_FLIGHT_MAX = 2;
 
 /** Commands from which on a batch is sent though another one is on its way. */
-export const EARLY_BATCH_COMMANDS_MIN = 200;
+export const EARLY_BATCH_COMMANDS_MIN = 300;
 
 /** The largest batch, and so the largest command or MULTI block: offsets in a batch are 32-bit. */
 export const BATCH_BYTES_LIMIT = 1 << 30;

@@ -7,6 +7,12 @@ const CR = 13;
 const LF = 10;
 const INITIAL_BYTES = 4096;
 
+/** Integers up to this one are written digit by digit. */
+const SMALL_INTEGER_MAX = 999_999_999;
+const SMALL_INTEGER_BYTES_MAX = 12;
+/** Texts up to this length are written here: calling the native method costs as much as writing them. */
+const SHORT_TEXT_LENGTH = 40;
+
 /** Version of the protocol a client speaks: 2 until it says HELLO 3. */
 export type RespVersion = 2 | 3;
 
@@ -75,17 +81,24 @@ export class ReplyWriter {
   }
 
   integer(value: Int64): void {
-    if (typeof value === 'number' && value >= 0 && value < 10) {
-      this.reserve(4);
-      const { buffer } = this;
-      buffer[this.position] = 58;
-      buffer[this.position + 1] = 48 + value;
-      buffer[this.position + 2] = CR;
-      buffer[this.position + 3] = LF;
-      this.position += 4;
+    if (typeof value !== 'number' || value < 0 || value > SMALL_INTEGER_MAX) {
+      this.raw(`:${value}\r\n`);
       return;
     }
-    this.raw(`:${value}\r\n`);
+    this.reserve(SMALL_INTEGER_BYTES_MAX);
+    const { buffer } = this;
+    buffer[this.position] = 58;
+    let digits = 1;
+    for (let power = 10; power <= value; power *= 10) digits++;
+    let rest = value;
+    for (let at = this.position + digits; at > this.position; at--) {
+      buffer[at] = 48 + (rest % 10);
+      rest = (rest / 10) | 0;
+    }
+    const end = this.position + digits + 1;
+    buffer[end] = CR;
+    buffer[end + 1] = LF;
+    this.position = end + 2;
   }
 
   /** A bulk string; a `string` is latin1, one character a byte. */
@@ -176,8 +189,12 @@ export class ReplyWriter {
 
   /** ASCII text that is protocol already. */
   raw(encoded: string): void {
-    this.reserve(encoded.length);
-    this.position += this.buffer.latin1Write(encoded, this.position);
+    const { length } = encoded;
+    this.reserve(length);
+    const { buffer, position } = this;
+    if (length > SHORT_TEXT_LENGTH) buffer.latin1Write(encoded, position);
+    else for (let index = 0; index < length; index++) buffer[position + index] = encoded.charCodeAt(index);
+    this.position = position + length;
   }
 
   /** `type` byte, decimal length, CRLF; the caller has reserved 16 bytes. */

@@ -23,12 +23,12 @@ const MEMTABLE_SHARE = 0.2;
 const SHARE_OF_NEXT = 0.75;
 const HEAP_BYTES_MIN = 2 ** 30;
 /**
- * Collecting a heap when it has doubled makes writes a tenth faster than when it has grown by a quarter, but where
- * little memory is to be used the half of it would be garbage.
+ * Collecting a heap when it has doubled, and having a large young generation, makes writes a seventh faster. Where little
+ * memory is to be used, half of it would be garbage.
  */
 const ROOMY_BYTES = 2 ** 30;
-const GROWING_PERCENT_ROOMY = 100;
-const GROWING_PERCENT_TIGHT = 25;
+const ROOMY_HEAP = { growingPercent: 100, youngBytesMax: 96 << 20 };
+const TIGHT_HEAP = { growingPercent: 25, youngBytesMax: 48 << 20 };
 /** For batches, replies and garbage. */
 const HEAP_SLACK_BYTES = 2 ** 29;
 
@@ -48,7 +48,7 @@ export function memoryBudget(totalBytes: number, workers: number): MemoryBudget 
     rowCacheBytes,
     heap: {
       bytesMax: Math.max(HEAP_BYTES_MIN, 2 * rowCacheBytes + HEAP_SLACK_BYTES),
-      growingPercent: totalBytes < ROOMY_BYTES ? GROWING_PERCENT_TIGHT : GROWING_PERCENT_ROOMY,
+      ...(totalBytes < ROOMY_BYTES ? TIGHT_HEAP : ROOMY_HEAP),
     },
   };
 }

@@ -38,9 +38,19 @@ export function encodeRow(row: Row, target: Buffer): number {
   }
   if (row.type === RowType.Tombstone) return at;
   const { value } = row;
-  if (typeof value === 'string') target.latin1Write(value, at);
+  if (typeof value === 'string') writeLatin1(target, at, value);
   else target.set(value, at);
   return at + value.length;
+}
+
+/** Texts up to this length are written here: calling the native method costs as much as writing them. */
+const SHORT_TEXT_LENGTH = 40;
+
+/** Writes latin1 text, for which there is room. */
+export function writeLatin1(target: Buffer, at: number, text: string): void {
+  const { length } = text;
+  if (length > SHORT_TEXT_LENGTH) target.latin1Write(text, at);
+  else for (let index = 0; index < length; index++) target[at + index] = text.charCodeAt(index);
 }
 
 /** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
@@ -72,7 +82,8 @@ export const TTL_KEY_PREFIX_BYTES = EXPIRY_BYTES;
 /** Writes a `ttl` key into `target` and returns its length. */
 export function encodeTtlKey(expiresAtMs: number, key: string, target: Buffer): number {
   writeUint64(target, 0, expiresAtMs);
-  return EXPIRY_BYTES + target.latin1Write(key, EXPIRY_BYTES);
+  writeLatin1(target, EXPIRY_BYTES, key);
+  return EXPIRY_BYTES + key.length;
 }
 
 /** The expiry in a `ttl` key, Unix milliseconds. */

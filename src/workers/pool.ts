@@ -36,6 +36,8 @@ export interface Receiver {
 export interface HeapPolicy {
   /** The most that one may take: a bound against runaways, well above the row cache. */
   readonly bytesMax: number;
+  /** The most that its young generation may take. */
+  readonly youngBytesMax: number;
   /** By how much one may grow over what is alive before it is collected, percent. */
   readonly growingPercent: number;
 }
@@ -206,7 +208,10 @@ export class WorkerPool {
       // A worker that waits in Atomics.wait would not see its port.
       atomics: 'disabled',
       recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heap.bytesMax / MEGABYTE) },
+      resourceLimits: {
+        maxOldGenerationSizeMb: Math.ceil(heap.bytesMax / MEGABYTE),
+        maxYoungGenerationSizeMb: Math.ceil(heap.youngBytesMax / MEGABYTE),
+      },
       loadBalancer: (task, workers) => this.threadOf(task, workers),
     });
     // A thread's death is seen by its port; without a listener Piscina's event would end the process.

@@ -9,6 +9,7 @@ import {
   TTL_KEY_PREFIX_BYTES,
   ttlKeyExpiry,
   ttlKeyUserKey,
+  writeLatin1,
 } from '../types/row-codec.js';
 import { RowTable } from '../types/row-table.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
@@ -636,7 +637,7 @@ function view(scratch: Buffer, length: number): Buffer {
 function keyScratch(key: string): Buffer {
   const { length } = key;
   if (length > KEY_SCRATCH_BYTES) return keyBytes(key);
-  scratchOfKey.latin1Write(key, 0);
+  writeLatin1(scratchOfKey, 0, key);
   let found = keyViews[length];
   if (found === undefined) {
     found = scratchOfKey.subarray(0, length);
