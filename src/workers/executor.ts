@@ -10,6 +10,7 @@ import { type Command, commandTable } from '../commands/table.js';
 import type { ShardView } from '../types/shard-view.js';
 import { type Batch, openBatch } from './batch.js';
 import { CommandClock } from './command-clock.js';
+import { eachCommand, prefetchRows } from './prefetch.js';
 import {
   BATCH_HEADER_WORDS,
   BatchFlag,
@@ -208,7 +209,7 @@ export class Executor {
     this.clock.start();
     const commandsBefore = this.clock.commands;
     const loadsBefore = this.host.cache.loads;
-    if (this.prefetching) this.prefetch(batch);
+    if (this.prefetching) prefetchRows(batch, this.host.shards);
     const from: Checkpoint = {
       segment: 0,
       headerAt: BATCH_HEADER_WORDS,
@@ -508,55 +509,7 @@ export class Executor {
     this.committing = undefined;
     this.forgetAttempt();
   }
-
-  /** Reads the rows that the batch's commands name and that are not in memory, with one call a shard. */
-  private prefetch(batch: Batch): void {
-    const missing = new Map<Shard, Set<string>>();
-    eachCommand(batch, (code, shardId, at, count) => {
-      if (code < 0) return;
-      const shard = this.host.shards.get(shardId);
-      const keys = commandTable[code]!.keys[0];
-      if (shard === undefined || keys === undefined) return;
-      this.args.point(batch.bytes, batch.words, at, count);
-      const last = keys.last < 0 ? count + keys.last : Math.min(keys.last, count - 1);
-      for (let index = keys.first; index <= last; index += keys.step) {
-        const key = this.args.text(index);
-        if (shard.isCached(key)) continue;
-        const keysOfShard = missing.get(shard);
-        if (keysOfShard) keysOfShard.add(key);
-        else missing.set(shard, new Set([key]));
-      }
-    });
-    for (const [shard, keys] of missing) {
-      try {
-        if (keys.size > 1) shard.prefetch([...keys]);
-      } catch (error) {
-        // The command that needs the row will meet the same failure, and report it.
-        if (!(error instanceof StorageError)) throw error;
-      }
-    }
-  }
 }
 
 /** Instructions that write a reply of their own. */
 const REPLYING_INSTRUCTIONS: ReadonlySet<number> = new Set([Instruction.Reply, Instruction.FlushReply]);
-
-/** Visits the commands and instructions of a batch with the shard each is for. `at` is the word of the first argument. */
-function eachCommand(
-  batch: Batch,
-  visit: (code: number, shard: number, at: number, count: number) => void,
-): void {
-  const { words } = batch;
-  let at = BATCH_HEADER_WORDS;
-  for (let segment = 0; segment < batch.segments; segment++) {
-    let shard = words[at + 1]!;
-    const count = words[at + 4]!;
-    at += SEGMENT_HEADER_WORDS;
-    for (let index = 0; index < count; index++) {
-      const code = words[at]!;
-      if (code === Instruction.UseShard) shard = words[at + 2]!;
-      visit(code, shard, at + 2, words[at + 1]!);
-      at += 2 + 2 * words[at + 1]!;
-    }
-  }
-}

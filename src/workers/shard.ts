@@ -3,19 +3,18 @@ import { type HybridClock, timestampOf } from '../base/clock.js';
 import { Row, RowType, type StringValue } from '../types/row.js';
 import {
   decodeRow,
-  encodeRow,
   encodeTtlKey,
-  ROW_HEADER_BYTES_MAX,
   TTL_KEY_PREFIX_BYTES,
   ttlKeyExpiry,
   ttlKeyUserKey,
-  writeLatin1,
 } from '../types/row-codec.js';
 import { RowTable } from '../types/row-table.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import type { Generations } from './generations.js';
+import { bounds, randomBetween } from './key-ranges.js';
 import type { Database } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
+import { keyBytes, keyScratch, rowBytes, ttlKey } from './row-scratch.js';
 import { ScanSessions } from './scan-sessions.js';
 import { readShardMeta, type ShardMeta, writeShardMeta } from './shard-meta.js';
 import { WatchTable } from './watch-table.js';
@@ -495,10 +494,7 @@ export class Shard implements ShardView {
     if (row.type === RowType.Absent) {
       if (row.storedType !== RowType.Absent) target.delete('default', key);
     } else {
-      const room = row.value.length + ROW_HEADER_BYTES_MAX;
-      const scratch = room <= VALUE_SCRATCH_BYTES ? valueScratch : Buffer.allocUnsafe(room);
-      const length = encodeRow(row, scratch);
-      target.put('default', key, view(scratch, length));
+      target.put('default', key, rowBytes(row));
     }
     if (row.expiresAtMs !== row.storedExpiresAtMs) {
       if (row.storedExpiresAtMs !== 0) target.delete('ttl', ttlKey(row.storedExpiresAtMs, row.key));
@@ -610,92 +606,4 @@ const EXPIRIES_SAMPLED = 20;
 /** Whether a stored type is a key to its users. */
 function isCounted(type: RowType): boolean {
   return type !== RowType.Absent && type !== RowType.Tombstone;
-}
-
-/*
- * The binding copies what it is given, so rows are encoded into memory that is used again for the next.
- * A view of each length is made once: making a Buffer costs as much as copying a small row.
- */
-const VALUE_SCRATCH_BYTES = 16_384;
-const KEY_SCRATCH_BYTES = 1024;
-const valueScratch = Buffer.allocUnsafeSlow(VALUE_SCRATCH_BYTES);
-const valueViews: (Buffer | undefined)[] = new Array(VALUE_SCRATCH_BYTES + 1);
-const scratchOfKey = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
-const keyViews: (Buffer | undefined)[] = new Array(KEY_SCRATCH_BYTES + 1);
-
-function view(scratch: Buffer, length: number): Buffer {
-  if (scratch !== valueScratch) return scratch.subarray(0, length);
-  let found = valueViews[length];
-  if (found === undefined) {
-    found = scratch.subarray(0, length);
-    valueViews[length] = found;
-  }
-  return found;
-}
-
-/** The bytes of a key, in memory that the next call overwrites. */
-function keyScratch(key: string): Buffer {
-  const { length } = key;
-  if (length > KEY_SCRATCH_BYTES) return keyBytes(key);
-  writeLatin1(scratchOfKey, 0, key);
-  let found = keyViews[length];
-  if (found === undefined) {
-    found = scratchOfKey.subarray(0, length);
-    keyViews[length] = found;
-  }
-  return found;
-}
-
-function keyBytes(key: string): Buffer {
-  return Buffer.from(key, 'latin1');
-}
-
-function ttlKey(expiresAtMs: number, key: string): Buffer {
-  const bytes = Buffer.allocUnsafe(TTL_KEY_PREFIX_BYTES + key.length);
-  encodeTtlKey(expiresAtMs, key, bytes);
-  return bytes;
-}
-
-/** Bounds of the stored keys of a range. */
-function bounds(range: KeyRange): { from?: Buffer; after?: Buffer; before?: Buffer } {
-  const end = prefixEnd(range.prefix);
-  const before = end === undefined ? {} : { before: keyBytes(end) };
-  if (range.after !== undefined && range.after >= range.prefix)
-    return { after: keyBytes(range.after), ...before };
-  return range.prefix === '' ? before : { from: keyBytes(range.prefix), ...before };
-}
-
-/** The first key behind all keys with the prefix; undefined when there is none. */
-function prefixEnd(prefix: string): string | undefined {
-  for (let length = prefix.length; length > 0; length--) {
-    const last = prefix.charCodeAt(length - 1);
-    if (last < 255) return prefix.slice(0, length - 1) + String.fromCharCode(last + 1);
-  }
-  return undefined;
-}
-
-/** A byte string that lies somewhere between two keys, even where both begin alike. */
-function randomBetween(first: string, last: string): string {
-  let common = 0;
-  while (common < first.length && common < last.length && first[common] === last[common]) common++;
-  const low = sample(first, common);
-  const high = sample(last, common);
-  let point = low + Math.random() * (high - low);
-  let text = first.slice(0, common);
-  for (let power = SAMPLE_BYTES - 1; power >= 0; power--) {
-    const unit = 256 ** power;
-    const byte = Math.min(255, Math.floor(point / unit));
-    point -= byte * unit;
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
-const SAMPLE_BYTES = 6;
-
-function sample(key: string, from: number): number {
-  let value = 0;
-  for (let index = 0; index < SAMPLE_BYTES; index++)
-    value = value * 256 + (key.charCodeAt(from + index) || 0);
-  return value;
 }

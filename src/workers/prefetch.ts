@@ -1,0 +1,55 @@
+import { FrameArguments } from '../base/arguments.js';
+import { commandTable } from '../commands/table.js';
+import type { Batch } from './batch.js';
+import { BATCH_HEADER_WORDS, Instruction, SEGMENT_HEADER_WORDS } from './protocol.js';
+import { StorageError } from './rocksdb.js';
+import type { Shard } from './shard.js';
+
+/** Reads the rows that the batch's commands name and that are not in memory, with one call a shard. */
+export function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): void {
+  const args = new FrameArguments();
+  const missing = new Map<Shard, Set<string>>();
+  eachCommand(batch, (code, shardId, at, count) => {
+    if (code < 0) return;
+    const shard = shards.get(shardId);
+    const keys = commandTable[code]!.keys[0];
+    if (shard === undefined || keys === undefined) return;
+    args.point(batch.bytes, batch.words, at, count);
+    const last = keys.last < 0 ? count + keys.last : Math.min(keys.last, count - 1);
+    for (let index = keys.first; index <= last; index += keys.step) {
+      const key = args.text(index);
+      if (shard.isCached(key)) continue;
+      const keysOfShard = missing.get(shard);
+      if (keysOfShard) keysOfShard.add(key);
+      else missing.set(shard, new Set([key]));
+    }
+  });
+  for (const [shard, keys] of missing) {
+    try {
+      if (keys.size > 1) shard.prefetch([...keys]);
+    } catch (error) {
+      // The command that needs the row will meet the same failure, and report it.
+      if (!(error instanceof StorageError)) throw error;
+    }
+  }
+}
+
+/** Visits the commands and instructions of a batch with the shard each is for. `at` is the word of the first argument. */
+export function eachCommand(
+  batch: Batch,
+  visit: (code: number, shard: number, at: number, count: number) => void,
+): void {
+  const { words } = batch;
+  let at = BATCH_HEADER_WORDS;
+  for (let segment = 0; segment < batch.segments; segment++) {
+    let shard = words[at + 1]!;
+    const count = words[at + 4]!;
+    at += SEGMENT_HEADER_WORDS;
+    for (let index = 0; index < count; index++) {
+      const code = words[at]!;
+      if (code === Instruction.UseShard) shard = words[at + 2]!;
+      visit(code, shard, at + 2, words[at + 1]!);
+      at += 2 + 2 * words[at + 1]!;
+    }
+  }
+}
