@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Config } from '../base/config.js';
 import { type Logger, loggerFor } from '../base/logger.js';
 import { VERSION } from '../base/version.js';
@@ -91,7 +92,7 @@ function writePidFile(path: string, logger: Logger): void {
 function announce(config: Config, logger: Logger): void {
   const { values } = config;
   logger.notice(`Vasto ${VERSION}, pid ${process.pid}, Node.js ${process.version}`);
-  logger.notice(`data in ${values.dir}`);
+  logger.notice(`data in ${resolve(values.dir)}`);
   if (values.port !== 0) {
     logger.notice(
       `RESP on port ${values.port} of ${values.bind.map((name) => name.replace(/^-/, '')).join(', ')}`,
