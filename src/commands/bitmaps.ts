@@ -25,8 +25,8 @@ const setBit: ShardHandler = ({ view, reply, settings }, args) => {
   const before = bitAt(value, offset);
   const index = Math.floor(offset / 8);
   if (row !== undefined && before === bit && index < value.length) {
-    // Nothing to copy, but still a write: it counts against older ones, and makes the string raw.
-    view.updateString(row, value, RowFlag.Raw);
+    // Nothing changes, also to those who watch the key, but that the string is raw from now on.
+    view.setFlags(row, RowFlag.Raw);
     return reply.integer(before);
   }
   const bytes = widened(value, index + 1);

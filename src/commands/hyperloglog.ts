@@ -40,7 +40,7 @@ const addElements: ShardHandler = ({ view, reply }, args) => {
     sketch.invalidate();
     store(view, key, row, sketch);
   } else if (row !== undefined && (row.flags & RowFlag.Raw) === 0) {
-    view.updateString(row, row.value, RowFlag.Raw);
+    view.setFlags(row, RowFlag.Raw);
   }
   reply.integer(changed ? 1 : 0);
 };

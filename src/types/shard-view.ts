@@ -41,6 +41,9 @@ export interface ShardView {
   /** Stages the value and flags of a live string row, expiry kept. */
   updateString(row: Row, value: StringValue, flags?: number): void;
 
+  /** Stages the flags of a live row. What its value is has not changed: nobody who watches it is told. */
+  setFlags(row: Row, flags: number): void;
+
   /** Stages the expiry of a live row; 0 = never. A time not later than now removes the row. */
   setExpiry(row: Row, expiresAtMs: number): void;
 

@@ -173,6 +173,12 @@ export class Shard implements ShardView {
     this.note(row);
   }
 
+  setFlags(row: Row, flags: number): void {
+    if (row.flags === flags) return;
+    row.flags = flags;
+    this.stage(row);
+  }
+
   setExpiry(row: Row, expiresAtMs: number): void {
     this.stamp(row, undefined);
     if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {

@@ -47,6 +47,10 @@ export class MemoryView implements ShardView {
     row.timestamp = this.tick(row.timestamp);
   }
 
+  setFlags(row: Row, flags: number): void {
+    row.flags = flags;
+  }
+
   setExpiry(row: Row, expiresAtMs: number): void {
     if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.rows.delete(row.key);
     else row.expiresAtMs = expiresAtMs;
