@@ -76,6 +76,7 @@ export class Owner {
   private scheduled = false;
   private port: MessagePort | undefined;
   private waiting: (() => void)[] = [];
+  private readonly deathWaiters: (() => void)[] = [];
 
   constructor(
     readonly index: number,
@@ -90,6 +91,11 @@ export class Owner {
     port.on('close', () => {
       if (this.port === port) onClose();
     });
+  }
+
+  /** Resolves when the worker dies. */
+  died(): Promise<void> {
+    return new Promise((resolve) => this.deathWaiters.push(resolve));
   }
 
   /** Whether the worker is alive. */
@@ -160,6 +166,7 @@ export class Owner {
   /** The worker is gone: nothing that was sent to it will be answered. */
   disconnect(): void {
     this.port = undefined;
+    for (const resume of this.deathWaiters.splice(0)) resume();
     const lost = this.inFlight.splice(0);
     for (const receivers of lost) for (const receiver of receivers) receiver.abandon();
   }
@@ -342,7 +349,9 @@ export class WorkerPool {
 
   /** Has a worker throw, for tests of what then happens. */
   async crashWorker(owner: Owner): Promise<void> {
+    const death = owner.died();
     await this.run({ kind: 'crash', owner: owner.index });
+    await death;
   }
 
   private onPortClosed(owner: Owner): void {
