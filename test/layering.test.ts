@@ -5,16 +5,22 @@ import { describe, expect, it } from 'vitest';
 
 const SOURCE = fileURLToPath(new URL('../src/', import.meta.url));
 
-/** What the files of each folder may import from: base ← types ← commands ← workers ← node ← resp ← main. */
+/**
+ * What the files of each folder may import from: base ← types ← commands ← workers ← node ← resp ← roles ← main, with
+ * cluster beside workers, and master on cluster.
+ */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
   types: ['base', 'types'],
   commands: ['base', 'types', 'commands'],
   workers: ['base', 'types', 'commands', 'workers'],
-  node: ['base', 'types', 'commands', 'workers', 'node'],
-  resp: ['base', 'types', 'commands', 'workers', 'node', 'resp'],
-  cli: ['base', 'cli'],
-  main: ['base', 'types', 'commands', 'workers', 'node', 'resp', 'cli'],
+  cluster: ['base', 'types', 'commands', 'cluster'],
+  master: ['base', 'cluster', 'master'],
+  node: ['base', 'types', 'commands', 'workers', 'cluster', 'node'],
+  resp: ['base', 'types', 'commands', 'workers', 'cluster', 'node', 'resp'],
+  cli: ['base', 'cluster', 'master', 'cli'],
+  roles: ['base', 'types', 'commands', 'workers', 'cluster', 'master', 'node', 'resp', 'roles'],
+  main: ['base', 'cli', 'roles', 'resp'],
 };
 
 /** Files of base/ that touch the world: all others there, types/ and commands/ are pure. */
@@ -30,6 +36,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'hdr-histogram-js': ['resp', 'cli'],
   commander: ['cli'],
   'cli-table3': ['cli'],
+  '@grpc/grpc-js': ['master'],
+  '@grpc/proto-loader': ['master'],
+  ioredis: ['cli'],
 };
 
 /**
@@ -141,10 +150,11 @@ describe('the layers of src/', () => {
     expect(violations(broken)).toEqual([]);
   });
 
-  it('below resp/ know no sockets', () => {
+  it('know sockets only where they are meant to', () => {
     const broken = foreign.filter(
       ({ file, imported }) =>
-        /^node:(net|tls|http2?|https|dgram)$/.test(imported) && !/^(resp|cli|main)\b/.test(file),
+        /^node:(net|tls|http2?|https|dgram)$/.test(imported) &&
+        !/^(resp|cli|main|master|roles|cluster\/links)\b/.test(file),
     );
     expect(violations(broken)).toEqual([]);
   });

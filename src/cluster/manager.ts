@@ -1,0 +1,76 @@
+import type { KeyspaceEntry, StoreEntry, Topology } from './topology.js';
+
+/** A change that cannot be: the message says why, and what to do. */
+export class ManagerError extends Error {
+  constructor(
+    /** `UNAVAILABLE`: the master cannot be reached now. The others: it has answered. */
+    readonly code: 'INVALID' | 'NOT_FOUND' | 'EXISTS' | 'BUSY' | 'IMPOSSIBLE' | 'UNAVAILABLE' | 'FAILED',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'ManagerError';
+  }
+}
+
+export interface KeyspaceRequest {
+  /** Letters, digits, `_`, `-`, `.`; at most 64; not all digits. */
+  readonly name: string;
+  /** The number by which SELECT reaches it. */
+  readonly db?: number;
+  readonly shards: number;
+  readonly replicas: number;
+  /** Only stores with all of these tags are to hold it. */
+  readonly tags: readonly string[];
+  /** The store that should hold it if all else is equal: the one that was asked. */
+  readonly near?: string;
+  /** Whether a keyspace that is there already will do: then it is what is returned. */
+  readonly mayExist?: boolean;
+}
+
+/** What the master knows of a store. */
+export interface StoreStatus {
+  readonly entry: StoreEntry;
+  readonly alive: boolean;
+  /** Unix milliseconds of its last sign of life; 0 = none since the master began. */
+  readonly seenAtMs: number;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly shards: readonly ShardStatus[];
+}
+
+/** What a store says of one of its shards. */
+export interface ShardStatus {
+  readonly keyspace: string;
+  readonly shard: number;
+  readonly keys: number;
+  readonly bytes: number;
+  /** `open`, or what it is doing, or why it does not serve. */
+  readonly state: string;
+}
+
+/** How far a long task has come. */
+export interface TaskProgress {
+  readonly done: number;
+  readonly total: number;
+  /** What is being done, for people. */
+  readonly phase: string;
+}
+
+/**
+ * Changes of the topology, and what is known of the cluster: the master, in this process or behind gRPC.
+ * Everything rejects with {@link ManagerError}.
+ */
+export interface ClusterManager {
+  /** The latest topology that this side has heard of. */
+  readonly topology: Topology;
+  /** Resolves when the stores concerned hold it and have it on disk. */
+  createKeyspace(request: KeyspaceRequest): Promise<KeyspaceEntry>;
+  /** Resolves when all living stores that held it have let go of it. */
+  deleteKeyspace(name: string): Promise<void>;
+  /** Rewrites the shards of a keyspace, so that what was deleted and overwritten takes no space. */
+  compactKeyspace(name: string, onProgress: (progress: TaskProgress) => void): Promise<void>;
+  /** SWAPDB: exchanges two numbers. */
+  swapDatabases(first: number, second: number): Promise<void>;
+  stores(): Promise<StoreStatus[]>;
+}
