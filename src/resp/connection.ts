@@ -9,6 +9,7 @@ import {
 } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
+import { type Door, PLAIN_DOOR } from './listeners.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
 import { Session } from './session.js';
 
@@ -42,6 +43,8 @@ export class Connection implements RequestSink, ReplySink {
   /** For replies made on this thread. */
   readonly writer: ReplyWriter;
   readonly limits: DecoderLimits;
+  /** By what it came in. */
+  door: Door = PLAIN_DOOR;
   inputBytes = 0;
   outputBytes = 0;
   commands = 0;

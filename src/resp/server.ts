@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Arguments } from '../base/arguments.js';
 import type { Config } from '../base/config.js';
 import { ErrorTally } from '../base/error-tally.js';
@@ -11,6 +10,7 @@ import type { SlowCommand } from '../workers/protocol.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
 import { LatencyMonitor } from './latency-monitor.js';
+import { type Door, Listeners } from './listeners.js';
 import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
 import { Rates } from './rates.js';
@@ -60,7 +60,7 @@ export class RespServer implements ConnectionHost {
   counters = freshCounters();
   /** Bits of Attention that hold for every connection. */
   attention = 0;
-  private readonly listeners: Server[] = [];
+  private readonly listeners: Listeners;
   private nextClientId = 1;
   private pause: { untilMs: number; writesOnly: boolean; timer: NodeJS.Timeout } | undefined;
   private unpauseWaiters: (() => void)[] = [];
@@ -74,6 +74,7 @@ export class RespServer implements ConnectionHost {
     readonly store: Store,
     readonly requestShutdown: () => void,
   ) {
+    this.listeners = new Listeners(config, logger, (socket, door) => this.accept(socket, door));
     this.slowLog = new SlowLog(config);
     this.latency = new LatencyMonitor(config);
     this.memory = new MemoryGauge(() => store.report());
@@ -88,55 +89,12 @@ export class RespServer implements ConnectionHost {
 
   // ---------------------------------------------------------------- listening
 
-  /** Opens the ports and the socket file that the configuration names. @throws Error with the address that failed */
-  async listen(): Promise<void> {
-    const { values } = this.config;
-    if (values.port !== 0) {
-      for (const address of values.bind) await this.listenOn(address, values.port);
-      if (this.listeners.length === 0)
-        throw new Error(`none of the addresses of bind could be opened: ${values.bind.join(' ')}`);
-    }
-    if (values.unixsocket !== '') await this.listenOnPath(values.unixsocket, values.unixsocketperm);
+  /** Opens the doors that the configuration names. @throws Error with the address that failed */
+  listen(): Promise<void> {
+    return this.listeners.open();
   }
 
-  /** An address written with a leading `-` may be missing on this machine. */
-  private async listenOn(written: string, port: number): Promise<void> {
-    const optional = written.startsWith('-');
-    const address = optional ? written.slice(1) : written;
-    try {
-      const host = address === '*' ? '0.0.0.0' : address;
-      await this.open({ host, port, ipv6Only: host.includes(':') });
-    } catch (cause) {
-      const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-      if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return;
-      const reason = code === 'EADDRINUSE' ? 'another program listens there' : String(code || cause);
-      throw new Error(
-        `cannot listen on ${address}:${port}: ${reason}. Choose another with --port or --bind.`,
-        { cause },
-      );
-    }
-  }
-
-  private async listenOnPath(path: string, mode: number): Promise<void> {
-    rmSync(path, { force: true });
-    await this.open({ path });
-    if (mode !== 0) chmodSync(path, mode);
-  }
-
-  private open(where: { path: string } | { host: string; port: number; ipv6Only: boolean }): Promise<void> {
-    const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.accept(socket));
-    return new Promise((resolve, reject) => {
-      listener.once('error', reject);
-      listener.listen({ ...where, backlog: this.config.values['tcp-backlog'] }, () => {
-        listener.off('error', reject);
-        listener.on('error', (error) => this.logger.warning(`listener: ${error.message}`));
-        this.listeners.push(listener);
-        resolve();
-      });
-    });
-  }
-
-  private accept(socket: Socket): void {
+  private accept(socket: Socket, door: Door): void {
     const { values } = this.config;
     this.counters.connectionsReceived++;
     if (this.connections.size >= values.maxclients || this.shuttingDown) {
@@ -162,6 +120,7 @@ export class RespServer implements ConnectionHost {
     const address = isTcp ? endpoint(socket.remoteAddress!, socket.remotePort!) : `${values.unixsocket}:0`;
     const local = isTcp ? endpoint(socket.localAddress!, socket.localPort!) : `${values.unixsocket}:0`;
     const connection = new Connection(id, socket, address, local, limits, this);
+    connection.door = door;
     connection.session.set(Attention.Unauthenticated, values.requirepass !== '');
     this.connections.set(id, connection);
   }
@@ -332,7 +291,7 @@ export class RespServer implements ConnectionHost {
     clearInterval(this.idleTimer);
     this.rates.stop();
     this.memory.stop();
-    for (const listener of this.listeners) listener.close();
+    this.listeners.close();
     this.unpauseClients();
     const closing = [...this.connections.values()].filter((connection) => connection !== this.closesLast);
     const answered = Promise.all(
@@ -341,8 +300,6 @@ export class RespServer implements ConnectionHost {
     const tooLong = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_WAIT_MS).unref());
     await Promise.race([answered, tooLong]);
     for (const connection of closing) connection.destroy('');
-    const { unixsocket } = this.config.values;
-    if (unixsocket !== '') rmSync(unixsocket, { force: true });
   }
 }
 
