@@ -12,7 +12,7 @@ const exitCode = await run(
     err: (text) => process.stderr.write(text),
     readInput: () => readFileSync(STANDARD_INPUT, 'utf8'),
   },
-  serve,
+  { server: serve },
 ).catch((error: Error) => {
   process.stderr.write(`vasto: ${error.message}\n`);
   return 1;

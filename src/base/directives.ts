@@ -48,6 +48,28 @@ function only<T>(value: T, reason: string): { refuse(given: T): string | undefin
   return { refuse: (given) => (given === value ? undefined : reason) };
 }
 
+const WORD = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/** Why a text is not a word such as a zone, a tag or a cluster's id; undefined when it is. */
+function refuseWord(word: string): string | undefined {
+  return WORD.test(word) ? undefined : `'${word}' must be 1 to 64 letters, digits, '_', '-' or '.'`;
+}
+
+const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/;
+
+/** Why a text is not `host:port`, or `[address]:port` for IPv6; undefined when it is. */
+function refuseAddress(address: string): string | undefined {
+  const port = Number(ADDRESS.exec(address)?.[2] ?? 0);
+  return port >= 1 && port <= 65535 ? undefined : `'${address}' must be host:port`;
+}
+
+function firstRefusal(
+  words: readonly string[],
+  refuse: (word: string) => string | undefined,
+): string | undefined {
+  return words.map(refuse).find((reason) => reason !== undefined);
+}
+
 const FIXED = { immutable: true } as const;
 const INT_MAX = 2147483647;
 const UINT_MAX = 4294967295;
@@ -351,6 +373,39 @@ export const DIRECTIVES = {
     ...FIXED,
     ...only(false, "the Redis Cluster protocol is not available yet; only 'no' is accepted"),
   }),
+  master: directive(
+    list('addresses of masters as host:port', 16),
+    [],
+    'masters that a store or gateway joins',
+    {
+      ...FIXED,
+      refuse: (addresses) => firstRefusal(addresses, refuseAddress),
+    },
+  ),
+  'master-port': directive(
+    integer(0, 65535),
+    0,
+    'TCP port on which the master listens; 0 is 8278 for vasto master, none for vasto server',
+    FIXED,
+  ),
+  'cluster-id': directive(text(), '', 'the cluster that a master serves; empty is that of the first stores', {
+    ...FIXED,
+    refuse: (id) => (id === '' ? undefined : refuseWord(id)),
+  }),
+  zone: directive(text(), '', 'where this store is; copies are put into different zones', {
+    ...FIXED,
+    refuse: (zone) => (zone === '' ? undefined : refuseWord(zone)),
+  }),
+  tags: directive(list('words', 16), [], 'what this store offers; keyspaces may ask for it', {
+    ...FIXED,
+    refuse: (tags) => firstRefusal(tags, refuseWord),
+  }),
+  'cluster-announce-host': directive(
+    text(),
+    '',
+    'address by which other nodes and clients reach this one; empty is the first of bind',
+    FIXED,
+  ),
 
   // Vasto's own
   workers: directive(

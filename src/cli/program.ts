@@ -14,35 +14,74 @@ export interface ProgramEnvironment {
 /** Starts a server; settled when it is running. */
 export type StartServer = (config: Config) => Promise<void>;
 
-const SERVER_HELP = `
+interface Role {
+  /** What it is, in a line of the help. */
+  readonly description: string;
+  /** Command lines that show how it is used. */
+  readonly examples: readonly string[];
+}
+
+/** The servers that this program can be, in the order of the help. */
+const ROLES = {
+  server: {
+    description: 'run a server: all that one machine needs',
+    examples: [
+      'vasto server',
+      'vasto server /etc/vasto.conf --port 7000',
+      'vasto server --bind 127.0.0.1 ::1 --appendfsync always',
+      "echo 'port 7000' | vasto server -",
+    ],
+  },
+  master: {
+    description: 'manage a cluster: which store holds what',
+    examples: ['vasto master', 'vasto master /etc/vasto.conf --master-port 8278 --bind 10.0.0.1'],
+  },
+  store: {
+    description: 'hold data for a cluster',
+    examples: ['vasto store --master 10.0.0.1:8278 --dir /data --zone a --tags ssd'],
+  },
+  gateway: {
+    description: 'serve the data of a cluster, without holding any',
+    examples: ['vasto gateway --master 10.0.0.1:8278 --port 6379'],
+  },
+} as const satisfies Record<string, Role>;
+
+export type RoleName = keyof typeof ROLES;
+
+/** How each role is started; the command line offers those that are here. */
+export type Roles = Readonly<Partial<Record<RoleName, StartServer>>>;
+
+function helpOf(role: Role): string {
+  return `
 Configuration:
   [file]            configuration file in the syntax of redis.conf; conf/vasto.conf lists every directive
   --name value ...  any directive of the file as a flag; flags win over the file
   -                 as first or last word: read more configuration from standard input
 
 Examples:
-  vasto server
-  vasto server /etc/vasto.conf --port 7000
-  vasto server --bind 127.0.0.1 ::1 --appendfsync always
-  echo 'port 7000' | vasto server -
-`;
+${role.examples.map((line) => `  ${line}\n`).join('')}`;
+}
 
 /**
  * Runs the command line: `argv` is what follows the program's name.
  * @returns the exit code, or undefined when a server is running and the process should go on.
- *   What `start` throws, except ConfigError, is the caller's to report.
+ *   What a role's start throws, except ConfigError, is the caller's to report.
  */
 export async function run(
   argv: readonly string[],
   environment: ProgramEnvironment,
-  start: StartServer,
+  roles: Roles,
 ): Promise<number | undefined> {
   let exitCode: number | undefined = 0;
   const program = createProgram(environment);
-  addServer(program, async (words) => {
-    await start(Config.load(sourcesOf(words, environment.readInput)));
-    exitCode = undefined;
-  });
+  for (const name of Object.keys(ROLES) as RoleName[]) {
+    const start = roles[name];
+    if (start === undefined) continue;
+    addRole(program, name, async (words) => {
+      await start(Config.load(sourcesOf(words, environment.readInput)));
+      exitCode = undefined;
+    });
+  }
   try {
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync(argv, { from: 'user' });
@@ -71,20 +110,24 @@ function createProgram(environment: ProgramEnvironment): Command {
     });
 }
 
-function addServer(program: Command, action: (words: readonly string[]) => Promise<void>): void {
+function addRole(
+  program: Command,
+  name: RoleName,
+  action: (words: readonly string[]) => Promise<void>,
+): void {
   program
-    .command('server')
-    .description('run a server: all that one machine needs')
+    .command(name)
+    .description(ROLES[name].description)
     .usage('[file] [--name value ...]')
     .helpOption('-h, --help', 'print this help')
     // Flags are directives, which have rules of their own: commander hands all of them on as they are.
     .allowUnknownOption()
     .allowExcessArguments()
-    .addHelpText('after', SERVER_HELP)
+    .addHelpText('after', helpOf(ROLES[name]))
     .action((_options: unknown, command: Command) => action(command.args));
 }
 
-/** Splits the words after `server` into configuration file, standard input and flags, as redis-server does. */
+/** Splits the words after a role's name into configuration file, standard input and flags, as redis-server does. */
 function sourcesOf(words: readonly string[], readInput: () => string): ConfigSources {
   const flags = [...words];
   const file = flags[0] !== undefined && !flags[0].startsWith('-') ? flags.shift() : undefined;

@@ -22,9 +22,10 @@ async function vasto(argv: string[], input = ''): Promise<Outcome> {
     },
     readInput: () => input,
   };
-  outcome.code = await run(argv, environment, async (config) => {
+  const start = async (config: Config) => {
     outcome.config = config;
-  });
+  };
+  outcome.code = await run(argv, environment, { server: start });
   return outcome;
 }
 
@@ -118,7 +119,7 @@ describe('vasto server', () => {
 
   it('reports a configuration that the start refuses, and passes on any other failure', async () => {
     const silent = { out: () => undefined, err: () => undefined, readInput: () => '' };
-    const failWith = (error: Error) => run(['server'], silent, () => Promise.reject(error));
+    const failWith = (error: Error) => run(['server'], silent, { server: () => Promise.reject(error) });
     expect(await failWith(new ConfigError('no'))).toBe(1);
     await expect(failWith(new Error('port in use'))).rejects.toThrow('port in use');
   });
