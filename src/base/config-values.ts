@@ -292,3 +292,56 @@ export function outputBufferLimits(): Kind<OutputBufferLimits> {
     lines: (value) => CLASS_WORDS.map(([name]) => [name, ...words(value[name])]),
   };
 }
+
+/** A port that speaks the Redis Cluster protocol, and the keyspace that it shows. */
+export interface ClusterPort {
+  readonly port: number;
+  readonly keyspace: string;
+}
+
+/** The keyspace of a cluster port that names none: database 0's. */
+const KEYSPACE_DEFAULT = 'db0';
+const CLUSTER_PORTS_MAX = 64;
+
+/**
+ * Ports, each with the name of its keyspace behind it or without; lines of one source add up, a later line about a port
+ * replaces the earlier, and a lone `""` or 0 forgets what came before. Names are never all digits, so no separator is needed.
+ */
+export function clusterPorts(): Kind<readonly ClusterPort[]> {
+  const words = ({ port, keyspace }: ClusterPort): string[] => [String(port), keyspace];
+  const unite = (earlier: readonly ClusterPort[], later: readonly ClusterPort[]): ClusterPort[] => [
+    ...new Map([...earlier, ...later].map((door) => [door.port, door])).values(),
+  ];
+  return {
+    allowed: `a port from 1 to 65535 and the name of a keyspace (${KEYSPACE_DEFAULT} if none is given); at most ${CLUSTER_PORTS_MAX} of them`,
+    splits: true,
+    parse(given) {
+      if (given.length === 1 && (given[0] === '' || given[0] === '0')) return [];
+      const doors: ClusterPort[] = [];
+      for (const word of given) {
+        if (/^\d+$/.test(word)) {
+          const port = Number(word);
+          if (port < 1 || port > 65535) return outOfRange(1, 65535);
+          doors.push({ port, keyspace: '' });
+          continue;
+        }
+        const last = doors.at(-1);
+        if (last === undefined) return new Invalid(`'${word}' is not a port`);
+        if (last.keyspace !== '') return new Invalid(`port ${last.port} has two keyspaces`);
+        if (!KEYSPACE_NAME.test(word)) return new Invalid(`'${word}' cannot be the name of a keyspace`);
+        doors[doors.length - 1] = { ...last, keyspace: word };
+      }
+      if (doors.length === 0 || doors.length > CLUSTER_PORTS_MAX) return WRONG_COUNT;
+      return unite(
+        [],
+        doors.map(({ port, keyspace }) => ({ port, keyspace: keyspace || KEYSPACE_DEFAULT })),
+      );
+    },
+    format: (value) => value.flatMap(words).join(' '),
+    lines: (value) => (value.length === 0 ? [['']] : value.map(words)),
+    combine: (earlier, later) => (later.length === 0 ? [] : unite(earlier, later)),
+  };
+}
+
+/** Letters, digits, `_`, `-`, `.`; at most 64. */
+const KEYSPACE_NAME = /^[\w.-]{1,64}$/;

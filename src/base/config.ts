@@ -78,6 +78,7 @@ export class Config {
     if (sources.text !== undefined) lines.push(...linesOfText(sources.text, 'standard input', DISK));
     lines.push(...linesOfFlags(sources.flags ?? [], DISK));
     applyLines(lines, values);
+    refuseTogether(values);
     return new Config(values, file);
   }
 
@@ -239,6 +240,15 @@ function applyLines(lines: readonly Line[], values: Values): void {
     const allowed = reason.isRefusal ? '' : ` (allowed: ${directiveOf(name).kind.allowed})`;
     throw new ConfigError(`${where}: ${setting}: ${reason.text}${allowed}`);
   }
+}
+
+/** Refuses values that are right each by itself but not together. */
+function refuseTogether(values: Values): void {
+  if (values['cluster-enabled'] && values['cluster-port'].length === 0)
+    throw new ConfigError(
+      'cluster-enabled yes: which port is to speak the Redis Cluster protocol? Add cluster-port PORT [KEYSPACE]; ' +
+        'the directive port stays that of clients without cluster support',
+    );
 }
 
 function unknownDirective(written: string): string {

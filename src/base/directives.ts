@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import {
   clampedInteger,
+  clusterPorts,
   flag,
   folder,
   integer,
@@ -369,10 +370,18 @@ export const DIRECTIVES = {
   ),
 
   // Cluster
-  'cluster-enabled': directive(flag(), false, 'speak the Redis Cluster protocol; not available yet', {
-    ...FIXED,
-    ...only(false, "the Redis Cluster protocol is not available yet; only 'no' is accepted"),
-  }),
+  'cluster-port': directive(
+    clusterPorts(),
+    [],
+    'TCP port that speaks the Redis Cluster protocol for a keyspace; may be repeated',
+    FIXED,
+  ),
+  'cluster-enabled': directive(
+    flag(),
+    false,
+    'accepted for Redis tools; cluster-port is what opens a door for cluster clients',
+    FIXED,
+  ),
   master: directive(
     list('addresses of masters as host:port', 16),
     [],

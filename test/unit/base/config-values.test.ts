@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   clampedInteger,
+  clusterPorts,
   flag,
   Invalid,
   integer,
@@ -130,6 +131,29 @@ describe('the other kinds', () => {
     expect(reason(kind, [], '')).toBe('taken as ');
     expect(reason(kind, [], '50', '')).toBe('Invalid p parameters');
     expect(reason(kind, [], '101')).toBe('p parameters should sit between [0.0,100.0]');
+  });
+
+  it('adds cluster ports up, the last word on a port counting', () => {
+    const kind = clusterPorts();
+    expect(reason(kind, [], '7000')).toBe('taken as 7000 db0');
+    expect(reason(kind, [], '7000', '7001', 'orders')).toBe('taken as 7000 db0 7001 orders');
+    expect(reason(kind, [], '')).toBe('taken as ');
+    expect(reason(kind, [], '0')).toBe('taken as ');
+    const first = [{ port: 7000, keyspace: 'db0' }];
+    const later = [
+      { port: 7001, keyspace: 'orders' },
+      { port: 7000, keyspace: 'users' },
+    ];
+    expect(kind.format(kind.combine!(first, later))).toBe('7000 users 7001 orders');
+    expect(kind.combine!(first, [])).toEqual([]);
+    expect(kind.lines(later)).toEqual([
+      ['7001', 'orders'],
+      ['7000', 'users'],
+    ]);
+    expect(reason(kind, [], '70000')).toBe('argument must be between 1 and 65535 inclusive');
+    expect(reason(kind, [], '7000', 'a', 'b')).toBe('port 7000 has two keyspaces');
+    expect(reason(kind, [], '7000', 'a b')).toBe("'a b' cannot be the name of a keyspace");
+    expect(reason(kind, [], 'orders')).toBe("'orders' is not a port");
   });
 
   it('adds save points up until the empty one', () => {
