@@ -51,10 +51,6 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {};
 const CYCLES_KNOWN: Readonly<Record<string, string>> = {
   'resp/front/* -> resp/front/handlers.ts':
     'now and inTurn, which make a handler, stand beside the table of all handlers',
-  'resp/front/connection.ts -> resp/dispatcher.ts':
-    'an error text stands beside the dispatcher, which runs the handlers',
-  'resp/transaction.ts -> resp/dispatcher.ts':
-    'how a command is sent stands beside the decision whether to send it',
   'resp/transaction.ts -> resp/front/handlers.ts': 'EXEC runs handlers of the front, and is one',
 };
 

@@ -6,6 +6,22 @@ export class CommandError {
   constructor(readonly text: string) {}
 }
 
+/** A command error that a promise rejects with, so that it can reach the connection. */
+export class CommandRejected extends Error {
+  constructor(
+    readonly reply: CommandError,
+    options?: ErrorOptions,
+  ) {
+    super(reply.text, options);
+    this.name = 'CommandRejected';
+  }
+}
+
+/** What a client is told of something that went wrong while its command waited. */
+export function replyOf(error: Error): CommandError {
+  return error instanceof CommandRejected ? error.reply : new CommandError(`ERR ${error.message}`);
+}
+
 export const NOT_AN_INTEGER = new CommandError('ERR value is not an integer or out of range');
 export const NOT_A_FLOAT = new CommandError('ERR value is not a valid float');
 export const SYNTAX_ERROR = new CommandError('ERR syntax error');

@@ -39,3 +39,9 @@ export const SWEEP_ROWS_MAX = 1000;
 
 /** Bytes that may wait for a connection that watches MONITOR, where client-output-buffer-limit sets no limit. */
 export const MONITOR_OUTPUT_BYTES_MAX = 64 << 20;
+
+/** Shards that a store opens at the same time. */
+export const SHARDS_OPENING_MAX = 8;
+
+/** How long a command waits for a database that comes into being by being used, milliseconds. */
+export const DATABASE_WAIT_MS = 5000;

@@ -19,7 +19,7 @@ const MEMTABLE_BYTES_MAX = 8 << 20;
 /** RocksDB keeps up to six memtables of a family. */
 const MEMTABLES_MAX = 6;
 const MEMTABLE_SHARE = 0.2;
-/** Of what is left of both, the next shard to be opened takes so much: most nodes use one database, or one above all. */
+/** Of what is left of both, the next keyspace to be opened takes so much: most nodes use one, or one above all. */
 const SHARE_OF_NEXT = 0.75;
 const HEAP_BYTES_MIN = 2 ** 30;
 /**
@@ -54,11 +54,12 @@ export function memoryBudget(totalBytes: number, workers: number): MemoryBudget 
 }
 
 /**
- * RocksDB's memory for a shard; that of any number of shards adds up to no more than the whole, small memtables aside.
- * @param position how many shards were opened before
+ * RocksDB's memory for a shard; that of any number of keyspaces adds up to no more than the whole, small memtables aside.
+ * @param position how many keyspaces were opened before
+ * @param siblings shards of the keyspace that are here, this one included: they are used alike
  */
-export function shardStorage(totalBytes: number, position: number): ShardStorage {
-  const share = SHARE_OF_NEXT * (1 - SHARE_OF_NEXT) ** position;
+export function shardStorage(totalBytes: number, position: number, siblings = 1): ShardStorage {
+  const share = (SHARE_OF_NEXT * (1 - SHARE_OF_NEXT) ** position) / siblings;
   const memtableBytes = Math.floor((totalBytes * MEMTABLE_SHARE * share) / MEMTABLES_MAX);
   return {
     blockCacheBytes: Math.max(BLOCK_CACHE_BYTES_MIN, Math.floor(totalBytes * BLOCK_CACHE_SHARE * share)),

@@ -27,6 +27,16 @@ export class Keyspace {
   deleted = false;
 
   constructor(readonly id: string) {}
+
+  /** The way to all of its data, when that is one shard and here: then it behaves exactly as Redis does. */
+  get onlyShard(): ShardRoute | undefined {
+    return this.places.length === 1 ? this.places[0]!.local : undefined;
+  }
+
+  /** What people call it: its number, as in Redis, or else its name. */
+  get label(): number | string {
+    return this.db ?? this.name;
+  }
 }
 
 /** Gives the way to a local shard. */
@@ -38,7 +48,7 @@ export class Keyspaces {
   private readonly byId = new Map<string, Keyspace>();
   private byName = new Map<string, Keyspace>();
   private byNumber = new Map<number, Keyspace>();
-  private readonly listeners: (() => void)[] = [];
+  private readonly listeners = new Set<() => void>();
 
   /** @param self id of this store; '' where no data is held */
   constructor(
@@ -71,9 +81,10 @@ export class Keyspaces {
     );
   }
 
-  /** Is called after each change. */
-  onChange(listener: () => void): void {
-    this.listeners.push(listener);
+  /** Has `listener` called after each change. @returns what ends that */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   /** Puts a topology into force. Local shards that it places here must be there already. */

@@ -1,45 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeDirectory } from '../base/files.js';
+import {
+  databaseName,
+  EMPTY_TOPOLOGY,
+  fromRecord,
+  type Topology,
+  type TopologyRecord,
+  toRecord,
+  withKeyspace,
+} from '../cluster/topology.js';
 import { Database, StorageError } from '../workers/rocksdb.js';
 
-/** A named database with its shards. */
-export interface Keyspace {
-  readonly id: number;
-  readonly name: string;
-  /** The number by which SELECT reaches it. */
-  db: number;
-  /** Local numbers of its shards; their directories are named by them. */
-  readonly shards: readonly number[];
+/** A shard that this store has on disk. */
+export interface HeldShard {
+  /** Id of its keyspace. */
+  readonly keyspace: string;
+  /** Its number in the keyspace. */
+  readonly shard: number;
+  /** Its number on this store, by which its directory is named; never used twice. */
+  readonly local: number;
 }
 
 interface RegistryRecord {
   readonly format: number;
-  readonly nextId: number;
+  readonly storeId: string;
   readonly nextShard: number;
-  readonly keyspaces: readonly Keyspace[];
+  readonly topology: TopologyRecord;
+  readonly shards: readonly HeldShard[];
+}
+
+/** The record of format 1: databases of one shard each, and no cluster. */
+interface FirstRecord {
+  readonly format: 1;
+  readonly nextShard: number;
+  readonly keyspaces: readonly { readonly db: number; readonly shards: readonly number[] }[];
 }
 
 /** Version of the registry's record and of the layout of the data directory. */
-const FORMAT = 1;
+const FORMAT = 2;
 const RECORD_KEY = Buffer.from('registry');
+const STORE_ID_BYTES = 20;
+const KEYSPACE_ID_BYTES = 8;
 
 /*
  * The data directory:
  *
  *   node/                  a RocksDB instance with the registry; whoever has it open owns the directory
  *   shards/<number>/       one shard each, see workers/generations.ts
+ *
+ * The record is the commit point of every change: a shard's directory is made before the record names it and removed
+ * after the record has stopped to, so that a crash leaves directories too many at worst, which the next start removes.
  */
 
-/** The keyspaces of a node, durable, and the lock on its data directory. */
+/** What a store remembers: who it is, the topology it last heard of, its shards. Also the lock on its data directory. */
 export class Registry {
+  private nextShard: number;
+  private known: Topology;
+
   private constructor(
     private readonly directory: string,
     private readonly database: Database,
     private record: RegistryRecord,
-  ) {}
+  ) {
+    this.nextShard = record.nextShard;
+    this.known = fromRecord(record.topology);
+  }
 
   /**
-   * Opens the data directory, made if missing.
+   * Opens the data directory, made if missing. Data of an earlier format is brought to this one.
    * @throws StorageError LOCKED when another node has it open; OTHER for data of a later version
    */
   static async open(directory: string): Promise<Registry> {
@@ -49,43 +79,54 @@ export class Registry {
       memtableBytes: 1 << 20,
     });
     try {
-      return new Registry(directory, database, readRecord(directory, database));
+      const stored = readRecord(directory, database);
+      const registry = new Registry(directory, database, currentRecord(stored));
+      if (stored?.format !== FORMAT) registry.store(registry.record);
+      return registry;
     } catch (error) {
       await database.close();
       throw error;
     }
   }
 
-  get keyspaces(): readonly Keyspace[] {
-    return this.record.keyspaces;
+  /** 40 hexadecimal digits. */
+  get storeId(): string {
+    return this.record.storeId;
   }
 
-  keyspaceOf(db: number): Keyspace | undefined {
-    return this.record.keyspaces.find((keyspace) => keyspace.db === db);
+  /** The topology that the store last put into effect. */
+  get topology(): Topology {
+    return this.known;
   }
 
-  /** Makes a keyspace of one shard for a database number that has none. */
-  create(db: number): Keyspace {
-    const { nextId, nextShard } = this.record;
-    const keyspace: Keyspace = { id: nextId, name: `db${db}`, db, shards: [nextShard] };
-    this.store({
-      ...this.record,
-      nextId: nextId + 1,
-      nextShard: nextShard + 1,
-      keyspaces: [...this.record.keyspaces, keyspace],
-    });
-    return keyspace;
+  get shards(): readonly HeldShard[] {
+    return this.record.shards;
   }
 
-  /** Exchanges the numbers of two databases, durably. */
-  swap(first: number, second: number): void {
-    const renumber = (db: number) => (db === first ? second : db === second ? first : db);
-    const keyspaces = this.record.keyspaces.map((keyspace) => ({ ...keyspace, db: renumber(keyspace.db) }));
-    this.store({ ...this.record, keyspaces });
+  /** A number for a new shard. */
+  allocate(): number {
+    return this.nextShard++;
   }
 
-  directoryOf(shard: number): string {
-    return join(this.directory, 'shards', String(shard).padStart(8, '0'));
+  /** Remembers a topology, and the shards that are held under it, durably. */
+  commit(topology: Topology, shards: readonly HeldShard[]): void {
+    this.store({ ...this.record, nextShard: this.nextShard, topology: toRecord(topology), shards });
+    this.known = topology;
+  }
+
+  directoryOf(local: number): string {
+    return join(this.directory, 'shards', String(local).padStart(8, '0'));
+  }
+
+  /** Removes the directories of shards that are not held: leftovers of a crash. @returns how many there were */
+  async sweep(): Promise<number> {
+    const held = new Set(this.shards.map(({ local }) => this.directoryOf(local)));
+    const folder = join(this.directory, 'shards');
+    const leftovers = (await readdir(folder))
+      .map((name) => join(folder, name))
+      .filter((path) => !held.has(path));
+    for (const path of leftovers) await rm(path, { recursive: true, force: true });
+    return leftovers.length;
   }
 
   close(): Promise<void> {
@@ -99,12 +140,12 @@ export class Registry {
   }
 }
 
-function readRecord(directory: string, database: Database): RegistryRecord {
+function readRecord(directory: string, database: Database): RegistryRecord | FirstRecord | undefined {
   const stored = database.get('default', RECORD_KEY);
-  if (stored === undefined) return { format: FORMAT, nextId: 1, nextShard: 1, keyspaces: [] };
-  let record: RegistryRecord;
+  if (stored === undefined) return undefined;
+  let record: RegistryRecord | FirstRecord;
   try {
-    record = JSON.parse(stored.toString('utf8')) as RegistryRecord;
+    record = JSON.parse(stored.toString('utf8')) as RegistryRecord | FirstRecord;
   } catch (cause) {
     throw new StorageError('CORRUPT', `the registry of ${directory} cannot be read`, { cause });
   }
@@ -114,4 +155,35 @@ function readRecord(directory: string, database: Database): RegistryRecord {
       `${directory} has registry format ${record.format}; this program knows formats up to ${FORMAT}. Use a later version of Vasto.`,
     );
   return record;
+}
+
+function isFirst(record: RegistryRecord | FirstRecord): record is FirstRecord {
+  return record.format === 1;
+}
+
+function currentRecord(stored: RegistryRecord | FirstRecord | undefined): RegistryRecord {
+  if (stored !== undefined && !isFirst(stored)) return stored;
+  const storeId = randomBytes(STORE_ID_BYTES).toString('hex');
+  if (stored !== undefined) return upgraded(stored, storeId, Date.now());
+  return { format: FORMAT, storeId, nextShard: 1, topology: toRecord(EMPTY_TOPOLOGY), shards: [] };
+}
+
+/** Format 1 in the words of format 2: each database becomes a keyspace of one shard, which this store holds. */
+function upgraded({ nextShard, keyspaces }: FirstRecord, storeId: string, epoch: number): RegistryRecord {
+  let topology = EMPTY_TOPOLOGY;
+  const shards = keyspaces.map(({ db, shards: [local] }, index): HeldShard => {
+    const id = randomBytes(KEYSPACE_ID_BYTES).toString('hex');
+    topology = withKeyspace(topology, {
+      id,
+      epoch: epoch + index,
+      name: databaseName(db),
+      db,
+      replicas: 1,
+      tags: [],
+      shards: [{ stores: [storeId] }],
+      deleted: false,
+    });
+    return { keyspace: id, shard: 0, local: local! };
+  });
+  return { format: FORMAT, storeId, nextShard, topology: toRecord(topology), shards };
 }

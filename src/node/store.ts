@@ -1,144 +1,270 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { cpus, totalmem } from 'node:os';
+import { CommandError, CommandRejected } from '../base/command-errors.js';
 import { CommandStatistics } from '../base/command-statistics.js';
 import { type Config, memoryBudgetBytes, workerCount } from '../base/config.js';
+import { DATABASE_WAIT_MS } from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
-import { type Command, commandTable, findCommand } from '../commands/table.js';
-import { type Owner, type Receiver, type ShardRoute, WorkerPool } from '../workers/pool.js';
+import { type ClusterManager, ManagerError, type TaskProgress } from '../cluster/manager.js';
+import { databaseName, mergeTopologies, type Topology } from '../cluster/topology.js';
+import { commandTable } from '../commands/table.js';
+import { type ShardRoute, WorkerPool } from '../workers/pool.js';
 import {
   Instruction,
   type SlowCommand,
   type WorkerReport,
   type WorkerSettings,
 } from '../workers/protocol.js';
-import { memoryBudget, rowCacheBytesMax, shardStorage } from './budget.js';
+import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { type Keyspace, Keyspaces } from './keyspaces.js';
+import { assignments, LocalShards, type OpenShard } from './local-shards.js';
+import { UNMANAGED } from './no-manager.js';
 import { Registry } from './registry.js';
+import { callShard, drained, NOBODY, readyRoute } from './segments.js';
 
 /** What the store tells those who face its clients. */
 export interface StoreEvents {
   slowCommand(command: SlowCommand): void;
-  /** A worker died, and with it what these shards knew of WATCH. */
-  workerDied(routes: readonly ShardRoute[]): void;
+  /** What these shards knew of WATCH is lost: their worker died, or they have been removed. */
+  watchesLost(routes: readonly ShardRoute[]): void;
+  /** Two databases have changed places, and with them what is watched on their shards. */
+  watchesSwapped(routes: readonly [ShardRoute, ShardRoute]): void;
   /** The store cannot go on. */
   failed(error: Error): void;
 }
 
 /**
- * The data of one node, without its sockets: keyspaces, shards, and the workers that own them.
- * Databases come into being when they are first used, as keyspaces of one shard.
+ * The data of one node, without its sockets: keyspaces, shards, and the workers that own them. What it is to hold is
+ * what the topology says; databases come into being when they are first used, by the manager.
  */
 export class Store {
   /** Statistics of commands that run on the front. */
   readonly frontStatistics = new CommandStatistics(commandTable.length);
+  readonly keyspaces: Keyspaces;
+  /** Who makes changes of the topology. To be set once there is one. */
+  manager: ClusterManager = UNMANAGED;
   /** Unix time in milliseconds of the last flush to disk. */
   lastSaveMs = Date.now();
   workerDeaths = 0;
   /** See DEBUG SET-ACTIVE-EXPIRE. */
   activeExpire = true;
-  private readonly routes = new Map<number, ShardRoute>();
+  private readonly shards: LocalShards | undefined;
+  /** Changes of the topology, one after the other. */
+  private changes: Promise<void> = Promise.resolve();
+  private readonly databasesToCome = new Map<number, Promise<Keyspace>>();
   private closed = false;
 
   private constructor(
     readonly config: Config,
     readonly logger: Logger,
-    private readonly registry: Registry,
+    private readonly registry: Registry | undefined,
     readonly pool: WorkerPool,
-  ) {}
+    private readonly events: StoreEvents,
+  ) {
+    this.shards = registry && new LocalShards(config, logger, registry, pool);
+    this.keyspaces = new Keyspaces(registry?.storeId ?? '', (keyspace, shard) =>
+      this.shards?.route(keyspace, shard),
+    );
+  }
 
   /** Opens the data directory and starts the workers. */
   static async open(config: Config, logger: Logger, events: StoreEvents): Promise<Store> {
-    const { values } = config;
-    const registry = await Registry.open(values.dir);
-    const workers = workerCount(values, cpus().length);
-    const budget = memoryBudget(memoryBudgetBytes(values, totalmem()), workers);
-    let store: Store | undefined;
-    const pool = new WorkerPool(
-      workers,
-      workerSettings(config, workers, budget.heap.bytesMax),
-      budget.heap,
-      values['batch-bytes-max'],
-      {
-        slowCommand: (command) => events.slowCommand(command),
-        workerError: (error) => logger.warning(`a worker thread failed: ${error.stack ?? error.message}`),
-        workerDied: (owner, routes) => {
-          if (store) store.workerDeaths++;
-          logger.warning(`worker ${owner} died; its shards are being opened again`);
-          events.workerDied(routes);
-        },
-        workerRestarted: (owner) => logger.notice(`worker ${owner} is back`),
-        failed: (error) => events.failed(error),
-      },
+    const registry = await Registry.open(config.values.dir);
+    const store: Store = new Store(
+      config,
+      logger,
+      registry,
+      startPool(config, logger, events, () => store),
+      events,
     );
     try {
-      await pool.start();
-      store = new Store(config, logger, registry, pool);
-      await store.openKnownShards();
+      const leftovers = await registry.sweep();
+      if (leftovers > 0) logger.notice(`removed ${leftovers} shards that were left behind unfinished`);
+      await store.pool.start();
+      await store.shards!.openHeld();
+      store.keyspaces.apply(registry.topology);
     } catch (error) {
-      await pool.close();
+      await store.pool.close();
       await registry.close();
       throw error;
     }
     return store;
   }
 
-  private async openKnownShards(): Promise<void> {
-    const keyspaces = [...this.registry.keyspaces].sort((a, b) => a.db - b.db);
-    for (const keyspace of keyspaces) this.openShard(keyspace.shards[0]!);
-    await Promise.all([...this.routes.values()].map((route) => route.ready));
+  /** A store without data, for nodes that only forward: it has keyspaces, but no shards and no memory of them. */
+  static openEmpty(config: Config, logger: Logger, events: StoreEvents): Store {
+    const settings = workerSettings(config, 1, 0);
+    const pool = new WorkerPool(
+      0,
+      settings,
+      memoryBudget(0, 1).heap,
+      config.values['batch-bytes-max'],
+      poolEvents(logger, events, () => undefined),
+    );
+    return new Store(config, logger, undefined, pool, events);
   }
 
-  private openShard(shard: number): ShardRoute {
-    const totalBytes = memoryBudgetBytes(this.config.values, totalmem());
-    const storage = shardStorage(totalBytes, this.routes.size);
-    const route = this.pool.openShard(shard, this.registry.directoryOf(shard), storage);
-    this.routes.set(shard, route);
-    return route;
+  /** 40 hexadecimal digits; '' where no data is held. */
+  get id(): string {
+    return this.keyspaces.self;
   }
 
-  /** Where the data of a database is; the database comes into being if need be. Its `ready` must be awaited. */
-  routeOf(db: number): ShardRoute {
-    const keyspace = this.registry.keyspaceOf(db) ?? this.registry.create(db);
-    const shard = keyspace.shards[0]!;
-    return this.routes.get(shard) ?? this.openShard(shard);
+  // ---------------------------------------------------------------- topology
+
+  /**
+   * Puts a topology into effect: opens the shards that it gives to this store and are not there, remembers it, routes
+   * by it, and removes the shards that are not to be here any more. Entries that are older than what is known change
+   * nothing. When it rejects, everything is as before.
+   */
+  applyTopology(topology: Topology): Promise<void> {
+    const done = this.changes.then(() => this.reconcile(topology));
+    this.changes = done.catch(() => undefined);
+    return done;
   }
 
-  /** Databases that exist, with their shard, in order of their numbers. */
-  databases(): { db: number; route: ShardRoute }[] {
-    return this.registry.keyspaces
-      .map((keyspace) => ({ db: keyspace.db, route: this.routes.get(keyspace.shards[0]!)! }))
-      .sort((a, b) => a.db - b.db);
+  private async reconcile(incoming: Topology): Promise<void> {
+    const known = this.keyspaces.topology;
+    if (known.clusterId !== '' && incoming.clusterId !== '' && known.clusterId !== incoming.clusterId)
+      throw new Error(`this store belongs to cluster ${known.clusterId}, not to ${incoming.clusterId}`);
+    const topology = mergeTopologies(known, incoming);
+    if (this.registry === undefined || this.shards === undefined) {
+      this.keyspaces.apply(topology);
+      return;
+    }
+    const assigned = assignments(topology, this.id);
+    const opened = await this.shards.openNew(assigned);
+    const wanted = new Set(assigned.map(({ keyspace, shard }) => this.shards!.route(keyspace, shard)));
+    const all = this.shards.all();
+    const gone = all.filter(({ route }) => !wanted.has(route));
+    const isNews = opened.length > 0 || gone.length > 0 || !isSame(topology, known);
+    if (!isNews) return;
+    try {
+      const held = all.filter(({ route }) => wanted.has(route));
+      this.registry.commit(
+        topology,
+        held.map(({ keyspace, shard, local }) => ({ keyspace, shard, local })),
+      );
+    } catch (error) {
+      await this.shards.discard(opened);
+      throw error;
+    }
+    this.putIntoForce(topology, gone);
+    await this.shards.discard(gone);
   }
 
-  /** SWAPDB: from now on each number means what the other meant. Both databases are on one owner. */
-  swapDatabases(first: number, second: number): void {
-    const [one, other] = [this.routeOf(first), this.routeOf(second)];
-    this.registry.swap(first, second);
-    const { owner } = one;
-    owner.batch.begin(NOBODY, 0, one.shard, 0);
-    owner.batch.instruct(Instruction.UseTarget, other.shard);
+  /** Nothing is sent to the shards that are `gone` from here on. */
+  private putIntoForce(topology: Topology, gone: readonly OpenShard[]): void {
+    const numbers = new Map(this.keyspaces.all().map((keyspace) => [keyspace, keyspace.db]));
+    for (const { route } of gone) route.closed = true;
+    this.keyspaces.apply(topology);
+    if (gone.length > 0) this.events.watchesLost(gone.map(({ route }) => route));
+    for (const [one, was] of numbers) {
+      const other = was === undefined ? undefined : this.keyspaces.numbered(was);
+      if (other !== undefined && one.db !== undefined && was! < one.db && numbers.get(other) === one.db)
+        this.exchangeWatches(one.onlyShard, other.onlyShard);
+    }
+  }
+
+  /** WATCH belongs to numbers: when two databases change places, so does what is watched. */
+  private exchangeWatches(one: ShardRoute | undefined, other: ShardRoute | undefined): void {
+    const here = [one, other].filter((route) => route !== undefined);
+    const [first, second] = here;
+    const together =
+      first !== undefined &&
+      second !== undefined &&
+      first.owner === second.owner &&
+      first.ready === undefined &&
+      second.ready === undefined;
+    if (!together) {
+      this.events.watchesLost(here);
+      return;
+    }
+    const { owner } = first;
+    owner.batch.begin(NOBODY, 0, first.shard, 0);
+    owner.batch.instruct(Instruction.UseTarget, second.shard);
     owner.batch.instruct(Instruction.SwapWatches);
     owner.schedule();
+    this.events.watchesSwapped([first, second]);
+  }
+
+  /** The keyspace of a database number, which comes into being if need be. Rejects with {@link CommandRejected}. */
+  database(db: number): Keyspace | Promise<Keyspace> {
+    return this.keyspaces.numbered(db) ?? this.databasesToCome.get(db) ?? this.makeDatabase(db);
+  }
+
+  private makeDatabase(db: number): Promise<Keyspace> {
+    const coming = this.requestDatabase(db)
+      .catch((error: Error) => {
+        const unavailable = error instanceof ManagerError && error.code === 'UNAVAILABLE';
+        const text = `${unavailable ? 'CLUSTERDOWN' : 'ERR'} database ${db} cannot be made: ${error.message}`;
+        throw new CommandRejected(new CommandError(text), { cause: error });
+      })
+      .finally(() => this.databasesToCome.delete(db));
+    this.databasesToCome.set(db, coming);
+    return coming;
+  }
+
+  private async requestDatabase(db: number): Promise<Keyspace> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const seconds = DATABASE_WAIT_MS / 1000;
+        reject(new ManagerError('UNAVAILABLE', `the master did not make it within ${seconds} s`));
+      }, DATABASE_WAIT_MS);
+    });
+    let stopLooking: (() => void) | undefined;
+    // Where another store holds it, the topology that has it may come here after the answer.
+    const seen = new Promise<Keyspace>((resolve) => {
+      stopLooking = this.keyspaces.onChange(() => {
+        const keyspace = this.keyspaces.numbered(db);
+        if (keyspace !== undefined) resolve(keyspace);
+      });
+    });
+    try {
+      await Promise.race([
+        this.manager.createKeyspace({
+          name: databaseName(db),
+          db,
+          shards: 1,
+          replicas: 1,
+          tags: [],
+          ...(this.id === '' ? {} : { near: this.id }),
+          mayExist: true,
+        }),
+        tooLong,
+      ]);
+      return this.keyspaces.numbered(db) ?? (await Promise.race([seen, tooLong]));
+    } finally {
+      clearTimeout(timer);
+      stopLooking?.();
+    }
   }
 
   /**
-   * Runs a command on a shard on behalf of the node.
-   * @returns its reply, RESP2-encoded
+   * Rewrites a shard while it serves, so that what was deleted and overwritten takes no space.
+   * @param keyspace its id
    */
-  async call(route: ShardRoute, ...words: string[]): Promise<Buffer> {
-    const command = findCommand(words[0]!.toLowerCase());
-    if (command === undefined) throw new Error(`no command ${words[0]}`);
+  async compactShard(
+    keyspace: string,
+    shard: number,
+    _onProgress: (progress: TaskProgress) => void,
+  ): Promise<void> {
+    const route = this.shards?.route(keyspace, shard);
+    if (route === undefined) throw new Error(`shard ${shard} of keyspace ${keyspace} is not on this store`);
     await readyRoute(route);
-    const args = words.map((word) => Buffer.from(word, 'latin1'));
-    return this.enqueue(route, command, args);
+    throw new Error('this version of Vasto cannot rewrite a shard while it serves');
   }
 
-  private enqueue(route: ShardRoute, command: Command, args: readonly Buffer[]): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const { owner } = route;
-      owner.batch.begin(new Collector(resolve, reject), 0, route.shard, 0);
-      addCommand(owner, command, args, concatenated(args));
-      owner.schedule();
-    });
+  // ---------------------------------------------------------------- shards
+
+  /** The shards that are here. */
+  localShards(): readonly OpenShard[] {
+    return this.shards?.all() ?? [];
+  }
+
+  /** Runs a command on a shard on behalf of the node. @returns its reply, RESP2-encoded */
+  call(route: ShardRoute, ...words: string[]): Promise<Buffer> {
+    return callShard(route, ...words);
   }
 
   /** Brings shards to one owner, so that what touches them together runs on one thread. */
@@ -147,14 +273,8 @@ export class Store {
     for (const route of routes) {
       if (route.owner === owner || owner === undefined) continue;
       await readyRoute(route);
-      await this.pool.moveShard(route, owner, () => this.drained(route));
+      if (!route.closed) await this.pool.moveShard(route, owner, () => drained(route));
     }
-  }
-
-  /** Resolves when everything sent to the shard so far is done. */
-  private async drained(route: ShardRoute): Promise<void> {
-    const command = findCommand('dbsize')!;
-    await this.enqueue(route, command, [Buffer.from('DBSIZE')]);
   }
 
   /** Sends the workers what they need of a changed configuration. */
@@ -180,65 +300,62 @@ export class Store {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    await Promise.all([...this.routes.values()].map((route) => route.ready));
-    await Promise.all([...this.routes.values()].map((route) => this.drained(route)));
+    await this.changes;
+    await this.shards?.settled();
     await this.pool.close();
-    await this.registry.close();
+    await this.registry?.close();
   }
 }
 
-/** Adds a command to the segment that was begun last. */
-export function addCommand(owner: Owner, command: Command, args: readonly Buffer[], frames: Buffer): void {
-  if (command.name === 'flushdb') owner.batch.markFlushes();
-  owner.batch.add(command.index, args, frames);
+function isSame(one: Topology, other: Topology): boolean {
+  const holds = <Entry>(from: ReadonlyMap<string, Entry>, to: ReadonlyMap<string, Entry>) =>
+    from.size === to.size && [...from].every(([id, entry]) => to.get(id) === entry);
+  return (
+    one.clusterId === other.clusterId &&
+    holds(one.stores, other.stores) &&
+    holds(one.keyspaces, other.keyspaces)
+  );
 }
 
-/** Waits until the shard takes commands. */
-export async function readyRoute(route: ShardRoute): Promise<void> {
-  while (route.ready !== undefined) await route.ready;
+function startPool(config: Config, logger: Logger, events: StoreEvents, store: () => Store): WorkerPool {
+  const { values } = config;
+  const workers = workerCount(values, cpus().length);
+  const { heap } = memoryBudget(memoryBudgetBytes(values, totalmem()), workers);
+  const settings = workerSettings(config, workers, heap.bytesMax);
+  return new WorkerPool(
+    workers,
+    settings,
+    heap,
+    values['batch-bytes-max'],
+    poolEvents(logger, events, () => {
+      store().workerDeaths++;
+    }),
+  );
 }
 
-/** Copies arguments into one buffer, of which they become views. */
-function concatenated(args: readonly Buffer[]): Buffer {
-  const frames = Buffer.concat(args);
-  let at = 0;
-  (args as Buffer[]).forEach((argument, index) => {
-    (args as Buffer[])[index] = frames.subarray(at, at + argument.length);
-    at += argument.length;
-  });
-  return frames;
-}
-
-/** Takes what is of no interest. */
-export const NOBODY: Receiver = {
-  deliver: () => undefined,
-  abandon: () => undefined,
-};
-
-/** Gathers the replies of a segment for a promise. */
-export class Collector implements Receiver {
-  private readonly parts: Buffer[] = [];
-
-  constructor(
-    private readonly resolve: (reply: Buffer) => void,
-    private readonly reject: (error: Error) => void,
-  ) {}
-
-  deliver(bytes: Buffer, done: number): void {
-    this.parts.push(bytes);
-    if (done === 0) this.resolve(this.parts.length === 1 ? bytes : Buffer.concat(this.parts));
-  }
-
-  abandon(): void {
-    this.reject(new Error('the worker died before it answered'));
-  }
+function poolEvents(
+  logger: Logger,
+  events: StoreEvents,
+  countDeath: () => void,
+): ConstructorParameters<typeof WorkerPool>[4] {
+  return {
+    slowCommand: (command) => events.slowCommand(command),
+    workerError: (error) => logger.warning(`a worker thread failed: ${error.stack ?? error.message}`),
+    workerDied: (owner, routes) => {
+      countDeath();
+      logger.warning(`worker ${owner} died; its shards are being opened again`);
+      events.watchesLost(routes);
+    },
+    workerRestarted: (owner) => logger.notice(`worker ${owner} is back`),
+    failed: (error) => events.failed(error),
+  };
 }
 
 function workerSettings(config: Config, workers: number, heapBytesMax: number): WorkerSettings {
   const { values } = config;
   const thresholds = [values['slowlog-log-slower-than'], values['latency-monitor-threshold'] * 1000 || -1];
   const active = thresholds.filter((threshold) => threshold >= 0);
-  const budget = memoryBudget(memoryBudgetBytes(values, totalmem()), workers);
+  const budget = memoryBudget(memoryBudgetBytes(values, totalmem()), Math.max(1, workers));
   return {
     appendfsync: values.appendfsync,
     protoMaxBulkBytes: values['proto-max-bulk-len'],

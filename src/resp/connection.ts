@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { replyOf } from '../base/command-errors.js';
 import type { ErrorTally } from '../base/error-tally.js';
 import {
   OUTPUT_PAUSE_BYTES,
@@ -148,7 +149,7 @@ export class Connection implements RequestSink, ReplySink {
     promise.then(
       () => this.unstall(),
       (error: Error) => {
-        this.writer.error(`ERR ${error.message}`);
+        this.writer.error(replyOf(error));
         this.flushWriter();
         this.held.shift();
         this.unstall();
@@ -190,7 +191,7 @@ export class Connection implements RequestSink, ReplySink {
     this.stall();
     return done
       .catch((error: Error) => {
-        this.writer.error(`ERR ${error.message}`);
+        this.writer.error(replyOf(error));
         this.flushWriter();
       })
       .then(() => this.unstall());

@@ -1,26 +1,22 @@
 import type { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { ListArguments } from '../base/arguments.js';
-import {
-  CommandError,
-  NOT_AN_INTEGER,
-  quotable,
-  unknownSubcommand,
-  wrongArity,
-} from '../base/command-errors.js';
+import { CommandError, quotable, unknownSubcommand, wrongArity } from '../base/command-errors.js';
 import { BATCH_BYTES_LIMIT } from '../base/limits.js';
-import { parseInteger } from '../base/numbers.js';
 import type { CommandFlag } from '../commands/definition.js';
 import { type Command, findCommand } from '../commands/table.js';
-import { addCommand, readyRoute } from '../node/store.js';
+import { readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
-import { Instruction } from '../workers/protocol.js';
 import { setAuthenticated } from './authentication.js';
 import type { Connection } from './connection.js';
 import { frontHandler } from './front/handlers.js';
+import { answer, refuse } from './refusal.js';
+import { routeCommand } from './routing.js';
+import { deletedKeyspace, onlyShardOf, targetDatabase } from './selection.js';
+import { send } from './sending.js';
 import type { RespServer } from './server.js';
 import { Attention } from './session.js';
-import { dropTransaction, queueInTransaction } from './transaction.js';
+import { queueInTransaction } from './transaction.js';
 
 /** Different spellings of command names that are remembered (`GET`, `get`, `Get`, …). */
 const SPELLINGS_MAX = 4096;
@@ -75,20 +71,20 @@ export function perform(
     runOnFront(server, connection, command, args);
     return;
   }
-  const { session } = connection;
-  const route = session.route ?? server.store.routeOf(session.db);
-  session.route = route;
   if (frames.length > BATCH_BYTES_LIMIT) {
     refuse(connection, TOO_LARGE, command, server);
     return;
   }
+  const { session } = connection;
+  const route = session.route ?? locate(server, connection, command, args, frames);
+  if (route === undefined) return;
   if (route.ready !== undefined || route.owner.isCongestedFor(frames.length)) {
     connection.holdBack(args, frames);
     connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
     return;
   }
   if (command.name === 'watch') session.watched.add(route);
-  const target = targetDatabase(command, args, server.config.values.databases);
+  const target = targetDatabase(server.store, command, args);
   if (target instanceof CommandError) {
     refuse(connection, target, command, server);
     return;
@@ -100,72 +96,32 @@ export function perform(
   send(connection, route, command, args, frames);
 }
 
-/** Puts a command into the batch of its shard's owner. */
-function send(
+/**
+ * The way to the selected keyspace if it is one shard and here, which its session then keeps.
+ * @returns undefined when the command has been dealt with otherwise
+ */
+function locate(
+  server: RespServer,
   connection: Connection,
-  route: ShardRoute,
   command: Command,
   args: Buffer[],
   frames: Buffer,
-  target?: ShardRoute,
-): void {
-  const slot = openSegment(connection, route);
-  if (target !== undefined) route.owner.batch.instruct(Instruction.UseTarget, target.shard);
-  addCommand(route.owner, command, args, frames);
-  connection.countUnderWay(slot);
-}
-
-/** The segment that the connection's next command for a shard belongs to: the last one, if nothing came between. */
-export function openSegment(connection: Connection, route: ShardRoute, extraFlags = 0) {
-  const { session, replies } = connection;
-  const { owner } = route;
-  const { batch } = owner;
-  const flags = session.segmentFlags | extraFlags;
-  const silent = session.replies !== 'on';
-  const { tail } = replies;
-  if (
-    extraFlags === 0 &&
-    !connection.hasReady &&
-    tail !== undefined &&
-    batch.receivers[batch.receivers.length - 1] === tail &&
-    tail.shard === route.shard &&
-    tail.flags === flags &&
-    tail.silent === silent
-  )
-    return tail;
-  connection.pushReady();
-  const slot = replies.reserve(route.shard, flags, silent);
-  batch.begin(slot, session.id, route.shard, flags);
-  owner.schedule();
-  return slot;
-}
-
-export const DB_OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
-const INT32_MAX = 2 ** 31 - 1;
-
-/**
- * The database number that MOVE and COPY … DB name; undefined for other commands, and where the arguments
- * before it are malformed, of which the command will complain.
- */
-export function targetDatabase(
-  command: Command,
-  args: readonly Buffer[],
-  databases: number,
-): number | CommandError | undefined {
-  const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
-  if (written === undefined) return undefined;
-  const db = parseInteger(written.latin1Slice());
-  if (db === undefined || Math.abs(db) > INT32_MAX) return NOT_AN_INTEGER;
-  return db < 0 || db >= databases ? DB_OUT_OF_RANGE : db;
-}
-
-function copyTarget(args: readonly Buffer[]): Buffer | undefined {
-  for (let index = 3; index < args.length; index++) {
-    const option = beginning(args[index]!, NAME_BYTES_MAX).toUpperCase();
-    if (option === 'DB') return args[index + 1];
-    if (option !== 'REPLACE') return undefined;
+): ShardRoute | undefined {
+  const { session } = connection;
+  const keyspace = session.keyspace ?? server.store.database(session.db!);
+  if (keyspace instanceof Promise) {
+    connection.holdBack(args, frames);
+    connection.stallUntil(keyspace);
+    return undefined;
   }
-  return undefined;
+  session.keyspace = keyspace;
+  if (keyspace.deleted) {
+    refuse(connection, deletedKeyspace(keyspace), command, server);
+    return undefined;
+  }
+  session.route = keyspace.onlyShard;
+  if (session.route === undefined) routeCommand(server, connection, command, args, frames, keyspace);
+  return session.route;
 }
 
 function sendWithTarget(
@@ -177,7 +133,17 @@ function sendWithTarget(
   route: ShardRoute,
   db: number,
 ): void {
-  const target = server.store.routeOf(db);
+  const keyspace = server.store.database(db);
+  if (keyspace instanceof Promise) {
+    connection.holdBack(args, frames);
+    connection.stallUntil(keyspace);
+    return;
+  }
+  const target = onlyShardOf(keyspace, `${command.name.toUpperCase()} to another database`);
+  if (target instanceof CommandError) {
+    refuse(connection, target, command, server);
+    return;
+  }
   if (target === route || (target.ready === undefined && target.owner === route.owner)) {
     send(connection, route, command, args, frames, target);
     return;
@@ -220,28 +186,6 @@ function unknownCommand(args: readonly Buffer[]): CommandError {
     quoted += `'${quotable(beginning(args[index]!, QUOTED_BYTES_MAX - quoted.length))}' `;
   const name = quotable(beginning(args[0]!, QUOTED_BYTES_MAX));
   return new CommandError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
-}
-
-/** Answers a command that does not run with an error; inside MULTI, the transaction is then lost. */
-export function refuse(
-  connection: Connection,
-  error: CommandError,
-  command: Command | undefined,
-  server?: RespServer,
-): void {
-  if (connection.session.queued !== undefined) connection.session.transactionFailed = true;
-  if (command !== undefined) server?.store.frontStatistics.reject(command.index);
-  if (command?.name === 'exec') {
-    dropTransaction(connection);
-    const reason = error.text.replace(/^ERR /, '');
-    answer(connection, new CommandError(`EXECABORT Transaction discarded because of: ${reason}`));
-  } else answer(connection, error);
-}
-
-function answer(connection: Connection, error: CommandError): void {
-  connection.writer.version = connection.session.version;
-  connection.writer.error(error);
-  connection.flushWriter();
 }
 
 /**

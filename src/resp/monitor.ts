@@ -34,8 +34,13 @@ export class Monitor {
     if (this.watchers.size === 0) this.server.attention &= ~Attention.Monitored;
   }
 
-  /** @param db the database that is selected once the command has run */
-  show(connection: Connection, command: Command, args: Arguments, db = connection.session.db): void {
+  /** @param db the database that is selected once the command has run, or the name of a keyspace without a number */
+  show(
+    connection: Connection,
+    command: Command,
+    args: Arguments,
+    db: number | string = connection.session.selection,
+  ): void {
     if (command.flags.includes('admin') || command.flags.includes('skip_monitor')) return;
     const microseconds = Math.floor((performance.timeOrigin + performance.now()) * 1000);
     const secrets = secretArguments(command, args);
@@ -71,7 +76,7 @@ export class Monitor {
 /** One line as MONITOR shows it; all text is latin1. */
 export function monitorLine(
   microseconds: number,
-  db: number,
+  db: number | string,
   address: string,
   args: readonly string[],
 ): string {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Config } from '../base/config.js';
 import { type Logger, loggerFor } from '../base/logger.js';
 import { VERSION } from '../base/version.js';
+import { LocalManager } from '../node/local-manager.js';
 import { Store } from '../node/store.js';
 import { StorageError } from '../workers/rocksdb.js';
 import { RespServer } from './server.js';
@@ -21,8 +22,8 @@ export async function serve(config: Config): Promise<void> {
   let server: RespServer | undefined;
   const store = await Store.open(config, logger, {
     slowCommand: (command) => server?.accountSlow(command),
-    workerDied: (routes) =>
-      server?.breakWatches(({ session }) => routes.some((route) => session.watched.has(route))),
+    watchesLost: (routes) => server?.loseWatches(routes),
+    watchesSwapped: (routes) => server?.swapWatches(routes),
     failed: (error) => {
       logger.warning(`cannot go on: ${error.message}`);
       process.exit(1);
@@ -30,6 +31,7 @@ export async function serve(config: Config): Promise<void> {
   }).catch((error: unknown) => {
     throw explainOpening(error, values.dir);
   });
+  store.manager = new LocalManager(store);
   let ending: Promise<void> | undefined;
   const shutdown = (cause: string): Promise<void> => {
     ending ??= end(cause, logger, config, store, server!);

@@ -6,6 +6,7 @@ import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
+import type { ShardRoute } from '../workers/pool.js';
 import type { SlowCommand } from '../workers/protocol.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
@@ -18,7 +19,7 @@ import { Saver } from './saver.js';
 import { Attention } from './session.js';
 import { SlowLog } from './slow-log.js';
 import { writesRun } from './statistics.js';
-import { forgetWatches } from './transaction.js';
+import { forgetWatches } from './watches.js';
 
 const MAX_CLIENTS_REACHED = '-ERR max number of clients reached\r\n';
 const PROTECTED =
@@ -83,6 +84,9 @@ export class RespServer implements ConnectionHost {
       () => writesRun(store),
       (error) => logger.warning(`saving failed: ${error.message}`),
     );
+    store.keyspaces.onChange(() => {
+      for (const { session } of this.connections.values()) session.forgetRoute();
+    });
     this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
     this.idleTimer.unref();
   }
@@ -256,16 +260,21 @@ export class RespServer implements ConnectionHost {
 
   // ---------------------------------------------------------------- watches
 
-  /** Has EXEC fail for everybody who watches keys where these hold. */
-  breakWatches(isConcerned: (connection: Connection) => boolean): void {
-    for (const connection of this.connections.values())
-      if (connection.session.watched.size > 0 && isConcerned(connection))
-        connection.session.watchBroken = true;
+  /** What was known of watches on these shards is lost: EXEC fails for those who watch there. */
+  loseWatches(routes: readonly ShardRoute[]): void {
+    for (const { session } of this.connections.values())
+      for (const route of routes) {
+        if (!session.watched.has(route)) continue;
+        session.watchBroken = true;
+        if (route.closed) session.watched.delete(route);
+      }
   }
 
-  /** Looks the database of each connection up again, after SWAPDB. */
-  forgetRoutes(): void {
-    for (const connection of this.connections.values()) connection.session.route = undefined;
+  /** Who watches keys on one of two shards watches on both, until EXEC. */
+  swapWatches(routes: readonly [ShardRoute, ShardRoute]): void {
+    for (const { session } of this.connections.values())
+      if (routes.some((route) => session.watched.has(route)))
+        for (const route of routes) session.watched.add(route);
   }
 
   // ---------------------------------------------------------------- end

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { RespVersion } from '../base/reply-writer.js';
 import type { Command } from '../commands/table.js';
+import type { Keyspace } from '../node/keyspaces.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { SegmentFlag } from '../workers/protocol.js';
 
@@ -30,10 +31,13 @@ export interface QueuedCommand {
   readonly frames: Buffer;
 }
 
-/** What one connection has said of itself: its database, protocol, name, transaction. No sockets here. */
+/** What one connection has said of itself: its keyspace, protocol, name, transaction. No sockets here. */
 export class Session {
-  db = 0;
-  /** Where the data of `db` is; looked up again when undefined. */
+  /** The number of the selected database; undefined when a keyspace without a number is selected. */
+  db: number | undefined = 0;
+  /** What is selected; of a number, looked up again when undefined. */
+  keyspace: Keyspace | undefined;
+  /** The way to it when it is one shard and here; looked up again when undefined. */
   route: ShardRoute | undefined;
   version: RespVersion = 2;
   /** Bits of Attention. */
@@ -92,7 +96,7 @@ export class Session {
 
   /** RESET, but for transaction, watches and MONITOR. As in Redis, the library's name and NO-EVICT stay. */
   reset(): void {
-    this.selectDatabase(0);
+    this.select(0);
     this.version = 2;
     this.name = '';
     this.noTouch = false;
@@ -101,9 +105,29 @@ export class Session {
     this.set(Attention.Silent, false);
   }
 
-  selectDatabase(db: number): void {
-    this.db = db;
+  /** @param selection a database number, or a keyspace that has none */
+  select(selection: number | Keyspace): void {
     this.route = undefined;
+    if (typeof selection === 'number') {
+      this.db = selection;
+      this.keyspace = undefined;
+    } else {
+      this.db = undefined;
+      this.keyspace = selection;
+    }
+  }
+
+  /** The topology has changed: numbers may mean other keyspaces, and keyspaces be elsewhere. */
+  forgetRoute(): void {
+    this.route = undefined;
+    if (this.db !== undefined) this.keyspace = undefined;
+    // It may have been given a number since.
+    else if (this.keyspace?.db !== undefined && !this.keyspace.deleted) this.select(this.keyspace.db);
+  }
+
+  /** What people call the selected keyspace: its number, or its name where it has none. */
+  get selection(): number | string {
+    return this.db ?? this.keyspace?.name ?? 0;
   }
 
   /** Leaves MULTI. */

@@ -6,15 +6,26 @@ import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
-import { addCommand, Collector, NOBODY, readyRoute } from '../node/store.js';
+import { addCommand, Collector, readyRoute } from '../node/segments.js';
+import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
-import { openSegment, refuse, targetDatabase } from './dispatcher.js';
 import { isFlushCommand } from './front/databases.js';
 import { frontHandler } from './front/handlers.js';
+import { refuse } from './refusal.js';
+import {
+  isDatabase,
+  onlyShardOf,
+  parseSelection,
+  type Selection,
+  selectedKeyspace,
+  targetDatabase,
+} from './selection.js';
+import { openSegment } from './sending.js';
 import type { RespServer } from './server.js';
 import { Attention, type QueuedCommand, type Session } from './session.js';
+import { forgetWatches } from './watches.js';
 
 /*
  * MULTI … EXEC. The commands wait here; EXEC sends them as one segment to the owner of their shards, who runs them
@@ -30,6 +41,7 @@ const TOO_MANY = new CommandError(
 const TOO_LARGE = new CommandError(
   `ERR a transaction holds at most ${TRANSACTION_BYTES_MAX} bytes: EXEC it in parts`,
 );
+const DELETED_MEANWHILE = new CommandError('ERR the keyspace has been deleted');
 const ABORTED = new CommandError('EXECABORT Transaction discarded because of previous errors.');
 
 /** Keeps a command for EXEC. */
@@ -59,29 +71,6 @@ export function queueInTransaction(
   connection.flushWriter();
 }
 
-/** DISCARD and what follows a failed EXEC: the commands and the watches are forgotten. */
-export function dropTransaction(connection: Connection): void {
-  connection.session.endTransaction();
-  forgetWatches(connection);
-}
-
-/** Has the shards forget what the connection watches. */
-export function forgetWatches(connection: Connection): void {
-  const { session } = connection;
-  for (const route of session.watched) tellUnwatch(session, route);
-  session.endWatches();
-}
-
-function tellUnwatch(session: Session, route: ShardRoute): void {
-  const tell = () => {
-    route.owner.batch.begin(NOBODY, session.id, route.shard, 0);
-    route.owner.batch.instruct(Instruction.Unwatch);
-    route.owner.schedule();
-  };
-  if (route.ready === undefined) tell();
-  else void readyRoute(route).then(tell, () => undefined);
-}
-
 /** EXEC. Takes the short way when the commands need no more than one owner, which is ready. */
 export function executeTransaction(server: RespServer, connection: Connection, exec: Exec): void {
   const { session, writer } = connection;
@@ -98,29 +87,63 @@ export function executeTransaction(server: RespServer, connection: Connection, e
     showTransaction(server, connection, exec, []);
     return;
   }
-  const steps = plan(server, session, queued);
-  const routes = new Set(session.watched);
-  for (const step of steps) for (const route of step.routes) routes.add(route);
-  if (routes.size === 0) routes.add(server.store.routeOf(session.db));
-  const [first] = routes;
-  const together = [...routes].every((route) => route.ready === undefined && route.owner === first!.owner);
-  // MONITOR shows what ran, and whether it did is known only from the reply when keys are watched.
-  const repliesTell = session.watched.size > 0 && (server.attention & Attention.Monitored) !== 0;
-  if (together && !repliesTell && !steps.some(isFrontStep)) {
-    const slot = openSegment(connection, first!, SegmentFlag.Transaction);
-    addSteps(first!, steps);
-    connection.countUnderWay(slot);
-    session.endWatches();
-    showTransaction(server, connection, exec, steps);
-    return;
+  const missing = databasesToCome(server, session, queued);
+  if (missing.length === 0) {
+    const planned = planTransaction(server, session, queued);
+    if (planned instanceof CommandError) {
+      abort(server, connection, exec, planned);
+      return;
+    }
+    if (sendAtOnce(server, connection, exec, planned)) return;
   }
   void connection.afterReplies(async () => {
+    await Promise.all(missing);
+    // What was waited for may have changed where shards are.
+    const planned = planTransaction(server, session, queued);
+    if (planned instanceof CommandError) {
+      abort(server, connection, exec, planned);
+      return;
+    }
+    const { steps, routes } = planned;
     for (const route of routes) await readyRoute(route);
-    await server.store.colocate([...routes]);
+    await server.store.colocate(routes);
+    if (routes.some((route) => route.closed)) {
+      abort(server, connection, exec, DELETED_MEANWHILE);
+      return;
+    }
     session.endWatches();
-    const hasRun = await executeWithMarks(server, connection, first!, steps);
+    const hasRun = await executeWithMarks(server, connection, routes[0]!, steps);
     showTransaction(server, connection, exec, hasRun ? steps : []);
   });
+}
+
+/** Sends a transaction whose shards are ready and on one owner, if no reply of it is made here. @returns whether it did */
+function sendAtOnce(
+  server: RespServer,
+  connection: Connection,
+  exec: Exec,
+  { steps, routes }: PlannedTransaction,
+): boolean {
+  const { session } = connection;
+  const first = routes[0]!;
+  const together = routes.every((route) => route.ready === undefined && route.owner === first.owner);
+  // MONITOR shows what ran, and whether it did is known only from the reply when keys are watched.
+  const repliesTell = session.watched.size > 0 && (server.attention & Attention.Monitored) !== 0;
+  if (!together || repliesTell || steps.some(isFrontStep)) return false;
+  const slot = openSegment(connection, first, SegmentFlag.Transaction);
+  addSteps(first, steps);
+  connection.countUnderWay(slot);
+  session.endWatches();
+  showTransaction(server, connection, exec, steps);
+  return true;
+}
+
+/** Answers EXEC with the reason why none of its commands runs. */
+function abort(server: RespServer, connection: Connection, exec: Exec, reason: CommandError): void {
+  forgetWatches(connection);
+  connection.writer.error(`EXECABORT Transaction discarded because of: ${reason.text.replace(/^ERR /, '')}`);
+  connection.flushWriter();
+  showTransaction(server, connection, exec, []);
 }
 
 /** The EXEC itself, as the client wrote it. */
@@ -144,8 +167,8 @@ function showTransaction(
 
 /** A queued command with the shards it needs: its own first. */
 interface Step extends QueuedCommand {
-  /** The database that is selected once it has run. */
-  readonly db: number;
+  /** The database, or the name of the keyspace, that is selected once it has run. */
+  readonly db: number | string;
   readonly routes: readonly ShardRoute[];
   /** What is said instead of running it. */
   readonly refusal?: CommandError;
@@ -155,39 +178,115 @@ function isFrontStep(step: Step): boolean {
   return step.command.runs === 'front' && step.command.name !== 'flushall';
 }
 
-/** Finds the shards of each command, as the SELECTs and SWAPDBs among them make it. */
-function plan(server: RespServer, session: Session, queued: readonly QueuedCommand[]): Step[] {
-  const { store } = server;
-  const { databases } = server.config.values;
-  const swapped = new Map<number, number>();
-  const physical = (db: number) => swapped.get(db) ?? db;
-  const routeOf = (db: number) => store.routeOf(physical(db));
-  const valid = (db: number | undefined): db is number => db !== undefined && db >= 0 && db < databases;
-  let { db } = session;
-  return queued.map((item) => {
-    const argument = (index: number) => parseInteger(item.args[index]?.latin1Slice() ?? '');
-    const { name } = item.command;
-    const routes = [routeOf(db)];
-    if (name === 'select') {
-      const chosen = argument(1);
-      if (valid(chosen)) db = chosen;
-    } else if (name === 'swapdb') {
-      const [first, second] = [argument(1), argument(2)];
-      if (valid(first) && valid(second)) {
-        const was = physical(first);
-        swapped.set(first, physical(second));
-        swapped.set(second, was);
-      }
-    } else if (name === 'flushall') {
-      if (!isFlushCommand(item.args)) return { ...item, routes, db, refusal: SYNTAX_ERROR };
-      for (const { route } of store.databases()) routes.push(route);
-    } else {
-      const target = targetDatabase(item.command, item.args, databases);
-      if (target instanceof CommandError) return { ...item, routes, db, refusal: target };
-      if (target !== undefined) routes.push(routeOf(target));
+/** A transaction with all shards that it needs; the first one is where it begins. */
+interface PlannedTransaction {
+  readonly steps: readonly Step[];
+  readonly routes: readonly ShardRoute[];
+}
+
+function planTransaction(
+  server: RespServer,
+  session: Session,
+  queued: readonly QueuedCommand[],
+): PlannedTransaction | CommandError {
+  const steps = new TransactionPlan(server.store, session).steps(queued);
+  if (steps instanceof CommandError) return steps;
+  const routes = new Set(session.watched);
+  for (const step of steps) for (const route of step.routes) routes.add(route);
+  if (routes.size > 0) return { steps, routes: [...routes] };
+  const keyspace = selectedKeyspace(server.store, session);
+  const route = keyspace === undefined ? DELETED_MEANWHILE : onlyShardOf(keyspace, 'MULTI');
+  return route instanceof CommandError ? route : { steps, routes: [route] };
+}
+
+/** Databases that the commands need and that do not exist yet. */
+function databasesToCome(
+  { store }: RespServer,
+  session: Session,
+  queued: readonly QueuedCommand[],
+): Promise<unknown>[] {
+  const needed = new Set<number>(session.db === undefined ? [] : [session.db]);
+  for (const { command, args } of queued) {
+    const numbers =
+      command.name === 'select' ? [args[1]] : command.name === 'swapdb' ? [args[1], args[2]] : [];
+    for (const each of numbers) {
+      const db = parseInteger(each?.latin1Slice() ?? '');
+      if (db !== undefined && isDatabase(store, db)) needed.add(db);
     }
-    return { ...item, routes, db };
-  });
+    const target = targetDatabase(store, command, args);
+    if (typeof target === 'number') needed.add(target);
+  }
+  return [...needed].map((db) => store.database(db)).filter((keyspace) => keyspace instanceof Promise);
+}
+
+/** Finds the shards of each command, as the SELECTs and SWAPDBs among them make it. */
+class TransactionPlan {
+  private readonly swapped = new Map<number, number>();
+  private selection: Selection;
+
+  constructor(
+    private readonly store: Store,
+    session: Session,
+  ) {
+    this.selection = session.db ?? session.keyspace!;
+  }
+
+  /** The steps, or why none of them can run. */
+  steps(queued: readonly QueuedCommand[]): Step[] | CommandError {
+    const steps: Step[] = [];
+    for (const item of queued) {
+      const route = this.routeOf(this.selection);
+      if (route instanceof CommandError) return route;
+      const rest = this.effect(item);
+      if (rest instanceof CommandError) return rest;
+      const { selection } = this;
+      const db = typeof selection === 'number' ? selection : selection.name;
+      const { routes = [], refusal } = rest;
+      steps.push({ ...item, db, routes: [route, ...routes], ...(refusal && { refusal }) });
+    }
+    return steps;
+  }
+
+  /** What a command changes for those behind it, and the shards that it needs besides that of its keyspace. */
+  private effect({ command, args }: QueuedCommand): Partial<Pick<Step, 'routes' | 'refusal'>> | CommandError {
+    if (command.name === 'select') {
+      const selection = parseSelection(this.store, args[1]!.latin1Slice());
+      if (!(selection instanceof CommandError)) this.selection = selection;
+      return {};
+    }
+    if (command.name === 'swapdb') {
+      this.swap(args);
+      return {};
+    }
+    if (command.name === 'flushall')
+      return isFlushCommand(args)
+        ? { routes: this.store.localShards().map(({ route }) => route) }
+        : { refusal: SYNTAX_ERROR };
+    const target = targetDatabase(this.store, command, args);
+    if (target === undefined) return {};
+    if (target instanceof CommandError) return { refusal: target };
+    const route = this.routeOf(target);
+    return route instanceof CommandError ? route : { routes: [route] };
+  }
+
+  private swap(args: readonly Buffer[]): void {
+    const [first, second] = [1, 2].map((index) => parseInteger(args[index]?.latin1Slice() ?? ''));
+    if (first === undefined || second === undefined) return;
+    if (!isDatabase(this.store, first) || !isDatabase(this.store, second)) return;
+    const was = this.physical(first);
+    this.swapped.set(first, this.physical(second));
+    this.swapped.set(second, was);
+  }
+
+  private physical(db: number): number {
+    return this.swapped.get(db) ?? db;
+  }
+
+  private routeOf(selection: Selection): ShardRoute | CommandError {
+    const keyspace =
+      typeof selection === 'number' ? this.store.keyspaces.numbered(this.physical(selection)) : selection;
+    return keyspace === undefined ? DELETED_MEANWHILE : onlyShardOf(keyspace, 'MULTI');
+  }
 }
 
 /** Adds the steps to the segment that was begun. Returns the marks of those that the front runs. */

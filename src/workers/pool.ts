@@ -58,6 +58,8 @@ export interface PoolEvents {
 export class ShardRoute {
   /** undefined while the shard is open; resolves when it is again. */
   ready: Promise<void> | undefined;
+  /** The shard is being removed, or is gone: nothing may be sent to it any more. */
+  closed = false;
 
   constructor(
     readonly shard: number,
@@ -185,7 +187,8 @@ const MEGABYTE = 1 << 20;
  */
 export class WorkerPool {
   readonly owners: readonly Owner[];
-  private readonly piscina: Piscina;
+  /** undefined where there are no workers. */
+  private readonly piscina: Piscina | undefined;
   private readonly routes = new Map<number, ShardRoute>();
   /** Piscina's id of the thread that each owner is. */
   private readonly threads = new Map<number, number>();
@@ -193,6 +196,7 @@ export class WorkerPool {
   private readonly deadThreads = new Set<number>();
   private closing = false;
 
+  /** @param workerCount 0 on a node without data: then there is no pool either */
   constructor(
     workerCount: number,
     private settings: WorkerSettings,
@@ -204,6 +208,7 @@ export class WorkerPool {
       { length: workerCount },
       (_, index) => new Owner(index, batchBytesMax, (command) => events.slowCommand(command)),
     );
+    if (workerCount === 0) return;
     // The row cache lives in V8's heap, which by default grows to several times of what is alive before it collects.
     setFlagsFromString(`--heap-growing-percent=${heap.growingPercent}`);
     this.piscina = new Piscina({
@@ -260,6 +265,7 @@ export class WorkerPool {
   }
 
   private run<T>(task: WorkerTask, transferList: MessagePort[] = []): Promise<T> {
+    if (this.piscina === undefined) throw new Error('a node without data has no workers');
     const routed = { ...task, [queueOptionsSymbol]: { owner: task.owner } };
     return this.piscina.run(routed, { transferList }) as Promise<T>;
   }
@@ -286,6 +292,7 @@ export class WorkerPool {
 
   /** Closes a shard; its route is not to be used any more. */
   async closeShard(route: ShardRoute): Promise<void> {
+    route.closed = true;
     this.routes.delete(route.shard);
     await this.run({ kind: 'close', owner: route.owner.index, shard: route.shard });
   }
@@ -381,6 +388,6 @@ export class WorkerPool {
   async close(): Promise<void> {
     await Promise.all([...this.routes.values()].map((route) => this.closeShard(route)));
     this.closing = true;
-    await this.piscina.destroy();
+    await this.piscina?.destroy();
   }
 }

@@ -21,7 +21,7 @@ const SEQUENCES: Readonly<Record<string, readonly (readonly Argument[])[]>> = {
     ['SELECT', '15'],
     ['SELECT', '16'],
     ['SELECT', '-1'],
-    ['SELECT', 'x'],
+    ['SELECT', '1 '],
     ['SELECT', '99999999999'],
     ['SELECT'],
   ],

@@ -24,7 +24,9 @@ export function clientLine(connection: Connection, running: Running, nowMs: numb
     age: Math.floor((nowMs - session.createdAtMs) / 1000),
     idle: Math.max(0, Math.floor((nowMs - session.lastCommandAtMs) / 1000)),
     flags: flagsOf(connection),
-    db: session.db,
+    // Tools read a number here.
+    db: session.db ?? -1,
+    ...(session.db === undefined ? { keyspace: session.selection } : {}),
     sub: 0,
     psub: 0,
     ssub: 0,

@@ -1,16 +1,10 @@
-import { CommandError, NOT_AN_INTEGER, wrongArity } from '../../base/command-errors.js';
-import { parseInt64 } from '../../base/numbers.js';
+import { CommandError, wrongArity } from '../../base/command-errors.js';
 import { setAuthenticated } from '../authentication.js';
-import { DB_OUT_OF_RANGE } from '../dispatcher.js';
+import { parseSelection } from '../selection.js';
 import { Attention } from '../session.js';
-import { dropTransaction } from '../transaction.js';
+import { dropTransaction } from '../watches.js';
 import { type FrontHandlers, now } from './handlers.js';
 
-const INT32_MIN = -(2 ** 31);
-const INT32_MAX = 2 ** 31 - 1;
-const NOT_AN_INT32 = new CommandError(
-  `ERR value is out of range, value must between ${INT32_MIN} and ${INT32_MAX}`,
-);
 const MONITOR_IN_TRANSACTION = new CommandError("ERR MONITOR isn't allowed for DENY BLOCKING client");
 
 /** The commands about the connection itself; HELLO, AUTH and CLIENT are in files of their own. */
@@ -34,12 +28,10 @@ export const connectionHandlers: FrontHandlers = {
     reply.simple('RESET');
   }),
   select: now(({ server, session, reply }, args) => {
-    const db = parseInt64(args.text(1));
-    if (db === undefined) reply.error(NOT_AN_INTEGER);
-    else if (typeof db === 'bigint' || db < INT32_MIN || db > INT32_MAX) reply.error(NOT_AN_INT32);
-    else if (db < 0 || db >= server.config.values.databases) reply.error(DB_OUT_OF_RANGE);
+    const selection = parseSelection(server.store, args.text(1));
+    if (selection instanceof CommandError) reply.error(selection);
     else {
-      session.selectDatabase(db);
+      session.select(selection);
       reply.ok();
     }
   }),

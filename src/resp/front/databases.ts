@@ -1,7 +1,7 @@
 import type { Arguments } from '../../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
-import { readyRoute } from '../../node/store.js';
+import { readyRoute } from '../../node/segments.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
 const INVALID_FIRST = new CommandError('ERR invalid first DB index');
@@ -28,7 +28,7 @@ async function flushAll({ server, reply }: FrontContext, args: Arguments): Promi
     return;
   }
   const { store } = server;
-  const replies = await Promise.all(store.databases().map(({ route }) => store.call(route, 'FLUSHDB')));
+  const replies = await Promise.all(store.localShards().map(({ route }) => store.call(route, 'FLUSHDB')));
   const failure = replies.map((each) => each.latin1Slice()).find((each) => each.startsWith('-'));
   if (failure === undefined) reply.ok();
   else reply.error(failure.slice(1, -2));
@@ -47,17 +47,13 @@ async function swapDatabases({ server, reply }: FrontContext, args: Arguments): 
   }
 }
 
-async function exchange(server: FrontContext['server'], first: number, second: number): Promise<void> {
-  const { store } = server;
-  const routes = [store.routeOf(first), store.routeOf(second)] as const;
-  // Watches belong to numbers, so those of the two shards change places too, for which one owner must have both.
+/** Watches belong to numbers: those of the two shards change places, for which one owner must have both. */
+async function exchange({ store }: FrontContext['server'], first: number, second: number): Promise<void> {
+  const keyspaces = await Promise.all([store.database(first), store.database(second)]);
+  const routes = keyspaces.map(({ onlyShard }) => onlyShard).filter((route) => route !== undefined);
   for (const route of routes) await readyRoute(route);
   await store.colocate(routes);
-  for (const { session } of server.connections.values())
-    if (routes.some((route) => session.watched.has(route)))
-      for (const route of routes) session.watched.add(route);
-  store.swapDatabases(first, second);
-  server.forgetRoutes();
+  await store.manager.swapDatabases(first, second);
 }
 
 function parseIndex(text: string): number | undefined {

@@ -1,7 +1,8 @@
 import type { Arguments } from '../../base/arguments.js';
-import { CommandError, NO_SUCH_KEY } from '../../base/command-errors.js';
+import { CommandError, CommandRejected, NO_SUCH_KEY } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
-import { readyRoute } from '../../node/store.js';
+import { readyRoute } from '../../node/segments.js';
+import { onlyShardOf } from '../selection.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 import { heapSummary } from './memory.js';
 
@@ -44,7 +45,9 @@ interface Subcommand {
 
 /** The shard of the selected database. */
 async function shardOf({ server, session }: FrontContext) {
-  const route = server.store.routeOf(session.db);
+  const keyspace = session.keyspace ?? (await server.store.database(session.db!));
+  const route = onlyShardOf(keyspace, 'DEBUG');
+  if (route instanceof CommandError) throw new CommandRejected(route);
   await readyRoute(route);
   return route;
 }

@@ -251,11 +251,22 @@ function latencyFields({ server }: InfoSource): Field[] {
     ]);
 }
 
+/** Keys of the databases that are here: what other stores hold is told there. */
 function keyspaceFields({ server, shards }: InfoSource): Field[] {
-  return server.store.databases().flatMap(({ db, route }): Field[] => {
-    const shard = shards.get(route.shard);
-    if (shard === undefined || shard.keys === 0) return [];
-    return [[`db${db}`, `keys=${shard.keys},expires=${shard.expiring},avg_ttl=${shard.averageTtlMs}`]];
+  const held = server.store.localShards();
+  return server.store.keyspaces.all().flatMap(({ id, db }): Field[] => {
+    if (db === undefined) return [];
+    const reports = held
+      .filter(({ keyspace }) => keyspace === id)
+      .map(({ route }) => shards.get(route.shard))
+      .filter((report) => report !== undefined);
+    const sum = (of: (report: ShardReport) => number) => reports.reduce((total, each) => total + of(each), 0);
+    const keys = sum((report) => report.keys);
+    if (keys === 0) return [];
+    const expires = sum((report) => report.expiring);
+    const ttl = sum((report) => report.averageTtlMs * report.expiring);
+    const averageTtlMs = expires === 0 ? 0 : Math.round(ttl / expires);
+    return [[`db${db}`, `keys=${keys},expires=${expires},avg_ttl=${averageTtlMs}`]];
   });
 }
 

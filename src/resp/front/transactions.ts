@@ -1,6 +1,7 @@
 import { CommandError } from '../../base/command-errors.js';
 import { Attention } from '../session.js';
-import { dropTransaction, executeTransaction, forgetWatches } from '../transaction.js';
+import { executeTransaction } from '../transaction.js';
+import { dropTransaction, forgetWatches } from '../watches.js';
 import { type FrontHandlers, now } from './handlers.js';
 
 const NESTED = new CommandError('ERR MULTI calls can not be nested');

@@ -1,12 +1,23 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { EMPTY_TOPOLOGY, type KeyspaceEntry, withKeyspace } from '../../../src/cluster/topology.js';
 import { Registry } from '../../../src/node/registry.js';
 import { Database, StorageError } from '../../../src/workers/rocksdb.js';
 import { temporaryDir } from '../../support/environment.js';
-import { seeded } from '../../support/replay.js';
 
 const RECORD_KEY = Buffer.from('registry');
+
+const entry: KeyspaceEntry = {
+  id: '0123456789abcdef',
+  epoch: 5,
+  name: 'orders',
+  db: undefined,
+  replicas: 1,
+  tags: ['ssd'],
+  shards: [{ stores: ['x'] }, { stores: ['y'] }],
+  deleted: false,
+};
 
 async function storeRecord(directory: string, record: string): Promise<void> {
   await (await Registry.open(directory)).close();
@@ -17,40 +28,107 @@ async function storeRecord(directory: string, record: string): Promise<void> {
 }
 
 describe('the registry', () => {
-  it('remembers keyspaces, with numbers that are never used twice', async () => {
+  it('remembers who the store is, the topology and the shards', async () => {
     const directory = temporaryDir();
     const registry = await Registry.open(directory);
-    expect(registry.keyspaces).toEqual([]);
-    expect(registry.keyspaceOf(0)).toBeUndefined();
-    const first = registry.create(0);
-    const second = registry.create(5);
-    expect([first.shards, second.shards]).toEqual([[1], [2]]);
-    expect(registry.directoryOf(2)).toBe(join(directory, 'shards', '00000002'));
+    expect(registry.storeId).toMatch(/^[0-9a-f]{40}$/);
+    expect(registry.topology).toEqual(EMPTY_TOPOLOGY);
+    expect(registry.shards).toEqual([]);
+    const topology = { ...withKeyspace(EMPTY_TOPOLOGY, entry), clusterId: 'c' };
+    const held = [{ keyspace: entry.id, shard: 1, local: registry.allocate() }];
+    registry.commit(topology, held);
     await registry.close();
     const again = await Registry.open(directory);
-    expect(again.keyspaces).toEqual([first, second]);
-    expect(again.create(1)).toMatchObject({ id: 3, shards: [3] });
+    expect(again.storeId).toBe(registry.storeId);
+    expect(again.topology).toEqual(topology);
+    expect(again.shards).toEqual(held);
+    expect(again.directoryOf(1)).toBe(join(directory, 'shards', '00000001'));
     await again.close();
     expect(readdirSync(directory).toSorted()).toEqual(['node', 'shards']);
+  });
+
+  it('gives numbers that are never used twice, once they were committed', async () => {
+    const directory = temporaryDir();
+    let registry = await Registry.open(directory);
+    expect([registry.allocate(), registry.allocate()]).toEqual([1, 2]);
+    registry.commit(EMPTY_TOPOLOGY, []);
+    await registry.close();
+    registry = await Registry.open(directory);
+    expect(registry.allocate()).toBe(3);
+    await registry.close();
   });
 
   it('owns its directory', async () => {
     const directory = temporaryDir();
     const registry = await Registry.open(directory);
     await expect(Registry.open(directory)).rejects.toMatchObject({ code: 'LOCKED' });
-    registry.create(0);
+    registry.commit(EMPTY_TOPOLOGY, []);
     await registry.close();
     await (await Registry.open(directory)).close();
   });
 
+  it('removes what it does not name under shards/, and nothing else', async () => {
+    const directory = temporaryDir();
+    const registry = await Registry.open(directory);
+    registry.commit(EMPTY_TOPOLOGY, [{ keyspace: entry.id, shard: 0, local: 7 }]);
+    for (const name of ['00000007', '00000008', '00000009']) {
+      mkdirSync(join(directory, 'shards', name));
+      writeFileSync(join(directory, 'shards', name, 'CURRENT'), '1\n');
+    }
+    expect(await registry.sweep()).toBe(2);
+    expect(await registry.sweep()).toBe(0);
+    expect(readdirSync(join(directory, 'shards'))).toEqual(['00000007']);
+    expect(readdirSync(join(directory, 'shards', '00000007'))).toEqual(['CURRENT']);
+    await registry.close();
+  });
+
+  it('brings format 1 to format 2', async () => {
+    const directory = temporaryDir();
+    // Databases 0 and 1 had changed places.
+    const first = {
+      format: 1,
+      nextId: 4,
+      nextShard: 4,
+      keyspaces: [
+        { id: 1, name: 'db0', db: 1, shards: [1] },
+        { id: 2, name: 'db1', db: 0, shards: [2] },
+        { id: 3, name: 'db9', db: 9, shards: [3] },
+      ],
+    };
+    await storeRecord(directory, JSON.stringify(first));
+    const registry = await Registry.open(directory);
+    const keyspaces = [...registry.topology.keyspaces.values()];
+    const { storeId } = registry;
+    expect(storeId).toMatch(/^[0-9a-f]{40}$/);
+    expect(keyspaces.map(({ name, db }) => [name, db])).toEqual([
+      ['db1', 1],
+      ['db0', 0],
+      ['db9', 9],
+    ]);
+    expect(new Set(keyspaces.map(({ epoch }) => epoch)).size).toBe(3);
+    for (const { shards, id } of keyspaces) {
+      expect(shards).toEqual([{ stores: [storeId] }]);
+      expect(id).toMatch(/^[0-9a-f]{16}$/);
+    }
+    const held = keyspaces.map(({ id }, index) => ({ keyspace: id, shard: 0, local: index + 1 }));
+    expect(registry.shards).toEqual(held);
+    expect(registry.allocate()).toBe(4);
+    await registry.close();
+    // What it was brought to is on disk: ids are not made anew.
+    const again = await Registry.open(directory);
+    expect(again.storeId).toBe(storeId);
+    expect([...again.topology.keyspaces.keys()]).toEqual(keyspaces.map(({ id }) => id));
+    await again.close();
+  });
+
   it('refuses data of a later version, and lets go of it', async () => {
     const directory = temporaryDir();
-    await storeRecord(directory, JSON.stringify({ format: 2, future: true }));
+    await storeRecord(directory, JSON.stringify({ format: 3, future: true }));
     for (let attempt = 0; attempt < 2; attempt++) {
       const error = await Registry.open(directory).catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(StorageError);
       expect((error as StorageError).message).toContain(
-        'registry format 2; this program knows formats up to 1',
+        'registry format 3; this program knows formats up to 2',
       );
     }
   });
@@ -61,25 +139,4 @@ describe('the registry', () => {
     for (let attempt = 0; attempt < 2; attempt++)
       await expect(Registry.open(directory)).rejects.toMatchObject({ name: 'StorageError', code: 'CORRUPT' });
   });
-
-  it('exchanges databases, and remembers that too', () =>
-    seeded(3, async (random) => {
-      const directory = temporaryDir();
-      let registry = await Registry.open(directory);
-      const shardOf = new Map<number, number>();
-      for (let db = 0; db < 5; db++) shardOf.set(db, registry.create(db).shards[0]!);
-      for (let step = 0; step < 15; step++) {
-        const [first, second] = [random.int(0, 4), random.int(0, 4)];
-        registry.swap(first, second);
-        const was = shardOf.get(first)!;
-        shardOf.set(first, shardOf.get(second)!);
-        shardOf.set(second, was);
-        if (random.chance(0.2)) {
-          await registry.close();
-          registry = await Registry.open(directory);
-        }
-        for (const [db, shard] of shardOf) expect(registry.keyspaceOf(db)!.shards).toEqual([shard]);
-      }
-      await registry.close();
-    }));
 });

@@ -38,7 +38,7 @@ describe('CLIENT REPLY SKIP', () => {
 describe('RESET', () => {
   test('undoes what the connection said, but for the library that made it', () => {
     const session = new Session(1);
-    session.selectDatabase(3);
+    session.select(3);
     session.version = 3;
     session.name = 'name';
     session.libraryName = 'library';

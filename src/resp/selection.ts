@@ -1,0 +1,89 @@
+import type { Buffer } from 'node:buffer';
+import { CommandError, NOT_AN_INTEGER } from '../base/command-errors.js';
+import { parseInt64, parseInteger } from '../base/numbers.js';
+import type { Command } from '../commands/table.js';
+import type { Keyspace } from '../node/keyspaces.js';
+import type { Store } from '../node/store.js';
+import type { ShardRoute } from '../workers/pool.js';
+import type { Session } from './session.js';
+
+/** What SELECT chooses: a database by its number, whatever keyspace has it at the time, or a keyspace without one. */
+export type Selection = number | Keyspace;
+
+const INT32_MIN = -(2 ** 31);
+const INT32_MAX = 2 ** 31 - 1;
+const NOT_AN_INT32 = new CommandError(
+  `ERR value is out of range, value must between ${INT32_MIN} and ${INT32_MAX}`,
+);
+const DB_OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
+/** What a keyspace can be called; anything else is a mistyped number, of which Redis's error is told. */
+const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/** What the argument of SELECT means. */
+export function parseSelection(store: Store, text: string): Selection | CommandError {
+  const db = parseInt64(text);
+  if (db !== undefined) {
+    if (typeof db === 'bigint' || db < INT32_MIN || db > INT32_MAX) return NOT_AN_INT32;
+    return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
+  }
+  const keyspace = store.keyspaces.named(text);
+  if (keyspace !== undefined) return keyspace.db ?? keyspace;
+  if (!NAME.test(text)) return NOT_AN_INTEGER;
+  return new CommandError(`ERR no keyspace is named '${text}': VASTO KEYSPACE LIST tells which there are`);
+}
+
+/** Whether a number is a database's: one of `databases`, or one that an operator has given to a keyspace. */
+export function isDatabase(store: Store, db: number): boolean {
+  return db >= 0 && (db < store.config.values.databases || store.keyspaces.numbered(db) !== undefined);
+}
+
+/** The keyspace that a session has selected; undefined if it is a database that does not exist yet. */
+export function selectedKeyspace(store: Store, session: Session): Keyspace | undefined {
+  if (session.keyspace !== undefined) return session.keyspace;
+  return session.db === undefined ? undefined : store.keyspaces.numbered(session.db);
+}
+
+export function deletedKeyspace({ name }: Keyspace): CommandError {
+  return new CommandError(`ERR keyspace '${name}' has been deleted: SELECT another one`);
+}
+
+/** Said of what works only where all of a keyspace is one shard of this node. */
+export function notOneShard({ label }: Keyspace, what: string): CommandError {
+  return new CommandError(
+    `ERR ${what} is not available yet for keyspace ${label}, which is not one shard of this node`,
+  );
+}
+
+/** The one shard that a keyspace is, here. */
+export function onlyShardOf(keyspace: Keyspace, what: string): ShardRoute | CommandError {
+  if (keyspace.deleted) return deletedKeyspace(keyspace);
+  return keyspace.onlyShard ?? notOneShard(keyspace, what);
+}
+
+/** Bytes beyond which a word cannot be an option's, and need not be turned into text. */
+const WORD_BYTES_MAX = 64;
+
+/**
+ * The database number that MOVE and COPY … DB name; undefined for other commands, and where the arguments
+ * before it are malformed, of which the command will complain.
+ */
+export function targetDatabase(
+  store: Store,
+  command: Command,
+  args: readonly Buffer[],
+): number | CommandError | undefined {
+  const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
+  if (written === undefined) return undefined;
+  const db = parseInteger(written.latin1Slice());
+  if (db === undefined || Math.abs(db) > INT32_MAX) return NOT_AN_INTEGER;
+  return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
+}
+
+function copyTarget(args: readonly Buffer[]): Buffer | undefined {
+  for (let index = 3; index < args.length; index++) {
+    const option = args[index]!.subarray(0, WORD_BYTES_MAX).latin1Slice().toUpperCase();
+    if (option === 'DB') return args[index + 1];
+    if (option !== 'REPLACE') return undefined;
+  }
+  return undefined;
+}

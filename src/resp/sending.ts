@@ -1,0 +1,46 @@
+import type { Buffer } from 'node:buffer';
+import type { Command } from '../commands/table.js';
+import { addCommand } from '../node/segments.js';
+import type { ShardRoute } from '../workers/pool.js';
+import { Instruction } from '../workers/protocol.js';
+import type { Connection } from './connection.js';
+
+/** Puts a command into the batch of its shard's owner, which must be ready. */
+export function send(
+  connection: Connection,
+  route: ShardRoute,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+  target?: ShardRoute,
+): void {
+  const slot = openSegment(connection, route);
+  if (target !== undefined) route.owner.batch.instruct(Instruction.UseTarget, target.shard);
+  addCommand(route.owner, command, args, frames);
+  connection.countUnderWay(slot);
+}
+
+/** The segment that the connection's next command for a shard belongs to: the last one, if nothing came between. */
+export function openSegment(connection: Connection, route: ShardRoute, extraFlags = 0) {
+  const { session, replies } = connection;
+  const { owner } = route;
+  const { batch } = owner;
+  const flags = session.segmentFlags | extraFlags;
+  const silent = session.replies !== 'on';
+  const { tail } = replies;
+  if (
+    extraFlags === 0 &&
+    !connection.hasReady &&
+    tail !== undefined &&
+    batch.receivers[batch.receivers.length - 1] === tail &&
+    tail.shard === route.shard &&
+    tail.flags === flags &&
+    tail.silent === silent
+  )
+    return tail;
+  connection.pushReady();
+  const slot = replies.reserve(route.shard, flags, silent);
+  batch.begin(slot, session.id, route.shard, flags);
+  owner.schedule();
+  return slot;
+}
