@@ -181,6 +181,27 @@ export function list(allowed: string, countMax: number): Kind<readonly string[]>
   };
 }
 
+/** Any of some words, in any case, separated by spaces; in a file they may be one word in quotes. */
+export function wordsOf<const T extends string>(...names: readonly T[]): Kind<readonly T[]> {
+  const invalid = new Invalid(`argument(s) must be any of the following: ${names.join(', ')}`);
+  return {
+    allowed: `any of ${names.join(', ')}`,
+    splits: false,
+    parse(words) {
+      const found = new Set<T>();
+      for (const word of words.flatMap((each) => each.split(' '))) {
+        if (word === '') continue;
+        const name = names.find((each) => each.toLowerCase() === word.toLowerCase());
+        if (name === undefined) return invalid;
+        found.add(name);
+      }
+      return words.length === 0 ? WRONG_COUNT : names.filter((name) => found.has(name));
+    },
+    format: (value) => value.join(' '),
+    lines: (value) => [[value.join(' ')]],
+  };
+}
+
 /** Percentiles, each from 0 to 100. A lone `""` is none. */
 export function percentiles(directive: string): Kind<readonly number[]> {
   const format = (value: number): string => value.toFixed(6).replace(/\.?0+$/, '');

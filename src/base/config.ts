@@ -48,6 +48,8 @@ export type ChangeListener<T> = (value: T, previous: T) => string | undefined;
 
 type MutableValues = Record<DirectiveName, unknown>;
 
+/** Stands in CONFIG GET for a value that nobody is told. */
+const CONCEALED = '(hidden)';
 const REWRITE_HEADING = '# Written by CONFIG REWRITE';
 
 /**
@@ -97,7 +99,7 @@ export class Config {
       for (const name of names) {
         const directive = DIRECTIVE_BY_NAME.get(name);
         if (directive === undefined || found.has(name)) continue;
-        found.set(name, [isGlob ? name : pattern, formatValue(this.values, directive)]);
+        found.set(name, [isGlob ? name : pattern, shownValue(this.values, directive)]);
       }
     }
     return [...found.values()];
@@ -157,7 +159,8 @@ export class Config {
     const values = this.values as MutableValues;
     const accepted: { name: DirectiveName; listener: ChangeListener<unknown> }[] = [];
     for (const name of new Set(names)) {
-      if (formatValue(this.values, name) === formatValue(previous as Values, name)) continue;
+      const isSame = formatValue(this.values, name) === formatValue(previous as Values, name);
+      if (isSame && !directiveOf(name).rereads) continue;
       for (const listener of this.listeners.get(name) ?? []) {
         const reason = listener(values[name], previous[name]);
         if (reason === undefined) {
@@ -262,6 +265,12 @@ function unknownDirective(written: string): string {
 
 function formatValue(values: Values, name: DirectiveName): string {
   return directiveOf(name).kind.format(values[name]);
+}
+
+/** What CONFIG GET tells of a value. */
+function shownValue(values: Values, name: DirectiveName): string {
+  const value = formatValue(values, name);
+  return directiveOf(name).concealed && value !== '' ? CONCEALED : value;
 }
 
 /** The text of a file that says `values`, made from the text it has. */

@@ -15,6 +15,7 @@ import {
   savePoints,
   text,
   unboundedMemory,
+  wordsOf,
 } from './config-values.js';
 
 /** One directive of the configuration: everything that parsing, CONFIG and the reference need to know. */
@@ -29,11 +30,15 @@ export interface Directive<T> {
   readonly immutable?: boolean;
   /** Whether its value must stay out of messages. */
   readonly secret?: boolean;
+  /** Whether CONFIG GET, too, tells only that there is a value. */
+  readonly concealed?: boolean;
+  /** Whether it names a file: CONFIG SET of the same value has the file read again. */
+  readonly rereads?: boolean;
   /** Why a well-formed value cannot be served; undefined when it can. */
   refuse?(value: T): string | undefined;
 }
 
-type Extras<T> = Pick<Directive<T>, 'aliases' | 'immutable' | 'secret' | 'refuse'>;
+type Extras<T> = Pick<Directive<T>, 'aliases' | 'immutable' | 'secret' | 'concealed' | 'rereads' | 'refuse'>;
 
 function directive<T>(
   kind: Kind<T>,
@@ -72,6 +77,7 @@ function firstRefusal(
 }
 
 const FIXED = { immutable: true } as const;
+const REREAD = { rereads: true } as const;
 const INT_MAX = 2147483647;
 const UINT_MAX = 4294967295;
 const MB = 1024 * 1024;
@@ -116,11 +122,76 @@ export const DIRECTIVES = {
   ),
 
   // TLS
-  'tls-port': directive(
-    integer(0, 65535),
-    0,
-    'TCP port for clients over TLS; 0 is none',
-    only(0, 'TLS is not available yet; only 0 is accepted'),
+  'tls-port': directive(integer(0, 65535), 0, 'TCP port for clients over TLS; 0 is none', FIXED),
+  'tls-cert-file': directive(text(), '', 'certificate of this node, PEM, with its chain', REREAD),
+  'tls-key-file': directive(text(), '', 'private key of the certificate, PEM', REREAD),
+  'tls-key-file-pass': directive(text(), '', 'passphrase of the key; empty is none', { secret: true }),
+  'tls-client-cert-file': directive(
+    text(),
+    '',
+    'certificate to show to other nodes; empty is that of tls-cert-file',
+    REREAD,
+  ),
+  'tls-client-key-file': directive(text(), '', 'private key of tls-client-cert-file', REREAD),
+  'tls-client-key-file-pass': directive(text(), '', 'passphrase of that key; empty is none', {
+    secret: true,
+  }),
+  'tls-dh-params-file': directive(
+    text(),
+    '',
+    'parameters for DHE ciphers, PEM; empty is without these ciphers',
+    REREAD,
+  ),
+  'tls-ca-cert-file': directive(text(), '', 'certificates of the authorities that are trusted', REREAD),
+  'tls-ca-cert-dir': directive(text(), '', 'folder of files with such certificates', REREAD),
+  'tls-auth-clients': directive(
+    oneOf('no', 'yes', 'optional'),
+    'yes',
+    'whether clients must show a certificate of a trusted authority; optional is only if they have one',
+  ),
+  'tls-replication': directive(
+    flag(),
+    false,
+    'TLS between nodes, as tls-cluster; cluster doors stay as they are',
+    FIXED,
+  ),
+  'tls-cluster': directive(
+    flag(),
+    false,
+    'TLS between nodes, for forwarded commands and for gRPC, and on cluster doors',
+    FIXED,
+  ),
+  'tls-protocols': directive(
+    wordsOf('TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'),
+    [],
+    'versions of TLS that are spoken; empty is TLSv1.2 and TLSv1.3',
+  ),
+  'tls-ciphers': directive(
+    text(),
+    '',
+    'ciphers up to TLSv1.2, in the notation of OpenSSL; empty is its default',
+  ),
+  'tls-ciphersuites': directive(text(), '', 'cipher suites of TLSv1.3; empty is the default of OpenSSL'),
+  'tls-prefer-server-ciphers': directive(
+    flag(),
+    false,
+    "choose ciphers by this node's order, not the client's",
+  ),
+  'tls-session-caching': directive(flag(), true, 'let clients that come back resume their TLS session'),
+  'tls-session-cache-size': directive(
+    integer(0, INT_MAX),
+    20480,
+    'TLS sessions that are remembered for clients without tickets',
+  ),
+  'tls-session-cache-timeout': directive(
+    integer(0, INT_MAX),
+    300,
+    'seconds for which a TLS session can be resumed',
+  ),
+  'tls-check-host-names': directive(
+    flag(),
+    false,
+    "Vasto's own: other nodes' certificates must be for the name or address they are reached by",
   ),
 
   // Process
@@ -182,6 +253,18 @@ export const DIRECTIVES = {
   requirepass: directive(text(), '', 'password that clients must give with AUTH; empty is none', {
     secret: true,
   }),
+  'cluster-secret': directive(
+    text(),
+    '',
+    'secret that nodes show each other; empty is that of cluster-secret-file, or else requirepass',
+    { secret: true, concealed: true },
+  ),
+  'cluster-secret-file': directive(
+    text(),
+    '',
+    'file with the secret in its first line, and in further ones others that are accepted',
+    REREAD,
+  ),
   'enable-debug-command': directive(
     oneOf('no', 'yes', 'local'),
     'no',

@@ -45,3 +45,15 @@ export const SHARDS_OPENING_MAX = 8;
 
 /** How long a command waits for a database that comes into being by being used, milliseconds. */
 export const DATABASE_WAIT_MS = 5000;
+
+/** Files of tls-ca-cert-dir. */
+export const TLS_CA_FILES_MAX = 1000;
+
+/** Time that a client may take for its TLS handshake, milliseconds. */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** TLS handshakes that may be under way at once on a port; further connections are dropped. */
+export const TLS_HANDSHAKES_MAX = 1024;
+
+/** TLS sessions that are remembered for clients without tickets, whatever tls-session-cache-size says; about 2 KB each. */
+export const TLS_SESSIONS_MAX = 1 << 17;

@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
+import { TlsDoors } from './tls-door.js';
 
 /** By what a connection came in. */
 export interface Door {
@@ -13,6 +14,7 @@ export interface Door {
 }
 
 export const PLAIN_DOOR: Door = { kind: 'plain', keyspace: '', tls: false };
+const PLAIN_TLS_DOOR: Door = { ...PLAIN_DOOR, tls: true };
 
 /** Where to listen: on each address of the directive bind. */
 interface PortToOpen {
@@ -22,20 +24,37 @@ interface PortToOpen {
   readonly door: Door;
 }
 
-/** The sockets on which a node waits for clients. Who may come in is for `accept` to say. */
+/** Who says whether a client may come in. */
+export interface ListenerHost {
+  /** Whether there is room for one more client, besides `arriving` ones that are not clients yet. */
+  hasRoom(arriving: number): boolean;
+  /** A client was dropped without a word, since nothing can be said before TLS is set up. */
+  dropped(): void;
+  /** A client is here; over TLS, it has shaken hands. */
+  accept(socket: Socket, door: Door): void;
+}
+
+/** The sockets on which a node waits for clients. */
 export class Listeners {
   private readonly servers: Server[] = [];
+  private tls: TlsDoors | undefined;
 
   constructor(
     private readonly config: Config,
     private readonly logger: Logger,
-    private readonly accept: (socket: Socket, door: Door) => void,
+    private readonly host: ListenerHost,
   ) {}
 
-  /** Opens the ports and the socket file that the configuration names. @throws Error with the address that failed */
+  /**
+   * Opens the ports and the socket file that the configuration names.
+   * @throws Error with the address that failed, TlsError where TLS cannot be as it is configured
+   */
   async open(): Promise<void> {
     const { values } = this.config;
-    for (const place of this.places()) await this.openPort(place);
+    const places = this.places();
+    if (places.some(({ door }) => door.tls))
+      this.tls = new TlsDoors(this.config, this.logger, (socket, door) => this.host.accept(socket, door));
+    for (const place of places) await this.openPort(place);
     if (values.unixsocket !== '') await this.openPath(values.unixsocket, values.unixsocketperm);
   }
 
@@ -44,6 +63,8 @@ export class Listeners {
     const { values } = this.config;
     const places: PortToOpen[] = [];
     if (values.port !== 0) places.push({ port: values.port, directive: 'port', door: PLAIN_DOOR });
+    if (values['tls-port'] !== 0)
+      places.push({ port: values['tls-port'], directive: 'tls-port', door: PLAIN_TLS_DOOR });
     return places;
   }
 
@@ -94,7 +115,7 @@ export class Listeners {
     door: Door,
   ): Promise<void> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.accept(socket, door),
+      this.arrive(socket, door),
     );
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -105,5 +126,14 @@ export class Listeners {
         resolve();
       });
     });
+  }
+
+  private arrive(socket: Socket, door: Door): void {
+    if (!door.tls) this.host.accept(socket, door);
+    else if (this.tls !== undefined && this.host.hasRoom(this.tls.handshakes)) this.tls.receive(socket, door);
+    else {
+      this.host.dropped();
+      socket.destroy();
+    }
   }
 }

@@ -11,7 +11,7 @@ import type { SlowCommand } from '../workers/protocol.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
 import { LatencyMonitor } from './latency-monitor.js';
-import { type Door, Listeners } from './listeners.js';
+import { type Door, type ListenerHost, Listeners } from './listeners.js';
 import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
 import { Rates } from './rates.js';
@@ -38,7 +38,7 @@ export interface ServerCounters {
 }
 
 /** The RESP door of a node: its listeners, its connections, and what they share. */
-export class RespServer implements ConnectionHost {
+export class RespServer implements ConnectionHost, ListenerHost {
   readonly connections = new Map<number, Connection>();
   readonly monitor = new Monitor(this);
   readonly slowLog: SlowLog;
@@ -75,7 +75,7 @@ export class RespServer implements ConnectionHost {
     readonly store: Store,
     readonly requestShutdown: () => void,
   ) {
-    this.listeners = new Listeners(config, logger, (socket, door) => this.accept(socket, door));
+    this.listeners = new Listeners(config, logger, this);
     this.slowLog = new SlowLog(config);
     this.latency = new LatencyMonitor(config);
     this.memory = new MemoryGauge(() => store.report());
@@ -98,10 +98,19 @@ export class RespServer implements ConnectionHost {
     return this.listeners.open();
   }
 
-  private accept(socket: Socket, door: Door): void {
+  hasRoom(arriving: number): boolean {
+    return this.connections.size + arriving < this.config.values.maxclients && !this.shuttingDown;
+  }
+
+  dropped(): void {
+    this.counters.connectionsReceived++;
+    this.counters.connectionsRejected++;
+  }
+
+  accept(socket: Socket, door: Door): void {
     const { values } = this.config;
     this.counters.connectionsReceived++;
-    if (this.connections.size >= values.maxclients || this.shuttingDown) {
+    if (!this.hasRoom(0)) {
       this.counters.connectionsRejected++;
       socket.on('error', () => socket.destroy());
       socket.end(MAX_CLIENTS_REACHED);

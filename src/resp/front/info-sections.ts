@@ -64,7 +64,7 @@ function serverFields({ server, nowMs }: InfoSource): Field[] {
     ['process_id', process.pid],
     ['process_supervised', 'no'],
     ['run_id', server.runId],
-    ['tcp_port', values.port],
+    ['tcp_port', values.port || values['tls-port']],
     ['server_time_usec', nowMs * 1000],
     ['uptime_in_seconds', uptimeSeconds],
     ['uptime_in_days', Math.floor(uptimeSeconds / SECONDS_PER_DAY)],
