@@ -128,7 +128,8 @@ export function explainContext(error: unknown): TlsError {
       ['tls-dh-params-file', /\bDH\b|DSAPARAMS|dhparam/i],
       ['tls-cert-file', /EE_KEY_TOO_SMALL|CA_MD_TOO_WEAK|CERT/i],
     ].find(([, pattern]) => (pattern as RegExp).test(code) || (pattern as RegExp).test(message)) ?? [];
-  return new TlsError(`TLS cannot be set up${directive === undefined ? '' : ` (${directive})`}: ${message}`, {
+  const reason = error instanceof Error && 'reason' in error ? String(error.reason) : message;
+  return new TlsError(`TLS cannot be set up${directive === undefined ? '' : ` (${directive})`}: ${reason}`, {
     cause: error,
   });
 }

@@ -95,11 +95,15 @@ function announce(config: Config, logger: Logger): void {
   const { values } = config;
   logger.notice(`Vasto ${VERSION}, pid ${process.pid}, Node.js ${process.version}`);
   logger.notice(`data in ${resolve(values.dir)}`);
+  const addresses = values.bind.map((name) => name.replace(/^-/, '')).join(', ');
   if (values.port !== 0) {
-    logger.notice(
-      `RESP on port ${values.port} of ${values.bind.map((name) => name.replace(/^-/, '')).join(', ')}`,
-    );
+    logger.notice(`RESP on port ${values.port} of ${addresses}`);
     logger.notice(`connect with: redis-cli -p ${values.port}`);
+  }
+  if (values['tls-port'] !== 0) {
+    logger.notice(`RESP over TLS on port ${values['tls-port']} of ${addresses}`);
+    const certificate = values['tls-auth-clients'] === 'yes' ? ' --cert FILE --key FILE' : '';
+    logger.notice(`connect with: redis-cli -p ${values['tls-port']} --tls --cacert FILE${certificate}`);
   }
   if (values.unixsocket !== '') logger.notice(`connect with: redis-cli -s ${values.unixsocket}`);
 }

@@ -93,7 +93,7 @@ export class TlsDoors {
     });
     server.on('tlsClientError', (error, socket) => {
       this.underWay--;
-      this.failed(socket, error.message);
+      this.failed(socket, reasonOf(error));
     });
     const { values } = this.config;
     if (values['tls-session-caching']) keepSessions(server, values);
@@ -131,6 +131,11 @@ function refusalOf(socket: TLSSocket, asksForCertificate: boolean): string | und
   if (!asksForCertificate || socket.authorized || socket.getPeerX509Certificate() === undefined)
     return undefined;
   return String(socket.authorizationError);
+}
+
+/** OpenSSL's reason without the places of its source. */
+function reasonOf(error: Error): string {
+  return 'reason' in error ? String(error.reason) : error.message;
 }
 
 /** Sessions of clients without tickets, the oldest forgotten first. */

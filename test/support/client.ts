@@ -1,10 +1,13 @@
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { type Reply, ReplyParser, render, textOf } from './reply.js';
 
 /** Strings are sent as latin1, so that they can hold any byte. */
 export type Argument = string | number | Buffer;
 
-export type Endpoint = { readonly port: number; readonly host?: string } | { readonly path: string };
+export type Endpoint =
+  | { readonly port: number; readonly host?: string; readonly tls?: ConnectionOptions }
+  | { readonly path: string };
 
 export function encodeCommand(args: readonly Argument[]): Buffer {
   const parts: Buffer[] = [Buffer.from(`*${args.length}\r\n`)];
@@ -13,6 +16,15 @@ export function encodeCommand(args: readonly Argument[]): Buffer {
     parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'));
   }
   return Buffer.concat(parts);
+}
+
+function open(endpoint: Endpoint): Socket {
+  if ('path' in endpoint) return connect(endpoint.path);
+  const { host = '127.0.0.1', port, tls } = endpoint;
+  if (tls === undefined) return connect({ host, port, noDelay: true });
+  const socket = connectTls({ host, port, ...tls });
+  socket.setNoDelay();
+  return socket;
 }
 
 interface Waiter {
@@ -43,12 +55,9 @@ export class RawClient {
 
   static connect(endpoint: Endpoint): Promise<RawClient> {
     return new Promise((resolve, reject) => {
-      const socket =
-        'path' in endpoint
-          ? connect(endpoint.path)
-          : connect({ host: endpoint.host ?? '127.0.0.1', port: endpoint.port, noDelay: true });
+      const socket = open(endpoint);
       socket.once('error', reject);
-      socket.once('connect', () => {
+      socket.once('tls' in endpoint ? 'secureConnect' : 'connect', () => {
         socket.off('error', reject);
         const client = new RawClient(socket);
         // TCP lets a socket connect to itself where nobody listens on a port of the ephemeral range.

@@ -12,7 +12,10 @@ const present = spawnSync('redis-server', ['--version']).status === 0;
 
 /** Names that only Vasto, or only a later Redis, has. */
 const NOT_IN_REDIS = [
+  'tls-check-host-names',
   'log-format',
+  'cluster-secret',
+  'cluster-secret-file',
   'set-max-listpack-entries',
   'set-max-listpack-value',
   'master',
@@ -35,7 +38,7 @@ const OTHER_DEFAULT = ['bind', 'dir', 'appendonly', 'port', 'unixsocket', 'save'
 const OTHER_MEANING = ['cluster-port'];
 
 /** Fixed in Vasto because sockets are opened once. */
-const FIXED_HERE_ONLY = ['bind', 'port'];
+const FIXED_HERE_ONLY = ['bind', 'port', 'tls-port', 'tls-cluster', 'tls-replication'];
 
 type Pairs = [string, string][];
 

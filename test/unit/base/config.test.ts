@@ -104,7 +104,7 @@ describe('Config.load', () => {
     ['port=1', "unknown directive 'port=…'; write the value as a word of its own: 'port 1'"],
     ['appendonly no', "appendonly no: Vasto logs every write before it replies; only 'yes' is accepted"],
     ['daemonize yes', 'use your service manager'],
-    ['tls-port 6380', 'TLS is not available yet'],
+    ["tls-protocols 'TLSv1.3 SSLv3'", 'argument(s) must be any of the following: TLSv1, TLSv1.1'],
     ['master a:1 b', "'b' must be host:port"],
     ['master ::1:8278', "'::1:8278' must be host:port"],
     ['master host:65536', "'host:65536' must be host:port"],
