@@ -40,6 +40,8 @@ export class TlsDoors {
       return;
     }
     this.underWay++;
+    // Whoever hangs up before the end of the handshake is forgotten at once; afterwards it may still await replies.
+    socket.allowHalfOpen = false;
     this.serverOf(door).emit('connection', socket);
   }
 
@@ -87,6 +89,7 @@ export class TlsDoors {
     };
     const server = createServer(options, (socket) => {
       this.underWay--;
+      socket.allowHalfOpen = true;
       const refused = refusalOf(socket, asksForCertificate);
       if (refused === undefined) this.accept(socket, door);
       else this.failed(socket, refused);

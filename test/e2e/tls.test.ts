@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CertificateFiles, haveOpenssl, TestAuthority } from '../support/certificates.js';
-import { RawClient } from '../support/client.js';
+import { encodeCommand, RawClient } from '../support/client.js';
 import { freePort, haveTool, temporaryDir, waitUntil } from '../support/environment.js';
 import { render } from '../support/reply.js';
 import { SUBJECT, TestServer } from '../support/server.js';
@@ -93,6 +93,16 @@ describe.runIf(present)('TLS for clients', () => {
       plain.close();
       return clients.trim().split('\n').length === 1;
     });
+  });
+
+  test('a client that has said all it wants gets its replies', async () => {
+    const client = await connect({ ...withCertificate(), allowHalfOpen: true } as ConnectionOptions);
+    client.socket.end(
+      Buffer.concat([encodeCommand(['SET', 'last', 'words']), encodeCommand(['GET', 'last'])]),
+    );
+    expect(render(await client.next())).toBe('+OK');
+    expect(render(await client.next())).toBe('$"words"');
+    await client.closed;
   });
 
   test('plain text on the TLS port, and TLS on the plain port, harm nobody', async () => {
@@ -230,7 +240,12 @@ describe.runIf(present)('TLS for clients', () => {
     await Promise.all(silent.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
     expect(await pings(withCertificate(), port)).toMatch(/^failed: /);
     for (const socket of silent) socket.destroy();
-    await waitUntil('there is room again', async () => (await pings(withCertificate(), port)) === '+PONG');
+    // Well before the time that a handshake may take.
+    await waitUntil(
+      'there is room again',
+      async () => (await pings(withCertificate(), port)) === '+PONG',
+      3000,
+    );
     expect(await admin.text('INFO', 'stats')).toMatch(/rejected_connections:[1-9]/);
     admin.close();
     await small.stop();
