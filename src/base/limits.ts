@@ -57,3 +57,6 @@ export const TLS_HANDSHAKES_MAX = 1024;
 
 /** TLS sessions that are remembered for clients without tickets, whatever tls-session-cache-size says; about 2 KB each. */
 export const TLS_SESSIONS_MAX = 1 << 17;
+
+/** How long the reply to a change of the cluster waits for this node to hear of it, milliseconds. */
+export const TOPOLOGY_WAIT_MS = 2000;

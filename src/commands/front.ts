@@ -1,6 +1,7 @@
 import type { CommandDefinition } from './definition.js';
 import { connectionCommands } from './front-connection.js';
 import { serverCommands } from './front-server.js';
+import { vastoContainer } from './front-vasto.js';
 
 const transactionCommands: readonly CommandDefinition[] = [
   {
@@ -58,4 +59,5 @@ export const frontCommands: readonly CommandDefinition[] = [
   ...connectionCommands,
   ...transactionCommands,
   ...serverCommands,
+  vastoContainer,
 ];

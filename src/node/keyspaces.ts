@@ -87,6 +87,32 @@ export class Keyspaces {
     return () => this.listeners.delete(listener);
   }
 
+  /**
+   * Resolves with what `find` finds, now or after a change; with undefined when it has found nothing in time, or when
+   * `over` says that it is not wanted any more. What a manager has answered may come here a little later.
+   */
+  async when<Found>(
+    find: () => Found | undefined,
+    timeoutMs: number,
+    over?: AbortSignal,
+  ): Promise<Found | undefined> {
+    const found = find();
+    if (found !== undefined) return found;
+    return new Promise((resolve) => {
+      const end = (result: Found | undefined) => {
+        clearTimeout(timer);
+        stop();
+        resolve(result);
+      };
+      const timer = setTimeout(() => end(undefined), timeoutMs);
+      over?.addEventListener('abort', () => end(undefined), { once: true });
+      const stop = this.onChange(() => {
+        const later = find();
+        if (later !== undefined) end(later);
+      });
+    });
+  }
+
   /** Puts a topology into force. Local shards that it places here must be there already. */
   apply(topology: Topology): void {
     this.current = topology;

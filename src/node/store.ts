@@ -5,7 +5,12 @@ import { CommandStatistics } from '../base/command-statistics.js';
 import { type Config, memoryBudgetBytes, workerCount } from '../base/config.js';
 import { DATABASE_WAIT_MS } from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
-import { type ClusterManager, ManagerError, type TaskProgress } from '../cluster/manager.js';
+import {
+  type ClusterManager,
+  type KeyspaceRequest,
+  ManagerError,
+  type TaskProgress,
+} from '../cluster/manager.js';
 import { databaseName, mergeTopologies, type Topology } from '../cluster/topology.js';
 import { commandTable } from '../commands/table.js';
 import { type ShardRoute, WorkerPool } from '../workers/pool.js';
@@ -18,6 +23,7 @@ import {
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
 import { type Keyspace, Keyspaces } from './keyspaces.js';
 import { assignments, LocalShards, type OpenShard } from './local-shards.js';
+import { Membership } from './membership.js';
 import { UNMANAGED } from './no-manager.js';
 import { Registry } from './registry.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
@@ -48,6 +54,7 @@ export class Store {
   workerDeaths = 0;
   /** See DEBUG SET-ACTIVE-EXPIRE. */
   activeExpire = true;
+  readonly membership = new Membership();
   private readonly shards: LocalShards | undefined;
   /** Changes of the topology, one after the other. */
   private changes: Promise<void> = Promise.resolve();
@@ -205,39 +212,25 @@ export class Store {
   }
 
   private async requestDatabase(db: number): Promise<Keyspace> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const seconds = DATABASE_WAIT_MS / 1000;
-        reject(new ManagerError('UNAVAILABLE', `the master did not make it within ${seconds} s`));
-      }, DATABASE_WAIT_MS);
+    const request: KeyspaceRequest = {
+      name: databaseName(db),
+      db,
+      shards: 1,
+      replicas: 1,
+      tags: [],
+      ...(this.id === '' ? {} : { near: this.id }),
+      mayExist: true,
+    };
+    // Where another store holds it, the topology that has it may come here after the manager's answer, or before.
+    const over = new AbortController();
+    const seen = this.keyspaces.when(() => this.keyspaces.numbered(db), DATABASE_WAIT_MS, over.signal);
+    const refused = new Promise<never>((_, reject) => {
+      this.manager.createKeyspace(request).catch(reject);
     });
-    let stopLooking: (() => void) | undefined;
-    // Where another store holds it, the topology that has it may come here after the answer.
-    const seen = new Promise<Keyspace>((resolve) => {
-      stopLooking = this.keyspaces.onChange(() => {
-        const keyspace = this.keyspaces.numbered(db);
-        if (keyspace !== undefined) resolve(keyspace);
-      });
-    });
-    try {
-      await Promise.race([
-        this.manager.createKeyspace({
-          name: databaseName(db),
-          db,
-          shards: 1,
-          replicas: 1,
-          tags: [],
-          ...(this.id === '' ? {} : { near: this.id }),
-          mayExist: true,
-        }),
-        tooLong,
-      ]);
-      return this.keyspaces.numbered(db) ?? (await Promise.race([seen, tooLong]));
-    } finally {
-      clearTimeout(timer);
-      stopLooking?.();
-    }
+    const keyspace = await Promise.race([seen, refused]).finally(() => over.abort());
+    if (keyspace !== undefined) return keyspace;
+    const seconds = DATABASE_WAIT_MS / 1000;
+    throw new ManagerError('UNAVAILABLE', `the master did not make it within ${seconds} s`);
   }
 
   /**

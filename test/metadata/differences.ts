@@ -12,4 +12,4 @@ export const DIFFERENCES: readonly Difference[] = [
 ];
 
 /** Commands of our own, which Redis does not have. */
-export const OWN_PREFIX = 'vasto.';
+export const OWN_PREFIX = 'vasto';

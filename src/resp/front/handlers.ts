@@ -10,6 +10,7 @@ import { connectionHandlers } from './connection.js';
 import { helloHandlers } from './hello.js';
 import { serverHandlers } from './server.js';
 import { transactionHandlers } from './transactions.js';
+import { vastoHandlers } from './vasto.js';
 
 /** What a command that runs on the front works with. */
 export interface FrontContext {
@@ -50,6 +51,7 @@ const handlers = new Map<string, FrontHandler>(
     ...commandHandlers,
     ...transactionHandlers,
     ...serverHandlers,
+    ...vastoHandlers,
   }),
 );
 

@@ -1,6 +1,7 @@
 import { machine, release, totalmem, type } from 'node:os';
 import { memoryBudgetBytes } from '../../base/config.js';
 import { REDIS_VERSION, VERSION } from '../../base/version.js';
+import { epochOf, liveKeyspaces } from '../../cluster/topology.js';
 import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
@@ -270,6 +271,22 @@ function keyspaceFields({ server, shards }: InfoSource): Field[] {
   });
 }
 
+/** What this node is to its cluster. */
+function clusterFacts({ store }: RespServer): Field[] {
+  const { membership, keyspaces } = store;
+  const { topology } = keyspaces;
+  return [
+    ['vasto_role', membership.role],
+    ['cluster_id', topology.clusterId],
+    ['store_id', store.id],
+    ['master_link', membership.masterLink],
+    ...(membership.refusal === '' ? [] : [['master_refusal', membership.refusal] as const]),
+    ['topology_epoch', epochOf(topology)],
+    ['cluster_stores', topology.stores.size],
+    ['cluster_keyspaces', liveKeyspaces(topology).length],
+  ];
+}
+
 function vastoFields({ server, reports, shards, memory }: InfoSource): Field[] {
   const { config, store } = server;
   const sum = (of: (report: WorkerReport) => number) => reports.reduce((total, each) => total + of(each), 0);
@@ -277,6 +294,7 @@ function vastoFields({ server, reports, shards, memory }: InfoSource): Field[] {
   const failures = [...shards.values()].map((shard) => shard.failure).filter((failure) => failure !== '');
   return [
     ['vasto_version', VERSION],
+    ...clusterFacts(server),
     ['workers', store.pool.owners.length],
     ['worker_deaths', store.workerDeaths],
     ['shards', shards.size],
