@@ -60,3 +60,23 @@ export const TLS_SESSIONS_MAX = 1 << 17;
 
 /** How long the reply to a change of the cluster waits for this node to hear of it, milliseconds. */
 export const TOPOLOGY_WAIT_MS = 2000;
+/** How deep the aggregates of a reply from another node may be nested. */
+export const REPLY_NESTING_MAX = 128;
+
+/** The longest line of a reply from another node: a status, an error, a number. */
+export const REPLY_LINE_BYTES_MAX = 1 << 20;
+
+/** Request bytes that may wait on one link to another node, for their turn or for their replies. */
+export const LINK_BYTES_MAX = 16 << 20;
+
+/** Commands that may wait on one link to another node. */
+export const LINK_COMMANDS_MAX = 1 << 16;
+
+/** Links to other nodes that belong to one connection each, for WATCH and what else a connection must have to itself. */
+export const DEDICATED_LINKS_MAX = 1000;
+
+/** Such links that are kept for the next connection that needs one. */
+export const SPARE_LINKS_MAX = 32;
+
+/** Commands that other nodes refused with the news that their shard has moved, and that wait to be sent again. */
+export const MOVED_COMMANDS_MAX = 1 << 16;
