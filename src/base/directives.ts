@@ -492,6 +492,11 @@ export const DIRECTIVES = {
     ...FIXED,
     refuse: (tags) => firstRefusal(tags, refuseWord),
   }),
+  'cluster-node-timeout': directive(
+    integer(1, INT_MAX),
+    15000,
+    'milliseconds for which commands wait for a store that is away or silent',
+  ),
   'cluster-announce-host': directive(
     text(),
     '',

@@ -60,6 +60,7 @@ export const TLS_SESSIONS_MAX = 1 << 17;
 
 /** How long the reply to a change of the cluster waits for this node to hear of it, milliseconds. */
 export const TOPOLOGY_WAIT_MS = 2000;
+
 /** How deep the aggregates of a reply from another node may be nested. */
 export const REPLY_NESTING_MAX = 128;
 
