@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { run } from './cli/program.js';
-import { serve } from './resp/serve.js';
+import { serveServer } from './roles/server.js';
 
 const STANDARD_INPUT = 0;
 
@@ -12,7 +12,7 @@ const exitCode = await run(
     err: (text) => process.stderr.write(text),
     readInput: () => readFileSync(STANDARD_INPUT, 'utf8'),
   },
-  { server: serve },
+  { server: serveServer },
 ).catch((error: Error) => {
   process.stderr.write(`vasto: ${error.message}\n`);
   return 1;

@@ -1,18 +1,33 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Config } from '../base/config.js';
 import { type Logger, loggerFor } from '../base/logger.js';
 import { VERSION } from '../base/version.js';
-import { LocalManager } from '../node/local-manager.js';
-import { Store } from '../node/store.js';
-import { StorageError } from '../workers/rocksdb.js';
-import { RespServer } from './server.js';
+import type { Membership } from '../node/membership.js';
+import type { Store, StoreEvents } from '../node/store.js';
+import { RespServer } from '../resp/server.js';
+
+/** A node's tie to its cluster. */
+export interface Tie {
+  /** Ends it: the node is about to close its data. */
+  close(): Promise<void>;
+}
+
+/** What distinguishes one kind of node from another. */
+export interface NodeKind {
+  readonly role: Membership['role'];
+  /** @throws Error with a message for people */
+  openStore(config: Config, logger: Logger, events: StoreEvents): Promise<Store>;
+  /** Gives the store its manager, and has it hear of topologies. The doors are opened afterwards. */
+  join(config: Config, logger: Logger, store: Store): Promise<Tie>;
+  /** Where the data is, or comes from: a line of the log. */
+  describe(config: Config): string;
+}
 
 /**
- * Runs `vasto server`: opens the data, then the door, and stays until SIGTERM, SIGINT or SHUTDOWN.
+ * Runs a node: opens the data, then the doors, and stays until SIGTERM, SIGINT or SHUTDOWN.
  * @throws Error with a message for people when it cannot start
  */
-export async function serve(config: Config): Promise<void> {
+export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   const { values } = config;
   const logger = loggerFor(values);
   config.onChange('loglevel', (level) => {
@@ -20,7 +35,7 @@ export async function serve(config: Config): Promise<void> {
     return undefined;
   });
   let server: RespServer | undefined;
-  const store = await Store.open(config, logger, {
+  const store = await kind.openStore(config, logger, {
     slowCommand: (command) => server?.accountSlow(command),
     watchesLost: (routes) => server?.loseWatches(routes),
     watchesSwapped: (routes) => server?.swapWatches(routes),
@@ -28,49 +43,42 @@ export async function serve(config: Config): Promise<void> {
       logger.warning(`cannot go on: ${error.message}`);
       process.exit(1);
     },
-  }).catch((error: unknown) => {
-    throw explainOpening(error, values.dir);
   });
-  store.manager = new LocalManager(store);
+  store.membership.role = kind.role;
   let ending: Promise<void> | undefined;
+  let tie: Tie | undefined;
   const shutdown = (cause: string): Promise<void> => {
-    ending ??= end(cause, logger, config, store, server!);
+    ending ??= end(cause, logger, { config, store, server: server!, tie });
     return ending;
   };
   server = new RespServer(config, logger, store, () => void shutdown('SHUTDOWN'));
   try {
+    tie = await kind.join(config, logger, store);
     await server.listen();
   } catch (error) {
     await server.close();
+    await tie?.close();
     await store.close();
     throw error;
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void shutdown(signal));
   if (values.pidfile !== '') writePidFile(values.pidfile, logger);
-  announce(config, logger);
+  announce(config, logger, kind);
 }
 
-function explainOpening(error: unknown, directory: string): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  if (error instanceof StorageError && error.code === 'LOCKED')
-    return new Error(
-      `${directory} is in use by another vasto server. Stop it, or choose another directory with --dir.`,
-      { cause: error },
-    );
-  return new Error(`cannot open the data in ${directory}: ${error.message}`, { cause: error });
+interface Running {
+  readonly config: Config;
+  readonly store: Store;
+  readonly server: RespServer;
+  readonly tie: Tie | undefined;
 }
 
-async function end(
-  cause: string,
-  logger: Logger,
-  config: Config,
-  store: Store,
-  server: RespServer,
-): Promise<void> {
+async function end(cause: string, logger: Logger, { config, store, server, tie }: Running): Promise<void> {
   logger.notice(`${cause}: finishing what is under way`);
   let exitCode = 0;
   try {
     await server.close();
+    await tie?.close();
     await store.save();
     await store.close();
     if (config.values.pidfile !== '') rmSync(config.values.pidfile, { force: true });
@@ -91,10 +99,10 @@ function writePidFile(path: string, logger: Logger): void {
 }
 
 /** Tells where everything is, and how to connect. */
-function announce(config: Config, logger: Logger): void {
+function announce(config: Config, logger: Logger, kind: NodeKind): void {
   const { values } = config;
   logger.notice(`Vasto ${VERSION}, pid ${process.pid}, Node.js ${process.version}`);
-  logger.notice(`data in ${resolve(values.dir)}`);
+  logger.notice(kind.describe(config));
   const addresses = values.bind.map((name) => name.replace(/^-/, '')).join(', ');
   if (values.port !== 0) {
     logger.notice(`RESP on port ${values.port} of ${addresses}`);
