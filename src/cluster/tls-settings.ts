@@ -1,5 +1,6 @@
 import { constants, createHash } from 'node:crypto';
 import { DEFAULT_CIPHERS, type SecureContextOptions, type SecureVersion } from 'node:tls';
+import type { DirectiveName } from '../base/directives.js';
 import {
   type Identity,
   readAuthorities,
@@ -55,6 +56,24 @@ export function serverTls(values: TlsValues): ServerTls {
     },
   };
 }
+
+/** What {@link serverTls} is made of, and may change while the server runs: then all of it is read again. */
+export const SERVER_TLS_DIRECTIVES = [
+  'tls-cert-file',
+  'tls-key-file',
+  'tls-key-file-pass',
+  'tls-dh-params-file',
+  'tls-ca-cert-file',
+  'tls-ca-cert-dir',
+  'tls-auth-clients',
+  'tls-protocols',
+  'tls-ciphers',
+  'tls-ciphersuites',
+  'tls-prefer-server-ciphers',
+  'tls-session-caching',
+  'tls-session-cache-size',
+  'tls-session-cache-timeout',
+] as const satisfies readonly DirectiveName[];
 
 /** How this side speaks TLS to other nodes. Reads the files anew. @throws TlsError */
 export function clientTls(values: TlsValues): SecureContextOptions {

@@ -12,6 +12,7 @@ export function secretArguments(command: Pick<Command, 'name'>, args: Arguments)
   if (command.name === 'auth') return range(1, args.count);
   if (command.name === 'hello') return secretsOfHello(args);
   if (command.name === 'config|set') return secretsOfConfigSet(args);
+  if (command.name === 'vasto.peer') return secretsOfPeer(args);
   return NOTHING;
 }
 
@@ -24,6 +25,14 @@ function secretsOfHello(args: Arguments): ReadonlySet<number> {
   for (let index = 2; index < args.count; index++)
     if (args.token(index) === 'AUTH') return range(index + 1, Math.min(index + 3, args.count));
   return NOTHING;
+}
+
+/** VASTO.PEER cluster keyspace … SECRET secret …: whatever follows each SECRET, lest one be shown by a word too many. */
+function secretsOfPeer(args: Arguments): ReadonlySet<number> {
+  const secrets = new Set<number>();
+  for (let index = 1; index + 1 < args.count; index++)
+    if (args.token(index) === 'SECRET') secrets.add(index + 1);
+  return secrets;
 }
 
 function secretsOfConfigSet(args: Arguments): ReadonlySet<number> {

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Config } from '../base/config.js';
-import type { DirectiveName, Values } from '../base/directives.js';
+import type { Values } from '../base/directives.js';
 import { TLS_HANDSHAKE_TIMEOUT_MS, TLS_HANDSHAKES_MAX, TLS_SESSIONS_MAX } from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
-import { explainContext, type ServerTls, serverTls } from '../cluster/tls-settings.js';
+import { explainContext, SERVER_TLS_DIRECTIVES, type ServerTls, serverTls } from '../cluster/tls-settings.js';
 import type { Door } from './listeners.js';
 
 /**
@@ -24,7 +24,7 @@ export class TlsDoors {
     private readonly accept: (socket: Socket, door: Door) => void,
   ) {
     this.settings = this.read();
-    for (const name of RELOADING) config.onChange(name, () => this.reload());
+    for (const name of SERVER_TLS_DIRECTIVES) config.onChange(name, () => this.reload());
   }
 
   /** Clients that are shaking hands. */
@@ -110,24 +110,6 @@ export class TlsDoors {
     this.logger.verbose(`TLS connection${from} refused: ${reason}`);
   }
 }
-
-/** Directives that are read again together when one of them changes. */
-const RELOADING = [
-  'tls-cert-file',
-  'tls-key-file',
-  'tls-key-file-pass',
-  'tls-dh-params-file',
-  'tls-ca-cert-file',
-  'tls-ca-cert-dir',
-  'tls-auth-clients',
-  'tls-protocols',
-  'tls-ciphers',
-  'tls-ciphersuites',
-  'tls-prefer-server-ciphers',
-  'tls-session-caching',
-  'tls-session-cache-size',
-  'tls-session-cache-timeout',
-] as const satisfies readonly DirectiveName[];
 
 /** Where certificates are optional, a client without one may come in; one with a bad one may not. */
 function refusalOf(socket: TLSSocket, asksForCertificate: boolean): string | undefined {
