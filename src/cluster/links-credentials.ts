@@ -1,4 +1,4 @@
-import { connect, isIP, Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import type { Config } from '../base/config.js';
 import { NodeSecrets } from './secrets.js';
@@ -14,7 +14,6 @@ export interface PeerConnection {
   readonly socket: Socket;
   /** The event after which it can be written to. */
   readonly readyEvent: 'connect' | 'secureConnect';
-  /** 0: the node has none of the right kind, and the socket is closed already. */
   readonly port: number;
 }
 
@@ -41,21 +40,24 @@ export class PeerCredentials {
 
   /**
    * Begins to connect to the door of a node. The files of TLS are read each time, so that renewed certificates count
-   * from then on; what is wrong with them becomes the socket's error.
+   * from then on.
+   * @returns why that cannot be, where it cannot
    */
-  openSocket(address: PeerAddress): PeerConnection {
-    const usesTls = nodesUseTls(this.values);
-    const port = usesTls ? address.tlsPort : address.port;
-    const readyEvent = usesTls ? 'secureConnect' : 'connect';
-    return { socket: port === 0 ? new Socket().destroy() : this.begin(address.host, port), readyEvent, port };
-  }
-
-  private begin(host: string, port: number): Socket {
-    if (!nodesUseTls(this.values)) return connect({ host, port, noDelay: true });
+  openSocket({ host, port, tlsPort }: PeerAddress): PeerConnection | string {
+    if (!nodesUseTls(this.values)) {
+      if (port === 0)
+        return 'it has no port for other nodes; set port there, or tls-cluster yes on all nodes';
+      const socket = connect({ host, port, noDelay: true, keepAlive: true });
+      return { socket, readyEvent: 'connect', port };
+    }
+    if (tlsPort === 0)
+      return 'it has no tls-port, by which nodes with tls-cluster reach each other; set it there';
     try {
-      return connectTls({ ...peerTlsOptions(this.values, host), port }).setNoDelay();
+      const socket = connectTls({ ...peerTlsOptions(this.values, host), port: tlsPort });
+      socket.setNoDelay().setKeepAlive(true);
+      return { socket, readyEvent: 'secureConnect', port: tlsPort };
     } catch (error) {
-      return new Socket().destroy(explainContext(error));
+      return explainContext(error).message;
     }
   }
 
