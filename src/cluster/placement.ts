@@ -1,0 +1,170 @@
+import type { ShardEntry } from './topology.js';
+
+/** A living store, as far as it matters for choosing. */
+export interface PlacementStore {
+  readonly id: string;
+  /** What people call it: its address. */
+  readonly address: string;
+  /** '' = none named, which counts as a zone of its own. */
+  readonly zone: string;
+  readonly tags: readonly string[];
+  /** Shards that it holds already, of any keyspace. */
+  readonly shards: number;
+  readonly freeBytes: number;
+  /** 0 = it has not said yet. */
+  readonly totalBytes: number;
+}
+
+export interface PlacementRequest {
+  readonly shards: number;
+  readonly replicas: number;
+  /** Only stores with all of these. */
+  readonly tags: readonly string[];
+  /** Id of the store that is chosen where all else is equal. */
+  readonly near?: string;
+  /** Whether `near` holds the first copies whatever its load: for what is made by being used. */
+  readonly nearFirst?: boolean;
+}
+
+/** Who is to hold what, and why; or why nobody can. */
+export type Placement =
+  | { readonly shards: readonly ShardEntry[]; readonly explanation: readonly string[] }
+  | { readonly reason: string };
+
+/** The share of its disk below which a store gets new shards only if there is no other. */
+const FREE_SHARE_MIN = 0.1;
+
+/** A store with what the plan has given it so far. */
+interface Candidate {
+  readonly store: PlacementStore;
+  copies: number;
+  owned: number;
+}
+
+/**
+ * Chooses stores for the copies of each shard. A pure function: the same stores and request give the same plan.
+ *
+ * Copies of one shard are on different stores and spread over as many zones as there are. Then come, in this order:
+ * room on the disk, few shards of this keyspace, few shards at all, much free space (in powers of two, so that small
+ * differences do not count), the store that was asked, the lower id. Shards are placed one after the other: all count
+ * alike, so no later choice makes an earlier one wrong.
+ */
+export function place(stores: readonly PlacementStore[], request: PlacementRequest): Placement {
+  const fitting = stores
+    .filter(({ tags }) => request.tags.every((tag) => tags.includes(tag)))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const reason = refusal(stores, fitting, request);
+  if (reason !== undefined) return { reason };
+  const candidates = fitting.map((store): Candidate => ({ store, copies: 0, owned: 0 }));
+  const shards: ShardEntry[] = [];
+  const explanation: string[] = [];
+  for (let shard = 0; shard < request.shards; shard++) {
+    const chosen: Candidate[] = [];
+    const whys: string[] = [];
+    while (chosen.length < request.replicas) {
+      const { best, why } = choose(candidates, chosen, request);
+      best.copies++;
+      chosen.push(best);
+      whys.push(`${best.store.address}${zoneText(best.store)}: ${why}`);
+    }
+    const owner = lightest(chosen, request);
+    chosen[owner]!.owned++;
+    moveToFront(chosen, owner);
+    moveToFront(whys, owner);
+    shards.push({ stores: chosen.map(({ store }) => store.id) });
+    explanation.push(`shard ${shard} on ${whys.join('; ')}`);
+  }
+  return { shards, explanation };
+}
+
+function refusal(
+  stores: readonly PlacementStore[],
+  fitting: readonly PlacementStore[],
+  { replicas, tags }: PlacementRequest,
+): string | undefined {
+  if (stores.length === 0) return 'no store is connected to the master';
+  const wanted = `the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`;
+  if (fitting.length === 0) return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
+  if (fitting.length >= replicas) return undefined;
+  const which = tags.length === 0 ? 'living stores' : `living stores with ${wanted}`;
+  return `${replicas} copies of each shard need as many stores, and there are only ${fitting.length} ${which}`;
+}
+
+/**
+ * What speaks for a candidate, the most important first: the least number wins. Each is told as a reason where it
+ * leaves only some of the candidates.
+ */
+interface Criterion {
+  penalty(candidate: Candidate, chosen: readonly Candidate[], request: PlacementRequest): number;
+  reason(candidate: Candidate): string;
+}
+
+const CRITERIA: readonly Criterion[] = [
+  {
+    penalty: ({ store }, chosen, { near, nearFirst }) =>
+      nearFirst === true && chosen.length === 0 && store.id === near ? 0 : 1,
+    reason: () => 'it was asked',
+  },
+  {
+    penalty: ({ store }, chosen) => chosen.filter((other) => other.store.zone === store.zone).length,
+    reason: () => 'a zone with the fewest copies',
+  },
+  {
+    penalty: ({ store: { freeBytes, totalBytes } }) => (freeBytes < totalBytes * FREE_SHARE_MIN ? 1 : 0),
+    reason: () => 'it has room',
+  },
+  { penalty: ({ copies }) => copies, reason: ({ copies }) => `only ${copies} of this keyspace` },
+  {
+    penalty: ({ store, copies }) => store.shards + copies,
+    reason: ({ store, copies }) => `only ${store.shards + copies} in all`,
+  },
+  {
+    penalty: ({ store: { freeBytes, totalBytes } }) =>
+      totalBytes > 0 ? -Math.floor(Math.log2(Math.max(1, freeBytes))) : 0,
+    reason: () => 'the most free space',
+  },
+  { penalty: ({ store }, _chosen, { near }) => (store.id === near ? 0 : 1), reason: () => 'it was asked' },
+];
+
+/** The best store for one more copy of a shard, and what decided. */
+function choose(
+  candidates: readonly Candidate[],
+  chosen: readonly Candidate[],
+  request: PlacementRequest,
+): { best: Candidate; why: string } {
+  let left = candidates.filter((candidate) => !chosen.includes(candidate));
+  const reasons: string[] = left.length === 1 ? ['the only one'] : [];
+  for (const { penalty, reason } of CRITERIA) {
+    if (left.length === 1) break;
+    const penalties = left.map((candidate) => penalty(candidate, chosen, request));
+    const least = Math.min(...penalties);
+    const better = left.filter((_, index) => penalties[index] === least);
+    if (better.length < left.length) reasons.push(reason(better[0]!));
+    left = better;
+  }
+  // Candidates are in order of their ids.
+  if (left.length > 1) reasons.push(`first of ${left.length} alike`);
+  return { best: left[0]!, why: reasons.join(', ') };
+}
+
+/** Index of the one that owns the fewest shards of the plan: all copies are alike, but owners have the work. */
+function lightest(chosen: readonly Candidate[], { near, nearFirst }: PlacementRequest): number {
+  if (nearFirst === true && chosen[0]!.store.id === near) return 0;
+  let best = 0;
+  chosen.forEach(({ owned }, index) => {
+    if (owned < chosen[best]!.owned) best = index;
+  });
+  return best;
+}
+
+function moveToFront<T>(items: T[], index: number): void {
+  items.unshift(...items.splice(index, 1));
+}
+
+function zoneText({ zone }: PlacementStore): string {
+  return zone === '' ? '' : ` (zone ${zone})`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
