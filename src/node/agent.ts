@@ -22,12 +22,21 @@ async function diskSpaceOf(directory: string): Promise<DiskSpace> {
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
 }
 
+export interface AgentOptions {
+  /** Whether the master is in this process: then that they know each other is no news. */
+  readonly isLocal?: boolean;
+  readonly diskSpace?: (directory: string) => Promise<DiskSpace>;
+}
+
 /**
  * A store's side of the conversation with its master (cluster/messages.ts): it registers with all that it remembers,
  * puts topologies into effect, reports, and does what tasks it is given. Finding the master, and trying again, is for
  * who brings the streams. Without a master the store serves on with the topology it has.
  */
 export class StoreAgent {
+  /** Resolves when a master has taken the store, or has refused it. */
+  readonly answered: Promise<void>;
+  private onAnswered: () => void = () => undefined;
   private stream: MasterStream | undefined;
   private timer: NodeJS.Timeout | undefined;
   private beats = 0;
@@ -41,8 +50,12 @@ export class StoreAgent {
     /** How others reach this store; its epoch is the master's to set. */
     private readonly self: StoreEntry,
     private readonly logger: Logger,
-    private readonly diskSpace: (directory: string) => Promise<DiskSpace> = diskSpaceOf,
-  ) {}
+    private readonly options: AgentOptions = {},
+  ) {
+    this.answered = new Promise((resolve) => {
+      this.onAnswered = resolve;
+    });
+  }
 
   /** Takes up a new stream to the master, in place of the last one. */
   converse(stream: MasterStream): void {
@@ -91,17 +104,21 @@ export class StoreAgent {
     } catch (error) {
       this.logger.warning(`cannot join cluster ${clusterId}: ${(error as Error).message}`);
       if (this.stream === stream) this.stop();
+      this.onAnswered();
       return;
     }
     if (this.stream !== stream) return;
     store.membership.connected = true;
     store.membership.refusal = '';
-    this.logger.notice(`registered with the master of cluster ${clusterId} as store ${this.self.id}`);
+    const text = `registered with the master of cluster ${clusterId} as store ${this.self.id}`;
+    if (this.options.isLocal) this.logger.verbose(text);
+    else this.logger.notice(text);
     clearInterval(this.timer);
     this.beats = 0;
     this.timer = setInterval(() => this.beat(), REPORT_EVERY_MS);
     this.timer.unref();
     this.beat();
+    this.onAnswered();
   }
 
   private refused(reason: string): void {
@@ -110,6 +127,7 @@ export class StoreAgent {
       `the master will not have this store: ${reason}. The store goes on serving what it holds, without the master.`,
     );
     this.stop();
+    this.onAnswered();
   }
 
   private lost(error: Error | undefined): void {
@@ -167,7 +185,8 @@ export class StoreAgent {
   private async measure(): Promise<void> {
     this.measuring = true;
     try {
-      this.space = await this.diskSpace(this.store.config.values.dir);
+      const { diskSpace = diskSpaceOf } = this.options;
+      this.space = await diskSpace(this.store.config.values.dir);
     } catch (error) {
       this.logger.verbose(`the disk does not say how full it is: ${(error as Error).message}`);
     } finally {

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type Arguments, ListArguments } from '../base/arguments.js';
-import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
+import { CommandError, replyOf, SYNTAX_ERROR } from '../base/command-errors.js';
 import { TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
@@ -373,7 +373,12 @@ async function runFrontStep(server: RespServer, connection: Connection, step: St
   const args = new ListArguments(step.args);
   const startedMs = performance.now();
   const errors = writer.errorCount;
-  await frontHandler(command.name).run(context, args);
+  try {
+    await frontHandler(command.name).run(context, args);
+  } catch (error) {
+    // Handlers reply when all else is done. Here each command has its place among the replies.
+    writer.error(replyOf(error as Error));
+  }
   const microseconds = Math.round((performance.now() - startedMs) * 1000);
   server.accountFront(connection, command, args, microseconds, writer.errorCount !== errors);
 }

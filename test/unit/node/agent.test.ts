@@ -85,10 +85,9 @@ describe('the agent of a store', () => {
     lines.length = 0;
     store = new FakeStore();
     stream = new FakeStream();
-    agent = new StoreAgent(store as unknown as Store, self, logger, async () => ({
-      freeBytes: 40,
-      totalBytes: 100,
-    }));
+    agent = new StoreAgent(store as unknown as Store, self, logger, {
+      diskSpace: async () => ({ freeBytes: 40, totalBytes: 100 }),
+    });
     agent.converse(stream);
   });
 
@@ -104,6 +103,7 @@ describe('the agent of a store', () => {
     await settle();
     expect(store.keyspaces.topology.clusterId).toBe('c1');
     expect(store.membership.masterLink).toBe('up');
+    await expect(agent.answered).resolves.toBeUndefined();
   });
 
   it('gives signs of life with what the workers last said, however long they take', async () => {
@@ -161,6 +161,7 @@ describe('the agent of a store', () => {
     expect(stream.ended).toBe(true);
     expect(store.membership).toMatchObject({ masterLink: 'refused', refusal: 'it belongs to cluster c2' });
     expect(lines.join()).toContain('it belongs to cluster c2');
+    await expect(agent.answered).resolves.toBeUndefined();
     await vi.advanceTimersByTimeAsync(10 * REPORT_EVERY_MS);
     expect(stream.said).toHaveLength(1);
   });
