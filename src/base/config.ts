@@ -134,6 +134,16 @@ export class Config {
   }
 
   /**
+   * Has the files that directives name read again, as CONFIG SET of their values would.
+   * @returns undefined when done, otherwise which directive's file could not be used and why; then all is as before
+   */
+  reread(): string | undefined {
+    const names = DIRECTIVE_NAMES.filter((name) => directiveOf(name).rereads);
+    const refused = this.notify(names, { ...(this.values as MutableValues) });
+    return refused === undefined ? undefined : `${refused.name}: ${refused.reason}`;
+  }
+
+  /**
    * CONFIG REWRITE: brings the file it was started with up to date. Lines that still say what is in force stay
    * as they are, others are replaced where they stand, and what the file does not mention goes to its end.
    * The file is replaced at once, so a crash leaves the old or the new one.

@@ -2,9 +2,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Config } from '../base/config.js';
 import { type Logger, loggerFor } from '../base/logger.js';
 import { VERSION } from '../base/version.js';
+import { nodesUseTls } from '../cluster/tls-settings.js';
 import type { Membership } from '../node/membership.js';
 import type { Store, StoreEvents } from '../node/store.js';
 import { RespServer } from '../resp/server.js';
+import { rereadOnHangup } from './hangup.js';
 
 /** A node's tie to its cluster. */
 export interface Tie {
@@ -29,6 +31,8 @@ export interface NodeKind {
  */
 export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   const { values } = config;
+  if (nodesUseTls(values) && values['tls-port'] === 0 && kind.role !== 'gateway')
+    throw new Error('with tls-cluster yes, other nodes reach this one by its tls-port: set it');
   const logger = loggerFor(values);
   config.onChange('loglevel', (level) => {
     logger.level = level;
@@ -62,6 +66,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
     throw error;
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void shutdown(signal));
+  rereadOnHangup(config, logger);
   if (values.pidfile !== '') writePidFile(values.pidfile, logger);
   announce(config, logger, kind);
 }

@@ -208,6 +208,14 @@ describe.runIf(present)('TLS for clients', () => {
       /is not a private key in PEM form/,
     );
     expect(await subject()).toBe('renewed');
+    renewing.child.kill('SIGHUP');
+    await waitUntil('it says so', () => renewing.stdout.includes('SIGHUP: what was in force stays'));
+    place(authority.issue('signalled'));
+    renewing.child.kill('SIGHUP');
+    await waitUntil('it says so', () =>
+      renewing.stdout.includes('SIGHUP: certificates and secrets were read'),
+    );
+    expect(await subject()).toBe('signalled');
     admin.close();
     await renewing.stop();
   });
@@ -278,6 +286,10 @@ describe.runIf(present)('TLS for clients', () => {
       expect(await failing(...pair, '--tls-ca-cert-dir', '/none')).toContain(
         'cannot list tls-ca-cert-dir /none',
       );
+    });
+
+    test('no port by which other nodes reach this one', async () => {
+      expect(await failing('--tls-port', '0', '--tls-cluster', 'yes')).toContain('by its tls-port: set it');
     });
 
     test('passphrases', async () => {

@@ -199,6 +199,24 @@ describe('CONFIG SET', () => {
     expect(heard).toEqual([[20, 10, 20]]);
   });
 
+  it('tells of files that are to be read again, on CONFIG SET of the same path and on reread', () => {
+    const config = ofText('tls-cert-file a');
+    const heard: unknown[] = [];
+    let refusal: string | undefined;
+    config.onChange('tls-cert-file', (value, previous) => {
+      heard.push([value, previous]);
+      return refusal;
+    });
+    expect(config.set([['tls-cert-file', 'a']])).toBeUndefined();
+    expect(config.reread()).toBeUndefined();
+    expect(heard).toEqual([
+      ['a', 'a'],
+      ['a', 'a'],
+    ]);
+    refusal = 'gone';
+    expect(config.reread()).toBe('tls-cert-file: gone');
+  });
+
   it('undoes everything when a listener refuses', () => {
     const config = ofText('timeout 1\nhz 2\nmaxclients 3');
     const heard: unknown[] = [];
