@@ -4,6 +4,7 @@ import type { Arguments } from '../base/arguments.js';
 import type { Config } from '../base/config.js';
 import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
+import type { PeerCredentials } from '../cluster/links-credentials.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
@@ -68,11 +69,15 @@ export class RespServer implements ConnectionHost, ListenerHost {
   private readonly idleTimer: NodeJS.Timeout;
   private shuttingDown = false;
 
-  /** @param requestShutdown has the whole node end, as SIGTERM does */
+  /**
+   * @param peers how other nodes are reached, and known
+   * @param requestShutdown has the whole node end, as SIGTERM does
+   */
   constructor(
     readonly config: Config,
     readonly logger: Logger,
     readonly store: Store,
+    readonly peers: PeerCredentials,
     readonly requestShutdown: () => void,
   ) {
     this.listeners = new Listeners(config, logger, this);

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Config } from '../base/config.js';
 import { type Logger, loggerFor } from '../base/logger.js';
 import { VERSION } from '../base/version.js';
+import { PeerCredentials } from '../cluster/links-credentials.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import type { Membership } from '../node/membership.js';
 import type { Store, StoreEvents } from '../node/store.js';
@@ -33,6 +34,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   const { values } = config;
   if (nodesUseTls(values) && values['tls-port'] === 0 && kind.role !== 'gateway')
     throw new Error('with tls-cluster yes, other nodes reach this one by its tls-port: set it');
+  const peers = PeerCredentials.of(config);
   const logger = loggerFor(values);
   config.onChange('loglevel', (level) => {
     logger.level = level;
@@ -55,7 +57,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
     ending ??= end(cause, logger, { config, store, server: server!, tie });
     return ending;
   };
-  server = new RespServer(config, logger, store, () => void shutdown('SHUTDOWN'));
+  server = new RespServer(config, logger, store, peers, () => void shutdown('SHUTDOWN'));
   try {
     tie = await kind.join(config, logger, store);
     await server.listen();
