@@ -20,7 +20,7 @@ export class TlsDoors {
   /** @throws TlsError when the configuration cannot be served */
   constructor(
     private readonly config: Config,
-    private readonly logger: Logger,
+    private readonly logger: Pick<Logger, 'verbose' | 'warning'>,
     private readonly accept: (socket: Socket, door: Door) => void,
   ) {
     this.settings = this.read();
