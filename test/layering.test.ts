@@ -51,7 +51,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {};
 const CYCLES_KNOWN: Readonly<Record<string, string>> = {
   'resp/front/* -> resp/front/handlers.ts':
     'now and inTurn, which make a handler, stand beside the table of all handlers',
-  'resp/transaction.ts -> resp/front/handlers.ts': 'EXEC runs handlers of the front, and is one',
+  'resp/front-step.ts -> resp/front/handlers.ts': 'EXEC runs handlers of the front, and is one',
 };
 
 interface Import {

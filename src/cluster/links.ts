@@ -28,11 +28,7 @@ export interface LinksOptions {
   /** The secret to show to other nodes, where there is one. */
   secret?(): string | undefined;
   /** Opens a connection to a store's plain door, by TLS where nodes speak it; a text tells why that cannot be. */
-  openSocket?(store: StoreEntry): {
-    readonly socket: Duplex;
-    readonly readyEvent: string;
-    readonly port: number;
-  };
+  openSocket?(store: StoreEntry): OpenSocket | string;
 }
 
 const TICK_MS = 100;

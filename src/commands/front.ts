@@ -1,5 +1,6 @@
 import type { CommandDefinition } from './definition.js';
 import { connectionCommands } from './front-connection.js';
+import { peerCommands } from './front-peer.js';
 import { serverCommands } from './front-server.js';
 import { vastoContainer } from './front-vasto.js';
 
@@ -60,4 +61,5 @@ export const frontCommands: readonly CommandDefinition[] = [
   ...transactionCommands,
   ...serverCommands,
   vastoContainer,
+  ...peerCommands,
 ];

@@ -7,7 +7,7 @@ import type { ShardView } from '../types/shard-view.js';
 import type { CommandDefinition, ShardHandler } from './definition.js';
 
 const INVALID_CURSOR = new CommandError('ERR invalid cursor');
-const UNKNOWN_CURSOR = new CommandError(
+export const UNKNOWN_CURSOR = new CommandError(
   'ERR invalid cursor: its scan is over or was never begun here, begin again with cursor 0',
 );
 const SCAN_COUNT_DEFAULT = 10;
@@ -34,7 +34,7 @@ const keys: ShardHandler = ({ view, reply }, args) => {
  * The canonical text of a cursor, as C's strtoul reads it (which Redis uses): a sign and leading zeros are
  * allowed, no digits at all mean 0.
  */
-function parseCursor(text: string): string | CommandError {
+export function parseCursor(text: string): string | CommandError {
   if (text === '0' || text === '') return '0';
   if (!/^[+-]?\d+$/.test(text) || text.length > 1000) return INVALID_CURSOR;
   const magnitude = BigInt(text.replace(/^[+-]/, ''));

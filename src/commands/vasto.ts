@@ -12,13 +12,13 @@ import { parseEventTime } from './string-options.js';
 const PREFIX_LIMIT_DEFAULT = 10_000;
 const LIMIT_NOT_POSITIVE = new CommandError('ERR LIMIT must be a positive integer');
 
-interface PrefixOptions {
+export interface PrefixOptions {
   readonly after: string | undefined;
   readonly limit: number;
   readonly withValues: boolean;
 }
 
-function parsePrefixOptions(args: Arguments): PrefixOptions | CommandError {
+export function parsePrefixOptions(args: Arguments): PrefixOptions | CommandError {
   let after: string | undefined;
   let limit = PREFIX_LIMIT_DEFAULT;
   let withValues = false;

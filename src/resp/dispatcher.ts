@@ -11,7 +11,7 @@ import { setAuthenticated } from './authentication.js';
 import type { Connection } from './connection.js';
 import { frontHandler } from './front/handlers.js';
 import { answer, refuse } from './refusal.js';
-import { routeCommand } from './routing.js';
+import { routeCommand, runOnShard } from './routing.js';
 import { deletedKeyspace, onlyShardOf, targetDatabase } from './selection.js';
 import { send } from './sending.js';
 import type { RespServer } from './server.js';
@@ -68,7 +68,8 @@ export function perform(
   frames: Buffer,
 ): void {
   if (command.runs === 'front') {
-    runOnFront(server, connection, command, args);
+    if (command.name === 'vasto.on') performOnShard(server, connection, command, args, frames);
+    else runOnFront(server, connection, command, args);
     return;
   }
   if (frames.length > BATCH_BYTES_LIMIT) {
@@ -94,6 +95,19 @@ export function perform(
     return;
   }
   send(connection, route, command, args, frames);
+}
+
+/** VASTO.ON shard command …: another node's command for one shard. */
+function performOnShard(
+  server: RespServer,
+  connection: Connection,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+): void {
+  const inner = lookup(args.slice(2));
+  if (inner instanceof CommandError) refuse(connection, inner, command, server);
+  else runOnShard(server, connection, args, frames, inner);
 }
 
 /**

@@ -94,7 +94,8 @@ export class Slot implements Receiver {
 
   constructor(
     private readonly queue: ReplyQueue,
-    readonly shard: number,
+    /** The shard of the command that was added last. */
+    public shard: number,
     readonly flags: number,
     readonly silent: boolean,
   ) {}

@@ -47,10 +47,10 @@ export function deletedKeyspace({ name }: Keyspace): CommandError {
   return new CommandError(`ERR keyspace '${name}' has been deleted: SELECT another one`);
 }
 
-/** Said of what works only where all of a keyspace is one shard of this node. */
+/** Said of what works only where all of a keyspace is one shard, on the store that is to do it. */
 export function notOneShard({ label }: Keyspace, what: string): CommandError {
   return new CommandError(
-    `ERR ${what} is not available yet for keyspace ${label}, which is not one shard of this node`,
+    `ERR ${what}: keyspace ${label} is not one shard on the same store, which it would have to be`,
   );
 }
 

@@ -4,6 +4,7 @@ import { addCommand } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
+import type { Slot } from './reply-queue.js';
 
 /** Puts a command into the batch of its shard's owner, which must be ready. */
 export function send(
@@ -20,8 +21,11 @@ export function send(
   connection.countUnderWay(slot);
 }
 
-/** The segment that the connection's next command for a shard belongs to: the last one, if nothing came between. */
-export function openSegment(connection: Connection, route: ShardRoute, extraFlags = 0) {
+/**
+ * The segment that the connection's next command for a shard belongs to: the last one, if nothing came between, though
+ * it may have been for another shard of the same owner.
+ */
+export function openSegment(connection: Connection, route: ShardRoute, extraFlags = 0): Slot {
   const { session, replies } = connection;
   const { owner } = route;
   const { batch } = owner;
@@ -33,11 +37,15 @@ export function openSegment(connection: Connection, route: ShardRoute, extraFlag
     !connection.hasReady &&
     tail !== undefined &&
     batch.receivers[batch.receivers.length - 1] === tail &&
-    tail.shard === route.shard &&
     tail.flags === flags &&
     tail.silent === silent
-  )
+  ) {
+    if (tail.shard !== route.shard) {
+      batch.instruct(Instruction.UseShard, route.shard);
+      tail.shard = route.shard;
+    }
     return tail;
+  }
   connection.pushReady();
   const slot = replies.reserve(route.shard, flags, silent);
   batch.begin(slot, session.id, route.shard, flags);

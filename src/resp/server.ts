@@ -4,6 +4,7 @@ import type { Arguments } from '../base/arguments.js';
 import type { Config } from '../base/config.js';
 import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
+import { RemoteLinks } from '../cluster/links.js';
 import type { PeerCredentials } from '../cluster/links-credentials.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
@@ -51,6 +52,12 @@ export class RespServer implements ConnectionHost, ListenerHost {
   readonly outputRate = this.rates.of(() => this.counters.outputBytes);
   readonly memory: MemoryGauge;
   readonly saver: Saver;
+  /** The ways to other stores. */
+  readonly links: RemoteLinks;
+  /** Commands of clients that went on to other stores, since start or CONFIG RESETSTAT. */
+  forwardedCommands = 0;
+  /** Connections of other nodes, which do not count towards maxclients. */
+  peerConnections = 0;
   /** Tells one run of the server from another, and one history of writes from another. */
   readonly runId = randomBytes(20).toString('hex');
   replicationId = randomBytes(20).toString('hex');
@@ -89,7 +96,15 @@ export class RespServer implements ConnectionHost, ListenerHost {
       () => writesRun(store),
       (error) => logger.warning(`saving failed: ${error.message}`),
     );
+    this.links = new RemoteLinks({
+      self: store.id,
+      topology: () => store.keyspaces.topology,
+      timeoutMs: () => config.values['cluster-node-timeout'],
+      secret: () => peers.secrets.shown,
+      openSocket: (entry) => peers.openSocket(entry),
+    });
     store.keyspaces.onChange(() => {
+      this.links.topologyChanged();
       for (const { session } of this.connections.values()) session.forgetRoute();
     });
     this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
@@ -104,7 +119,8 @@ export class RespServer implements ConnectionHost, ListenerHost {
   }
 
   hasRoom(arriving: number): boolean {
-    return this.connections.size + arriving < this.config.values.maxclients && !this.shuttingDown;
+    const clients = this.connections.size - this.peerConnections;
+    return clients + arriving < this.config.values.maxclients && !this.shuttingDown;
   }
 
   dropped(): void {
@@ -160,6 +176,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
 
   closed(connection: Connection): void {
     this.connections.delete(connection.session.id);
+    if (connection.session.isPeer) this.peerConnections--;
     this.monitor.remove(connection);
     forgetWatches(connection);
   }
@@ -218,7 +235,8 @@ export class RespServer implements ConnectionHost, ListenerHost {
   /** Commands that ran, wherever they did. */
   commandsProcessed(): number {
     const { frontStatistics, pool } = this.store;
-    return pool.owners.reduce((sum, owner) => sum + owner.statistics.calls(), frontStatistics.calls());
+    const here = pool.owners.reduce((sum, owner) => sum + owner.statistics.calls(), frontStatistics.calls());
+    return here + this.forwardedCommands;
   }
 
   changeReplicationId(): void {
@@ -228,6 +246,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
   async resetCounters(): Promise<void> {
     this.saver.countersReset();
     this.counters = freshCounters();
+    this.forwardedCommands = 0;
     this.errors.clear();
     this.store.frontStatistics.clear();
     await this.store.pool.resetStatistics();
@@ -302,6 +321,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
       if (
         session.lastCommandAtMs < before &&
         !(session.attention & Attention.Monitor) &&
+        !session.isPeer &&
         connection.replies.isEmpty
       )
         connection.destroy(`idle for more than ${timeout} s (directive timeout)`);
@@ -323,6 +343,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
     const tooLong = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_WAIT_MS).unref());
     await Promise.race([answered, tooLong]);
     for (const connection of closing) connection.destroy('');
+    this.links.close();
   }
 }
 

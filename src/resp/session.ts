@@ -4,6 +4,7 @@ import type { Command } from '../commands/table.js';
 import type { Keyspace } from '../node/keyspaces.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { SegmentFlag } from '../workers/protocol.js';
+import type { RemoteWatch } from './remote-watch.js';
 
 /**
  * Reasons why a connection's commands must be looked at before they take the short way to a shard.
@@ -56,6 +57,14 @@ export class Session {
   transactionFailed = false;
   /** Shards on which keys are watched. */
   readonly watched = new Set<ShardRoute>();
+  /** Keys that are watched on another store. */
+  remoteWatch: RemoteWatch | undefined;
+  /** The slot of watched keys, where a keyspace has several shards: that of the transaction must be the same. */
+  watchedSlot: { readonly keyspace: Keyspace; readonly slot: number } | undefined;
+  /** The slot of the commands behind MULTI, where the keyspace has several shards. */
+  queuedSlot: number | undefined;
+  /** It is another node, which asks for one keyspace on behalf of its clients. */
+  isPeer = false;
   /** A watched key is known to be lost sight of: the worker that watched died, or SWAPDB exchanged its database. */
   watchBroken = false;
   /** CLIENT REPLY: what becomes of replies. `skip` is said before the command to skip, which makes it `skipping`. */
@@ -107,6 +116,7 @@ export class Session {
 
   /** @param selection a database number, or a keyspace that has none */
   select(selection: number | Keyspace): void {
+    if (this.isPeer) return;
     this.route = undefined;
     if (typeof selection === 'number') {
       this.db = selection;
@@ -117,9 +127,18 @@ export class Session {
     }
   }
 
+  /** The connection is another node's, for this keyspace and no other, whatever number it may have. */
+  bindPeer(keyspace: Keyspace): void {
+    this.isPeer = true;
+    this.route = undefined;
+    this.db = undefined;
+    this.keyspace = keyspace;
+  }
+
   /** The topology has changed: numbers may mean other keyspaces, and keyspaces be elsewhere. */
   forgetRoute(): void {
     this.route = undefined;
+    if (this.isPeer) return;
     if (this.db !== undefined) this.keyspace = undefined;
     // It may have been given a number since.
     else if (this.keyspace?.db !== undefined && !this.keyspace.deleted) this.select(this.keyspace.db);
@@ -134,6 +153,7 @@ export class Session {
   endTransaction(): void {
     this.queued = undefined;
     this.queuedBytes = 0;
+    this.queuedSlot = undefined;
     this.transactionFailed = false;
     this.set(Attention.Transaction, false);
   }
@@ -142,5 +162,7 @@ export class Session {
   endWatches(): void {
     this.watched.clear();
     this.watchBroken = false;
+    this.remoteWatch = undefined;
+    this.watchedSlot = undefined;
   }
 }

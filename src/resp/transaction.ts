@@ -1,30 +1,26 @@
 import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import { type Arguments, ListArguments } from '../base/arguments.js';
-import { CommandError, replyOf, SYNTAX_ERROR } from '../base/command-errors.js';
+import { CommandError } from '../base/command-errors.js';
 import { TRANSACTION_BYTES_MAX, TRANSACTION_COMMANDS_MAX } from '../base/limits.js';
-import { parseInteger } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
 import { addCommand, Collector, readyRoute } from '../node/segments.js';
-import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
-import { isFlushCommand } from './front/databases.js';
-import { frontHandler } from './front/handlers.js';
+import { runFrontStep } from './front-step.js';
 import { refuse } from './refusal.js';
-import {
-  isDatabase,
-  onlyShardOf,
-  parseSelection,
-  type Selection,
-  selectedKeyspace,
-  targetDatabase,
-} from './selection.js';
+import { executeElsewhere, sendElsewhere } from './remote-transaction.js';
 import { openSegment } from './sending.js';
 import type { RespServer } from './server.js';
-import { Attention, type QueuedCommand, type Session } from './session.js';
+import { Attention, type QueuedCommand } from './session.js';
+import {
+  databasesToCome,
+  type PlannedTransaction,
+  planTransaction,
+  queueRefusal,
+  type Step,
+} from './transaction-plan.js';
 import { forgetWatches } from './watches.js';
 
 /*
@@ -63,6 +59,11 @@ export function queueInTransaction(
   const bytes = queued.at(-1)?.frames === item.frames ? 0 : item.frames.length;
   if (connection.session.queuedBytes + bytes > TRANSACTION_BYTES_MAX) {
     refuse(connection, TOO_LARGE, item.command, server);
+    return;
+  }
+  const refusal = queueRefusal(server, connection.session, queued, item);
+  if (refusal !== undefined) {
+    refuse(connection, refusal, item.command, server);
     return;
   }
   connection.session.queuedBytes += bytes;
@@ -104,7 +105,17 @@ export function executeTransaction(server: RespServer, connection: Connection, e
       abort(server, connection, exec, planned);
       return;
     }
-    const { steps, routes } = planned;
+    const { steps, routes, elsewhere } = planned;
+    if (elsewhere !== undefined) {
+      const hasRun = await executeElsewhere(server, connection, elsewhere, steps);
+      showTransaction(server, connection, exec, hasRun ? steps : []);
+      return;
+    }
+    if (routes.length === 0) {
+      await executeHere(server, connection, steps);
+      showTransaction(server, connection, exec, steps);
+      return;
+    }
     for (const route of routes) await readyRoute(route);
     await server.store.colocate(routes);
     if (routes.some((route) => route.closed)) {
@@ -122,10 +133,16 @@ function sendAtOnce(
   server: RespServer,
   connection: Connection,
   exec: Exec,
-  { steps, routes }: PlannedTransaction,
+  { steps, routes, elsewhere }: PlannedTransaction,
 ): boolean {
   const { session } = connection;
-  const first = routes[0]!;
+  const first = routes[0];
+  if (elsewhere !== undefined) {
+    const isSent = !steps.some(isFrontStep) && sendElsewhere(server, connection, elsewhere, steps);
+    if (isSent) showTransaction(server, connection, exec, steps);
+    return isSent;
+  }
+  if (first === undefined) return false;
   const together = routes.every((route) => route.ready === undefined && route.owner === first.owner);
   // MONITOR shows what ran, and whether it did is known only from the reply when keys are watched.
   const repliesTell = session.watched.size > 0 && (server.attention & Attention.Monitored) !== 0;
@@ -144,6 +161,18 @@ function abort(server: RespServer, connection: Connection, exec: Exec, reason: C
   connection.writer.error(`EXECABORT Transaction discarded because of: ${reason.text.replace(/^ERR /, '')}`);
   connection.flushWriter();
   showTransaction(server, connection, exec, []);
+}
+
+/** Runs a transaction that touches no shard. */
+async function executeHere(
+  server: RespServer,
+  connection: Connection,
+  steps: readonly Step[],
+): Promise<void> {
+  connection.session.endWatches();
+  connection.writer.array(steps.length);
+  for (const step of steps) await runFrontStep(server, connection, step);
+  connection.flushWriter();
 }
 
 /** The EXEC itself, as the client wrote it. */
@@ -165,128 +194,8 @@ function showTransaction(
   server.monitor.show(connection, exec.command, exec.args);
 }
 
-/** A queued command with the shards it needs: its own first. */
-interface Step extends QueuedCommand {
-  /** The database, or the name of the keyspace, that is selected once it has run. */
-  readonly db: number | string;
-  readonly routes: readonly ShardRoute[];
-  /** What is said instead of running it. */
-  readonly refusal?: CommandError;
-}
-
 function isFrontStep(step: Step): boolean {
   return step.command.runs === 'front' && step.command.name !== 'flushall';
-}
-
-/** A transaction with all shards that it needs; the first one is where it begins. */
-interface PlannedTransaction {
-  readonly steps: readonly Step[];
-  readonly routes: readonly ShardRoute[];
-}
-
-function planTransaction(
-  server: RespServer,
-  session: Session,
-  queued: readonly QueuedCommand[],
-): PlannedTransaction | CommandError {
-  const steps = new TransactionPlan(server.store, session).steps(queued);
-  if (steps instanceof CommandError) return steps;
-  const routes = new Set(session.watched);
-  for (const step of steps) for (const route of step.routes) routes.add(route);
-  if (routes.size > 0) return { steps, routes: [...routes] };
-  const keyspace = selectedKeyspace(server.store, session);
-  const route = keyspace === undefined ? DELETED_MEANWHILE : onlyShardOf(keyspace, 'MULTI');
-  return route instanceof CommandError ? route : { steps, routes: [route] };
-}
-
-/** Databases that the commands need and that do not exist yet. */
-function databasesToCome(
-  { store }: RespServer,
-  session: Session,
-  queued: readonly QueuedCommand[],
-): Promise<unknown>[] {
-  const needed = new Set<number>(session.db === undefined ? [] : [session.db]);
-  for (const { command, args } of queued) {
-    const numbers =
-      command.name === 'select' ? [args[1]] : command.name === 'swapdb' ? [args[1], args[2]] : [];
-    for (const each of numbers) {
-      const db = parseInteger(each?.latin1Slice() ?? '');
-      if (db !== undefined && isDatabase(store, db)) needed.add(db);
-    }
-    const target = targetDatabase(store, command, args);
-    if (typeof target === 'number') needed.add(target);
-  }
-  return [...needed].map((db) => store.database(db)).filter((keyspace) => keyspace instanceof Promise);
-}
-
-/** Finds the shards of each command, as the SELECTs and SWAPDBs among them make it. */
-class TransactionPlan {
-  private readonly swapped = new Map<number, number>();
-  private selection: Selection;
-
-  constructor(
-    private readonly store: Store,
-    session: Session,
-  ) {
-    this.selection = session.db ?? session.keyspace!;
-  }
-
-  /** The steps, or why none of them can run. */
-  steps(queued: readonly QueuedCommand[]): Step[] | CommandError {
-    const steps: Step[] = [];
-    for (const item of queued) {
-      const route = this.routeOf(this.selection);
-      if (route instanceof CommandError) return route;
-      const rest = this.effect(item);
-      if (rest instanceof CommandError) return rest;
-      const { selection } = this;
-      const db = typeof selection === 'number' ? selection : selection.name;
-      const { routes = [], refusal } = rest;
-      steps.push({ ...item, db, routes: [route, ...routes], ...(refusal && { refusal }) });
-    }
-    return steps;
-  }
-
-  /** What a command changes for those behind it, and the shards that it needs besides that of its keyspace. */
-  private effect({ command, args }: QueuedCommand): Partial<Pick<Step, 'routes' | 'refusal'>> | CommandError {
-    if (command.name === 'select') {
-      const selection = parseSelection(this.store, args[1]!.latin1Slice());
-      if (!(selection instanceof CommandError)) this.selection = selection;
-      return {};
-    }
-    if (command.name === 'swapdb') {
-      this.swap(args);
-      return {};
-    }
-    if (command.name === 'flushall')
-      return isFlushCommand(args)
-        ? { routes: this.store.localShards().map(({ route }) => route) }
-        : { refusal: SYNTAX_ERROR };
-    const target = targetDatabase(this.store, command, args);
-    if (target === undefined) return {};
-    if (target instanceof CommandError) return { refusal: target };
-    const route = this.routeOf(target);
-    return route instanceof CommandError ? route : { routes: [route] };
-  }
-
-  private swap(args: readonly Buffer[]): void {
-    const [first, second] = [1, 2].map((index) => parseInteger(args[index]?.latin1Slice() ?? ''));
-    if (first === undefined || second === undefined) return;
-    if (!isDatabase(this.store, first) || !isDatabase(this.store, second)) return;
-    const was = this.physical(first);
-    this.swapped.set(first, this.physical(second));
-    this.swapped.set(second, was);
-  }
-
-  private physical(db: number): number {
-    return this.swapped.get(db) ?? db;
-  }
-
-  private routeOf(selection: Selection): ShardRoute | CommandError {
-    const keyspace =
-      typeof selection === 'number' ? this.store.keyspaces.numbered(this.physical(selection)) : selection;
-    return keyspace === undefined ? DELETED_MEANWHILE : onlyShardOf(keyspace, 'MULTI');
-  }
 }
 
 /** Adds the steps to the segment that was begun. Returns the marks of those that the front runs. */
@@ -363,22 +272,4 @@ async function executeWithMarks(
   writer.bytes(replies.subarray(at));
   connection.flushWriter();
   return replies.length > NIL_LENGTH_MAX || !NIL_REPLIES.has(replies.latin1Slice());
-}
-
-async function runFrontStep(server: RespServer, connection: Connection, step: Step): Promise<void> {
-  const { session, writer } = connection;
-  writer.version = session.version;
-  const { command } = step;
-  const context = { server, connection, session, command, reply: writer, inTransaction: true };
-  const args = new ListArguments(step.args);
-  const startedMs = performance.now();
-  const errors = writer.errorCount;
-  try {
-    await frontHandler(command.name).run(context, args);
-  } catch (error) {
-    // Handlers reply when all else is done. Here each command has its place among the replies.
-    writer.error(replyOf(error as Error));
-  }
-  const microseconds = Math.round((performance.now() - startedMs) * 1000);
-  server.accountFront(connection, command, args, microseconds, writer.errorCount !== errors);
 }

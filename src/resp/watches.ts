@@ -14,6 +14,7 @@ export function dropTransaction(connection: Connection): void {
 export function forgetWatches(connection: Connection): void {
   const { session } = connection;
   for (const route of session.watched) tellUnwatch(session, route);
+  session.remoteWatch?.end();
   session.endWatches();
 }
 

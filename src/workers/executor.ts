@@ -53,7 +53,7 @@ const COUNTS_LOOKUPS: readonly boolean[] = commandTable.map(
 const WRITES: readonly boolean[] = commandTable.map(({ flags }) => flags.includes('write'));
 
 const WRITTEN_IN_PART = new CommandError(
-  'MISCONF Errors writing to disk: one database of the transaction was written, another one was not',
+  'MISCONF Errors writing to disk: one of the shards that the commands touched was written, another one was not',
 );
 
 /** How far a batch has come: everything before is committed and its replies are on their way. */
@@ -67,6 +67,8 @@ interface Checkpoint {
   done: number;
   /** Commands among them: those that its receiver has had answered. */
   answered: number;
+  /** The shard that they left the segment at; undefined at its beginning. */
+  shard: number | undefined;
 }
 
 /** What is left of an attempt whose commit failed: replies that hold all the same. */
@@ -109,6 +111,8 @@ export class Executor {
   private tail: Promise<void> | undefined;
   private clientId = 0;
   private shard: Shard | undefined;
+  /** Its number. */
+  private shardId = 0;
   private target: Shard | undefined;
   /** The shard whose commit is under way. */
   private committing: Shard | undefined;
@@ -216,6 +220,7 @@ export class Executor {
       commandAt: BATCH_HEADER_WORDS + SEGMENT_HEADER_WORDS,
       done: 0,
       answered: 0,
+      shard: undefined,
     };
     let salvage: Salvage | undefined;
     for (;;) {
@@ -285,10 +290,12 @@ export class Executor {
       this.segment = segment;
       const flags = words[headerAt + 3]!;
       const count = words[headerAt + 4]!;
-      this.enterSegment(words[headerAt]!, words[headerAt + 1]!, flags);
-      const kept = salvage && this.reuse(salvage, segment);
+      const resumed = segment === from.segment ? from.shard : undefined;
+      this.enterSegment(words[headerAt]!, resumed ?? words[headerAt + 1]!, flags);
+      const isTransaction = (flags & SegmentFlag.Transaction) !== 0;
+      const kept = salvage && this.reuse(salvage, segment, isTransaction);
       if (kept !== undefined) ({ done, nextAt: commandAt, answered: this.answered } = kept);
-      else if ((flags & SegmentFlag.Transaction) !== 0) {
+      else if (isTransaction) {
         commandAt = this.runTransaction(batch, commandAt, count);
         done = count;
       }
@@ -309,7 +316,7 @@ export class Executor {
 
   private closeEntry(complete: boolean, done: number, nextAt: number): void {
     const { segment, answered, involved } = this;
-    this.part.close(segment, complete, done, answered, nextAt, involved);
+    this.part.close(segment, complete, done, answered, nextAt, this.shardId, involved);
   }
 
   /** Whether the replies so far are so large that they should be on their way. */
@@ -318,12 +325,13 @@ export class Executor {
   }
 
   /** Commits and sends what there is; the batch goes on at `next`. */
-  private split(from: Checkpoint, next: Omit<Checkpoint, 'answered'>): void {
+  private split(from: Checkpoint, next: Omit<Checkpoint, 'answered' | 'shard'>): void {
     if (next.done > 0) this.closeEntry(false, next.done, next.commandAt);
     this.commit();
     this.host.post(this.part.message(false, this.clock.takeSlow()));
     this.part.restart();
-    Object.assign(from, next, { answered: this.answered });
+    const shard = next.done > 0 ? this.shardId : undefined;
+    Object.assign(from, next, { answered: this.answered, shard });
     this.touched.add(this.shard!);
   }
 
@@ -331,13 +339,16 @@ export class Executor {
    * Takes the replies of a segment from an earlier attempt, if what they tell of was committed.
    * @returns where the segment goes on; undefined if it must run again
    */
-  private reuse(salvage: Salvage, segment: number): PartEntry | undefined {
+  private reuse(salvage: Salvage, segment: number, isTransaction: boolean): PartEntry | undefined {
     const kept = salvage.entries.get(segment);
     if (kept === undefined) return undefined;
     const { entry, bytes } = kept;
+    this.enterShard(entry.nextShard, this.shard!.nowMs);
     this.involved = [...entry.involved];
     if (entry.involved.every((shard) => salvage.committed.has(shard))) this.reply.bytes(bytes);
-    else this.reply.error(WRITTEN_IN_PART);
+    else
+      for (let replies = isTransaction ? 1 : entry.answered - this.answered; replies > 0; replies--)
+        this.reply.error(WRITTEN_IN_PART);
     return entry;
   }
 
@@ -356,6 +367,7 @@ export class Executor {
     shard.nowMs = nowMs;
     shard.countsAccess = this.countsAccess;
     this.shard = shard;
+    this.shardId = id;
     this.touched.add(shard);
     if (!this.involved.includes(shard)) this.involved.push(shard);
   }

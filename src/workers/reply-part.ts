@@ -25,6 +25,8 @@ export interface PartEntry {
   readonly involved: readonly Shard[];
   /** Word at which the segment's next command stands. */
   readonly nextAt: number;
+  /** The shard that it is for, unless it is told to use another. */
+  readonly nextShard: number;
 }
 
 /** Replies that are gathered until what they tell of is committed, with the table that says whose they are. */
@@ -61,10 +63,12 @@ export class ReplyPart {
     done: number,
     answered: number,
     nextAt: number,
+    nextShard: number,
     involved: readonly Shard[],
   ): void {
     const end = this.writer.position;
-    this.entries.push({ segment, start: this.entryStart, end, complete, done, answered, nextAt, involved });
+    const start = this.entryStart;
+    this.entries.push({ segment, start, end, complete, done, answered, nextAt, nextShard, involved });
     this.entryStart = end;
   }
 

@@ -1,7 +1,9 @@
 import type { Arguments } from '../../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
+import { errorOf } from '../../cluster/reply-scanner.js';
 import { readyRoute } from '../../node/segments.js';
+import { callPlace } from '../forwarding.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
 const INVALID_FIRST = new CommandError('ERR invalid first DB index');
@@ -27,11 +29,13 @@ async function flushAll({ server, reply }: FrontContext, args: Arguments): Promi
     reply.error(SYNTAX_ERROR);
     return;
   }
-  const { store } = server;
-  const replies = await Promise.all(store.localShards().map(({ route }) => store.call(route, 'FLUSHDB')));
-  const failure = replies.map((each) => each.latin1Slice()).find((each) => each.startsWith('-'));
-  if (failure === undefined) reply.ok();
-  else reply.error(failure.slice(1, -2));
+  const shards = server.store.keyspaces
+    .all()
+    .flatMap((keyspace) => keyspace.places.map((place) => callPlace(server, keyspace, place, 'FLUSHDB')));
+  const failures = (await Promise.all(shards)).map(errorOf).filter((text) => text !== undefined);
+  if (failures.length === 0) reply.ok();
+  else if (failures.length === shards.length) reply.error(failures[0]!);
+  else reply.error(`${failures[0]}; ${failures.length} of ${shards.length} shards were not emptied`);
 }
 
 async function swapDatabases({ server, reply }: FrontContext, args: Arguments): Promise<void> {

@@ -8,6 +8,7 @@ import { clientHandlers } from './client.js';
 import { commandHandlers } from './command.js';
 import { connectionHandlers } from './connection.js';
 import { helloHandlers } from './hello.js';
+import { peerHandlers } from './peer.js';
 import { serverHandlers } from './server.js';
 import { transactionHandlers } from './transactions.js';
 import { vastoHandlers } from './vasto.js';
@@ -52,6 +53,7 @@ const handlers = new Map<string, FrontHandler>(
     ...transactionHandlers,
     ...serverHandlers,
     ...vastoHandlers,
+    ...peerHandlers,
   }),
 );
 

@@ -38,11 +38,20 @@ export const helloHandlers: FrontHandlers = {
     const refusal = applyOptions(context, args);
     if (refusal !== undefined) return reply.error(refusal);
     if (session.attention & Attention.Unauthenticated) return reply.error(HELLO_NEEDS_AUTH);
+    if (version !== session.version) loseRemoteWatch(session);
     session.version = version;
     reply.version = version;
     introduce(reply, session);
   }),
 };
+
+/** A link speaks one version, so what is watched over it is lost: EXEC will fail. */
+function loseRemoteWatch(session: Session): void {
+  if (session.remoteWatch === undefined) return;
+  session.remoteWatch.end();
+  session.remoteWatch = undefined;
+  session.watchBroken = true;
+}
 
 function parseVersion(text: string): RespVersion | CommandError {
   const version = parseInt64(text);

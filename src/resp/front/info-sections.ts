@@ -3,6 +3,7 @@ import { memoryBudgetBytes } from '../../base/config.js';
 import { REDIS_VERSION, VERSION } from '../../base/version.js';
 import { epochOf, liveKeyspaces } from '../../cluster/topology.js';
 import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
+import type { ShardCounts } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
 import { commandsUsed, percentile } from '../statistics.js';
@@ -12,6 +13,8 @@ export interface InfoSource {
   readonly server: RespServer;
   readonly reports: readonly WorkerReport[];
   readonly shards: ReadonlyMap<number, ShardReport>;
+  /** What is known of shards on other stores, by the id of their keyspace. */
+  readonly elsewhere: ReadonlyMap<string, readonly ShardCounts[]>;
   readonly memory: MemoryFigures;
   readonly nowMs: number;
 }
@@ -252,16 +255,17 @@ function latencyFields({ server }: InfoSource): Field[] {
     ]);
 }
 
-/** Keys of the databases that are here: what other stores hold is told there. */
-function keyspaceFields({ server, shards }: InfoSource): Field[] {
+/** Keys of the databases, as far as the stores that hold them have answered. */
+function keyspaceFields({ server, shards, elsewhere }: InfoSource): Field[] {
   const held = server.store.localShards();
   return server.store.keyspaces.all().flatMap(({ id, db }): Field[] => {
     if (db === undefined) return [];
-    const reports = held
+    const here = held
       .filter(({ keyspace }) => keyspace === id)
       .map(({ route }) => shards.get(route.shard))
       .filter((report) => report !== undefined);
-    const sum = (of: (report: ShardReport) => number) => reports.reduce((total, each) => total + of(each), 0);
+    const reports = [...here, ...(elsewhere.get(id) ?? [])];
+    const sum = (of: (report: ShardCounts) => number) => reports.reduce((total, each) => total + of(each), 0);
     const keys = sum((report) => report.keys);
     if (keys === 0) return [];
     const expires = sum((report) => report.expiring);
@@ -308,6 +312,9 @@ function vastoFields({ server, reports, shards, memory }: InfoSource): Field[] {
     ['live_data_bytes', [...shards.values()].reduce((total, shard) => total + shard.liveBytes, 0)],
     ['batches', batches],
     ['commands_per_batch', (batches === 0 ? 0 : sum((report) => report.commands) / batches).toFixed(2)],
+    ['forwarded_commands', server.forwardedCommands],
+    ['links_to_stores', [...server.links.all()].length],
+    ['links_from_nodes', server.peerConnections],
     ['write_refusing_shards', failures.length],
     ...(failures.length === 0 ? [] : [['write_refusal', failures[0]!] as const]),
   ];

@@ -1,5 +1,6 @@
 import type { Arguments } from '../../base/arguments.js';
 import type { WorkerReport } from '../../workers/protocol.js';
+import { countsElsewhere } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
@@ -12,7 +13,9 @@ async function info({ server, reply }: FrontContext, args: Arguments): Promise<v
   const sections = sectionsNamed(args);
   const asksWorkers = sections.some((section) => section.asksWorkers);
   const ttl = sections.some(({ title }) => title === 'Keyspace');
-  const source = infoSource(server, asksWorkers ? await server.store.report(ttl) : []);
+  const elsewhere = ttl ? countsElsewhere(server) : undefined;
+  const reports = asksWorkers ? await server.store.report(ttl) : [];
+  const source = infoSource(server, reports, (await elsewhere) ?? new Map());
   reply.verbatim(sections.map((section) => textOf(section, source)).join('\r\n'));
 }
 
@@ -26,13 +29,18 @@ function sectionsNamed(args: Arguments): Section[] {
   );
 }
 
-function infoSource(server: RespServer, reports: readonly WorkerReport[]): InfoSource {
+function infoSource(
+  server: RespServer,
+  reports: readonly WorkerReport[],
+  elsewhere: InfoSource['elsewhere'],
+): InfoSource {
   const shards = new Map(reports.flatMap((report) => report.shards.map((shard) => [shard.shard, shard])));
   let memory: MemoryFigures | undefined;
   return {
     server,
     reports,
     shards,
+    elsewhere,
     get memory() {
       memory ??= server.memory.figures(reports);
       return memory;

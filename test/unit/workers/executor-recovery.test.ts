@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { REPLY_PART_BYTES } from '../../../src/base/limits.js';
-import { failCommit, failReads, openExecutor, TRANSACTION, useTarget } from './executor-harness.js';
+import { failCommit, failReads, openExecutor, TRANSACTION, useShard, useTarget } from './executor-harness.js';
 
 it('EXEC ends when the watched key cannot be read', async () => {
   const rig = await openExecutor();
@@ -48,4 +48,33 @@ it('a watch that EXEC has ended stays ended when another shard fails', async () 
   rig.run({ client: 1, flags: TRANSACTION, items: ['SET x 1'] }, { client: 2, shard: 2, items: ['SET z 1'] });
   rig.run({ client: 2, items: ['SET old 1'] });
   expect(rig.run({ client: 1, flags: TRANSACTION, items: ['SET x 2'] })[0]!.text).toBe('*1\r\n+OK\r\n');
+});
+
+it('a segment that touches several shards goes on at the right one when it runs again from its middle', async () => {
+  const rig = await openExecutor(2);
+  const large = 'x'.repeat(REPLY_PART_BYTES);
+  rig.text(['SET', 'large', large]);
+  failCommit(rig.shard(2));
+  const items = [
+    'SET k 1',
+    useShard(2),
+    ['SET', 'large', large],
+    useShard(1),
+    'GET large',
+    'GET k',
+    useShard(2),
+  ];
+  const [first] = rig.run({ items: [...items, 'GET k', 'SET k 2', 'GET k'] });
+  // Those before the failure, and the write behind it.
+  expect(first!.text.match(/-MISCONF/g)).toHaveLength(4);
+  expect(first!.text.match(/\$1\r\n1\r\n/g)).toHaveLength(1);
+  expect(first!.text.endsWith('$-1\r\n')).toBe(true);
+});
+
+it('each command of a segment has its reply when one of its shards was written and another was not', async () => {
+  const rig = await openExecutor(2);
+  failCommit(rig.shard(2));
+  const [reply] = rig.run({ items: ['SET k 1', useShard(2), 'SET k 1', 'GET k', useShard(1), 'GET k'] });
+  expect(reply!.text).toMatch(/^(-MISCONF .*was written, another one was not\r\n){4}$/);
+  expect(rig.text('GET k', useShard(2), 'GET k')).toBe('$1\r\n1\r\n$-1\r\n');
 });

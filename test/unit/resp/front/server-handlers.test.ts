@@ -23,8 +23,12 @@ class FakeServer {
     this.latency = new LatencyMonitor(config);
   }
 
+  places: { local: string | undefined; store: string; shard: number }[] = [
+    { local: 'r0', store: '', shard: 0 },
+  ];
+
   readonly store = {
-    localShards: () => [{ route: 'r0' }],
+    keyspaces: { all: () => [{ places: this.places }] },
     database: (db: number) => ({ onlyShard: `r${db}` }),
     call: (route: string, name: string) => {
       this.told.push(`${name} ${route}`);
@@ -126,6 +130,9 @@ describe('FLUSHALL and SWAPDB', () => {
     const server = fakeServer();
     server.flushReply = '-MISCONF no space\r\n';
     expect(await run(server, ['FLUSHALL'])).toBe('-MISCONF no space');
+    server.places.push({ local: undefined, store: '', shard: 1 });
+    server.flushReply = '+OK\r\n';
+    expect(await run(server, ['FLUSHALL'])).toMatch(/^-CLUSTERDOWN .*; 1 of 2 shards were not emptied$/);
     expect(await run(server, ['FLUSHALL', 'NOW'])).toBe('-ERR syntax error');
     expect(await run(server, ['FLUSHALL', 'SYNC', 'SYNC'])).toBe('-ERR syntax error');
   });

@@ -1,0 +1,136 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
+import { type KeyspaceEntry, type StoreEntry, type Topology, toRecord } from '../../src/cluster/topology.js';
+import { RawClient } from './client.js';
+import { freePort, temporaryDir, waitUntil } from './environment.js';
+import { VASTO_MAIN } from './server.js';
+
+const PROGRAM = fileURLToPath(new URL('./static-node.mjs', import.meta.url));
+const running = new Set<ChildProcess>();
+
+// A test that failed before it stopped its nodes must not leave them behind.
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+type Message = { storeId: string } | { applied: boolean; error?: string };
+
+/** A node of a cluster without a master: the test says who holds what. */
+export class StaticNode {
+  child!: ChildProcess;
+  storeId = '';
+  output = '';
+
+  private constructor(
+    readonly role: 'store' | 'gateway',
+    readonly port: number,
+    readonly dir: string,
+    readonly flags: readonly string[],
+  ) {}
+
+  static async start(role: 'store' | 'gateway', flags: readonly string[]): Promise<StaticNode> {
+    const node = new StaticNode(role, await freePort(), temporaryDir(), flags);
+    await node.start();
+    return node;
+  }
+
+  /** Starts the process, again on the same directory and port. */
+  async start(): Promise<void> {
+    const flags = ['--port', String(this.port), '--dir', this.dir, '--workers', '1', '--maxmemory', '64mb'];
+    const child = fork(PROGRAM, [dirname(VASTO_MAIN), this.role, ...flags, ...this.flags], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      cwd: this.dir,
+    });
+    this.child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString();
+      });
+    const ended = once(child, 'exit').then(() => {
+      throw new Error(`the node ended at start:\n${this.output}`);
+    });
+    const [message] = (await Promise.race([once(child, 'message'), ended])) as [Message];
+    ended.catch(() => undefined);
+    if ('storeId' in message) this.storeId = message.storeId;
+    await waitUntil('the node answers', async () => {
+      const client = await RawClient.connect({ port: this.port }).catch(() => undefined);
+      client?.close();
+      return client !== undefined;
+    });
+  }
+
+  async tell(topology: Topology): Promise<void> {
+    this.child.send({ topology: toRecord(topology) });
+    const [message] = (await once(this.child, 'message')) as [Message];
+    if (!('applied' in message) || !message.applied)
+      throw new Error(`not applied: ${JSON.stringify(message)}`);
+  }
+
+  connect(): Promise<RawClient> {
+    return RawClient.connect({ port: this.port });
+  }
+
+  async kill(): Promise<void> {
+    const ended = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+export interface KeyspacePlan {
+  readonly name: string;
+  readonly db: number;
+  /** For each shard the number of its store. */
+  readonly shards: readonly number[];
+}
+
+/** Stores and gateways, and the keyspaces they serve. */
+export class StaticCluster {
+  topology!: Topology;
+
+  private constructor(
+    readonly stores: readonly StaticNode[],
+    readonly gateways: readonly StaticNode[],
+  ) {}
+
+  static async start(
+    stores: number,
+    gateways: number,
+    keyspaces: readonly KeyspacePlan[],
+    flags: readonly string[] = [],
+  ): Promise<StaticCluster> {
+    const start = (role: 'store' | 'gateway', count: number) =>
+      Promise.all(Array.from({ length: count }, () => StaticNode.start(role, flags)));
+    const cluster = new StaticCluster(await start('store', stores), await start('gateway', gateways));
+    await cluster.place(keyspaces);
+    return cluster;
+  }
+
+  get nodes(): readonly StaticNode[] {
+    return [...this.stores, ...this.gateways];
+  }
+
+  /** Has the nodes serve these keyspaces, one after the other. */
+  async place(keyspaces: readonly KeyspacePlan[], epoch = 1): Promise<void> {
+    const stores = this.stores.map(({ storeId: id, port }): [string, StoreEntry] => [
+      id,
+      { id, epoch, host: '127.0.0.1', port, tlsPort: 0, peerPort: 0, zone: '', tags: [], doors: [] },
+    ]);
+    const entries = keyspaces.map(({ name, db, shards }): [string, KeyspaceEntry] => {
+      const id = Buffer.from(name).toString('hex').padEnd(16, '0');
+      const places = shards.map((store) => ({ stores: [this.stores[store]!.storeId] }));
+      return [id, { id, epoch, name, db, replicas: 1, tags: [], shards: places, deleted: false }];
+    });
+    this.topology = { clusterId: 'test', stores: new Map(stores), keyspaces: new Map(entries) };
+    for (const node of this.nodes) await node.tell(this.topology);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()));
+  }
+}
