@@ -36,6 +36,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'hdr-histogram-js': ['resp', 'cli'],
   commander: ['cli'],
   'cli-table3': ['cli'],
+  'cli-progress': ['cli'],
   '@grpc/grpc-js': ['master'],
   '@grpc/proto-loader': ['master'],
   ioredis: ['cli'],

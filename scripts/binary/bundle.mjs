@@ -32,6 +32,7 @@ const __dirname = __fileURLToPath(new URL('.', import.meta.url));`;
  *     main.cjs         loads main.mjs: a single executable's own script can only `require`
  *     main.mjs         the program; an ES module, because its main module has a top-level `await`
  *     shard-worker.js  what the pool names as ./shard-worker.js, beside the module that names it
+ *     bench-worker.js  a thread of `vasto bench`, likewise
  *     worker.js        Piscina's own worker script, which it expects beside its main module
  *     package.json     makes the .js files CommonJS wherever they are unpacked
  *
@@ -60,6 +61,7 @@ export async function bundle(directory, entry) {
   const bundles = {
     'main.mjs': { ...esm, entryPoints: [entry] },
     'shard-worker.js': { ...commonjs, entryPoints: ['src/workers/shard-worker.ts'] },
+    'bench-worker.js': { ...commonjs, entryPoints: ['src/cli/bench/bench-worker.ts'] },
     'worker.js': { ...commonjs, entryPoints: [join(packageDirectory('piscina'), 'dist/worker.js')] },
   };
   for (const [name, options] of Object.entries(bundles)) {

@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { Config, type ConfigSources } from '../base/config.js';
 import { ConfigError } from '../base/config-text.js';
 import { VERSION } from '../base/version.js';
+import { benchCommand } from './bench/options.js';
+import { runBench } from './bench/run.js';
 
 /** What the program has from the process it runs in, as parameters so that tests can stand in for it. */
 export interface ProgramEnvironment {
@@ -82,6 +84,12 @@ export async function run(
       exitCode = undefined;
     });
   }
+  addTool(
+    program,
+    benchCommand(async (options) => {
+      exitCode = await runBench(options, environment);
+    }),
+  );
   try {
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync(argv, { from: 'user' });
@@ -108,6 +116,11 @@ function createProgram(environment: ProgramEnvironment): Command {
       writeErr: environment.err,
       outputError: (text, write) => write(text.replace(/^error: /, 'vasto: ')),
     });
+}
+
+/** Adds a command that has options of its own; errors and help go where the program's go. */
+function addTool(program: Command, tool: Command): void {
+  program.addCommand(tool.copyInheritedSettings(program));
 }
 
 function addRole(

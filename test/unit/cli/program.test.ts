@@ -35,7 +35,7 @@ describe('vasto', () => {
     expect([code, config]).toEqual([0, undefined]);
     expect(out).toContain('Usage: vasto');
     expect(out).toContain('server ');
-    for (const later of ['master', 'store', 'gateway', 'shell', 'admin', 'bench']) {
+    for (const later of ['master', 'store', 'gateway', 'shell', 'admin']) {
       expect(out).not.toMatch(new RegExp(`^ +${later} `, 'm'));
     }
   });
