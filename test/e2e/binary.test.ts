@@ -99,6 +99,16 @@ describe.skipIf(!canBuild())('the single executable', () => {
     await second.kill();
   });
 
+  it('has the threads of vasto bench in it', () => {
+    const env = { XDG_CACHE_HOME: temporaryDir() };
+    const args = ['bench', '--server', '127.0.0.1:1'];
+    const { status, stderr } = spawnSync(binary, args, { cwd: temporaryDir(), env, encoding: 'utf8' });
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining('cannot use 127.0.0.1:1: connect ECONNREFUSED'),
+    ]);
+  });
+
   it('unpacks into a directory of this user alone, and reuses it', () => {
     const cache = temporaryDir();
     expect(version(cache)).toMatch(/\d+\.\d+\.\d+/);
