@@ -79,5 +79,8 @@ export const DEDICATED_LINKS_MAX = 1000;
 /** Such links that are kept for the next connection that needs one. */
 export const SPARE_LINKS_MAX = 32;
 
+/** Connections that are waited for to say that they are other nodes, where clients are turned away. */
+export const PEERS_ASKED_MAX = 64;
+
 /** Commands that other nodes refused with the news that their shard has moved, and that wait to be sent again. */
 export const MOVED_COMMANDS_MAX = 1 << 16;

@@ -46,6 +46,8 @@ export class Connection implements RequestSink, ReplySink {
   readonly limits: DecoderLimits;
   /** By what it came in. */
   door: Door = PLAIN_DOOR;
+  /** Whether it was let in only because it says that it is another node. */
+  mustBePeer = false;
   inputBytes = 0;
   outputBytes = 0;
   commands = 0;

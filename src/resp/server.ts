@@ -16,6 +16,7 @@ import { LatencyMonitor } from './latency-monitor.js';
 import { type Door, type ListenerHost, Listeners } from './listeners.js';
 import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
+import { PeerGate } from './peer-gate.js';
 import { Rates } from './rates.js';
 import { Saver } from './saver.js';
 import { Attention } from './session.js';
@@ -70,6 +71,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
   /** Bits of Attention that hold for every connection. */
   attention = 0;
   private readonly listeners: Listeners;
+  private readonly peerGate = new PeerGate();
   private nextClientId = 1;
   private pause: { untilMs: number; writesOnly: boolean; timer: NodeJS.Timeout } | undefined;
   private unpauseWaiters: (() => void)[] = [];
@@ -129,20 +131,31 @@ export class RespServer implements ConnectionHost, ListenerHost {
   }
 
   accept(socket: Socket, door: Door): void {
-    const { values } = this.config;
     this.counters.connectionsReceived++;
-    if (!this.hasRoom(0)) {
-      this.counters.connectionsRejected++;
-      socket.on('error', () => socket.destroy());
-      socket.end(MAX_CLIENTS_REACHED);
+    const isForbidden = this.isForbidden(socket);
+    if (this.hasRoom(0) && !isForbidden) {
+      this.admit(socket, door);
       return;
     }
-    if (this.isForbidden(socket)) {
+    const refuse = () => {
       this.counters.connectionsRejected++;
       socket.on('error', () => socket.destroy());
-      socket.end(PROTECTED);
-      return;
-    }
+      socket.end(isForbidden ? PROTECTED : MAX_CLIENTS_REACHED);
+    };
+    const mayBePeer = door.kind === 'plain' && (!isForbidden || this.peers.secrets.areNeeded);
+    if (!mayBePeer || this.shuttingDown) refuse();
+    else
+      this.peerGate.ask(
+        socket,
+        () => {
+          this.admit(socket, door).mustBePeer = true;
+        },
+        refuse,
+      );
+  }
+
+  private admit(socket: Socket, door: Door): Connection {
+    const { values } = this.config;
     const isTcp = socket.remoteAddress !== undefined;
     if (isTcp && values['tcp-keepalive'] > 0) socket.setKeepAlive(true, values['tcp-keepalive'] * 1000);
     const id = this.nextClientId++;
@@ -157,6 +170,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
     connection.door = door;
     connection.session.set(Attention.Unauthenticated, values.requirepass !== '');
     this.connections.set(id, connection);
+    return connection;
   }
 
   /** Protected mode: without a password, only this machine is let in. */

@@ -11,8 +11,15 @@ const NOT_A_PEER = new CommandError('ERR VASTO.COUNTS is for other nodes of the 
 export const peerHandlers: FrontHandlers = {
   'vasto.peer': now((context, args) => {
     const refusal = letIn(context, args);
-    if (refusal === undefined) context.reply.ok();
-    else context.reply.error(refusal);
+    if (refusal === undefined) {
+      context.reply.ok();
+      return;
+    }
+    const { connection, reply } = context;
+    reply.error(refusal);
+    if (!connection.mustBePeer) return;
+    connection.flushWriter();
+    connection.closeAfterReplies();
   }),
   'vasto.counts': inTurn(counts),
 };
