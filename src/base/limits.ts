@@ -84,3 +84,12 @@ export const PEERS_ASKED_MAX = 64;
 
 /** Commands that other nodes refused with the news that their shard has moved, and that wait to be sent again. */
 export const MOVED_COMMANDS_MAX = 1 << 16;
+
+/** The longest string that the command line takes in a reply. */
+export const REPLY_STRING_BYTES_MAX = 1 << 30;
+
+/** Lines that the shell remembers between sessions. */
+export const HISTORY_LINES_MAX = 1000;
+
+/** Keys that the shell asks for at once when it lists many. */
+export const LISTING_PAGE_KEYS = 500;

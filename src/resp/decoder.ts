@@ -1,8 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import RedisParser from 'redis-parser';
+import { splitInline } from '../base/inline.js';
 import { parseInteger } from '../base/numbers.js';
 import { HeldBytes } from './held-bytes.js';
-import { splitInline } from './inline.js';
 
 /** What a connection may send; read at every check, so that CONFIG SET and AUTH take effect at once. */
 export interface DecoderLimits {
