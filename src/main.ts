@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { run } from './cli/program.js';
 import { serveServer } from './roles/server.js';
 
@@ -11,6 +12,14 @@ const exitCode = await run(
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     readInput: () => readFileSync(STANDARD_INPUT, 'utf8'),
+    // Looked at only by who uses it: a look at standard input has consequences of its own.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: process.stdout,
+    errIsTerminal: process.stderr.isTTY === true,
+    variables: process.env,
+    home: homedir(),
   },
   { server: serveServer },
 ).catch((error: Error) => {

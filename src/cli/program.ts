@@ -2,16 +2,12 @@ import { Command, CommanderError } from 'commander';
 import { Config, type ConfigSources } from '../base/config.js';
 import { ConfigError } from '../base/config-text.js';
 import { VERSION } from '../base/version.js';
+import { addAdmin } from './admin.js';
 import { benchCommand } from './bench/options.js';
 import { runBench } from './bench/run.js';
-
-/** What the program has from the process it runs in, as parameters so that tests can stand in for it. */
-export interface ProgramEnvironment {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** Reads standard input to its end. */
-  readonly readInput: () => string;
-}
+import type { ProgramEnvironment } from './environment.js';
+import { openCluster } from './open-cluster.js';
+import { addShell } from './shell-command.js';
 
 /** Starts a server; settled when it is running. */
 export type StartServer = (config: Config) => Promise<void>;
@@ -84,6 +80,11 @@ export async function run(
       exitCode = undefined;
     });
   }
+  const finish = (code: number) => {
+    exitCode = code;
+  };
+  addAdmin(program, environment, openCluster, finish);
+  addShell(program, environment, openCluster, finish);
   addTool(
     program,
     benchCommand(async (options) => {

@@ -3,6 +3,7 @@ import type { Config } from '../../../src/base/config.js';
 import { ConfigError } from '../../../src/base/config-text.js';
 import { VERSION } from '../../../src/base/version.js';
 import { run } from '../../../src/cli/program.js';
+import { programEnvironment } from '../../support/program-environment.js';
 
 interface Outcome {
   code: number | undefined;
@@ -13,7 +14,7 @@ interface Outcome {
 
 async function vasto(argv: string[], input = ''): Promise<Outcome> {
   const outcome: Outcome = { code: undefined, out: '', err: '', config: undefined };
-  const environment = {
+  const environment = programEnvironment({
     out: (text: string) => {
       outcome.out += text;
     },
@@ -21,7 +22,7 @@ async function vasto(argv: string[], input = ''): Promise<Outcome> {
       outcome.err += text;
     },
     readInput: () => input,
-  };
+  });
   const start = async (config: Config) => {
     outcome.config = config;
   };
@@ -35,7 +36,8 @@ describe('vasto', () => {
     expect([code, config]).toEqual([0, undefined]);
     expect(out).toContain('Usage: vasto');
     expect(out).toContain('server ');
-    for (const later of ['master', 'store', 'gateway', 'shell', 'admin']) {
+    for (const there of ['shell', 'admin', 'bench']) expect(out).toMatch(new RegExp(`^ +${there} `, 'm'));
+    for (const later of ['master', 'store', 'gateway']) {
       expect(out).not.toMatch(new RegExp(`^ +${later} `, 'm'));
     }
   });
@@ -118,7 +120,7 @@ describe('vasto server', () => {
   });
 
   it('reports a configuration that the start refuses, and passes on any other failure', async () => {
-    const silent = { out: () => undefined, err: () => undefined, readInput: () => '' };
+    const silent = programEnvironment();
     const failWith = (error: Error) => run(['server'], silent, { server: () => Promise.reject(error) });
     expect(await failWith(new ConfigError('no'))).toBe(1);
     await expect(failWith(new Error('port in use'))).rejects.toThrow('port in use');

@@ -1,0 +1,139 @@
+import { LISTING_PAGE_KEYS } from '../base/limits.js';
+import type { KeyspaceRequest } from '../cluster/manager.js';
+import { keyspaceRequest, RequestError, wholeNumber } from './keyspace-words.js';
+
+/** What the shell understands besides the server's commands. */
+export type ShellWord =
+  | { readonly kind: 'quit' | 'clear' | 'keyspaces' | 'stores' | 'topology' | 'dump' }
+  | { readonly kind: 'help'; readonly words: readonly string[] }
+  | { readonly kind: 'events'; readonly isOn: boolean | undefined }
+  | { readonly kind: 'use' | 'describe' | 'compact'; readonly name: string }
+  | { readonly kind: 'delete'; readonly name: string; readonly isSure: boolean }
+  | { readonly kind: 'create'; readonly request: KeyspaceRequest }
+  | { readonly kind: 'prefix'; readonly limit: number };
+
+interface WordHelp {
+  readonly usage: string;
+  readonly summary: string;
+  /** Whether what follows is the name of a keyspace. */
+  readonly takesKeyspace?: boolean;
+}
+
+/** In the order of the help. */
+export const SHELL_WORDS = {
+  use: { usage: 'use NAME|number', summary: 'go to a keyspace (SELECT)', takesKeyspace: true },
+  keyspaces: { usage: 'keyspaces', summary: 'list the keyspaces' },
+  describe: {
+    usage: 'describe NAME',
+    summary: 'tell where a keyspace is, how large, and why there',
+    takesKeyspace: true,
+  },
+  create: {
+    usage: 'create NAME [shards S] [replicas R] [tags a,b] [db N]',
+    summary: 'make a keyspace',
+  },
+  delete: {
+    usage: 'delete NAME [yes]',
+    summary: 'delete a keyspace and all that is in it',
+    takesKeyspace: true,
+  },
+  compact: {
+    usage: 'compact NAME',
+    summary: 'rewrite a keyspace, so that what was deleted takes no space',
+    takesKeyspace: true,
+  },
+  stores: { usage: 'stores', summary: 'list the stores' },
+  topology: { usage: 'topology', summary: 'show stores and what they hold' },
+  prefix: { usage: 'prefix TEXT [limit]', summary: 'keys that begin so, with their values' },
+  dump: { usage: 'dump', summary: 'all keys of this keyspace, with their values' },
+  put: { usage: 'put KEY VALUE', summary: 'another word for SET' },
+  events: { usage: 'events on|off', summary: 'whether to tell what happens in the cluster' },
+  help: { usage: 'help [command|@group]', summary: 'this, or what the server says of a command' },
+  clear: { usage: 'clear', summary: 'clear the screen' },
+  quit: { usage: 'quit', summary: 'leave, as Ctrl-D does' },
+} as const satisfies Record<string, WordHelp>;
+
+const PREFIX_LIMIT = 100;
+
+/**
+ * @param words as typed
+ * @returns undefined for what is the server's
+ * @throws {@link RequestError} for a word of the shell that is used wrongly
+ */
+export function parseShellWord(words: readonly string[]): ShellWord | undefined {
+  const [first = '', second, third] = words;
+  const word = first.toLowerCase();
+  switch (word) {
+    case 'quit':
+    case 'exit':
+      return { kind: 'quit' };
+    case 'help':
+    case '?':
+      return { kind: 'help', words: words.slice(1) };
+    case 'clear':
+    case 'keyspaces':
+    case 'stores':
+    case 'topology':
+      return exactly(words, 1, word, { kind: word });
+    case 'dump':
+      // With a key it is Redis's.
+      return words.length === 1 ? { kind: 'dump' } : undefined;
+    case 'use':
+    case 'describe':
+    case 'compact':
+      return exactly(words, 2, word, { kind: word, name: second ?? '' });
+    case 'delete':
+      return parseDelete(words);
+    case 'create':
+      return { kind: 'create', request: parseCreate(words) };
+    case 'events':
+      return parseEvents(words);
+    case 'prefix':
+      if (words.length === 3) return { kind: 'prefix', limit: wholeNumber(third!, 'limit', 1, 1_000_000) };
+      return exactly(words, 2, word, { kind: 'prefix', limit: PREFIX_LIMIT });
+    default:
+      return undefined;
+  }
+}
+
+function usage(word: keyof typeof SHELL_WORDS): RequestError {
+  return new RequestError(`usage: ${SHELL_WORDS[word].usage}`);
+}
+
+function exactly<T>(words: readonly string[], count: number, word: keyof typeof SHELL_WORDS, meaning: T): T {
+  if (words.length !== count) throw usage(word);
+  return meaning;
+}
+
+function parseDelete(words: readonly string[]): ShellWord {
+  const sure = words[2]?.toLowerCase();
+  if (words.length < 2 || words.length > 3 || (sure !== undefined && sure !== 'yes' && sure !== '--yes'))
+    throw usage('delete');
+  return { kind: 'delete', name: words[1]!, isSure: sure !== undefined };
+}
+
+function parseEvents(words: readonly string[]): ShellWord {
+  const setting = words[1]?.toLowerCase();
+  if (words.length > 2 || (setting !== undefined && setting !== 'on' && setting !== 'off'))
+    throw usage('events');
+  return { kind: 'events', isOn: setting === undefined ? undefined : setting === 'on' };
+}
+
+/** Options as words, as flags of admin, or as in VASTO KEYSPACE CREATE. */
+function parseCreate(words: readonly string[]): KeyspaceRequest {
+  const name = words[1];
+  if (name === undefined || words.length % 2 !== 0) throw usage('create');
+  const options: { shards?: string; replicas?: string; tags?: string; db?: string } = {};
+  for (let index = 2; index < words.length; index += 2) {
+    const option = words[index]!.toLowerCase().replace(/^--/, '');
+    if (option !== 'shards' && option !== 'replicas' && option !== 'tags' && option !== 'db')
+      throw usage('create');
+    options[option] = words[index + 1]!;
+  }
+  return keyspaceRequest({ name, ...options });
+}
+
+/** Keys that one page of a listing of `limit` keys has, when so many are there already. */
+export function pageKeys(limit: number, listed: number): number {
+  return Math.min(LISTING_PAGE_KEYS, limit - listed);
+}
