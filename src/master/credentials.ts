@@ -42,6 +42,13 @@ export class GrpcSecurity {
 
   /** @throws Error where a file that the configuration names cannot be used */
   static of(config: Config): GrpcSecurity {
+    if (nodesUseTls(config.values)) {
+      try {
+        createSecureContext(clientTls(config.values));
+      } catch (error) {
+        throw explainContext(error);
+      }
+    }
     return new GrpcSecurity(config, NodeSecrets.of(config));
   }
 
@@ -65,16 +72,13 @@ export class GrpcSecurity {
     return { interceptors: [secretChecker(this.secrets)] };
   }
 
-  /** For a client's constructor. @throws Error where TLS cannot be as it is configured */
+  /**
+   * For a client's constructor. Files that cannot be used any more, of which there were none at the start, make
+   * connections fail and nothing else: a node goes on without its master.
+   */
   channelCredentials(): ChannelCredentials {
     const { values } = this.config;
-    if (!nodesUseTls(values)) return ChannelCredentials.createInsecure();
-    try {
-      createSecureContext(clientTls(values));
-    } catch (error) {
-      throw explainContext(error);
-    }
-    return new TlsChannelCredentials(values);
+    return nodesUseTls(values) ? new TlsChannelCredentials(values) : ChannelCredentials.createInsecure();
   }
 
   /** For a client's constructor: has each call show the secret. */

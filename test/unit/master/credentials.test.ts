@@ -61,8 +61,12 @@ function bind(server: Server, credentials: ServerCredentials): Promise<number> {
 }
 
 /** What a client with a configuration is answered. */
-async function call(port: number, config: Config, host = '127.0.0.1'): Promise<string> {
-  const security = GrpcSecurity.of(config);
+async function call(
+  port: number,
+  config: Config,
+  host = '127.0.0.1',
+  security = GrpcSecurity.of(config),
+): Promise<string> {
   const options: ClientOptions = { ...security.clientOptions(), 'grpc.use_local_subchannel_pool': 1 };
   const client = new Client(`${host}:${port}`, security.channelCredentials(), options);
   try {
@@ -159,6 +163,16 @@ describe.runIf(haveOpenssl())('gRPC between nodes over TLS', () => {
     const strict = configured(`${trust}\n${identity}\ntls-check-host-names yes`);
     expect(await call(port, strict)).toMatch(/^UNAVAILABLE.*(altnames|does not match|IP)/is);
     expect(await call(await serve(configured(`${trust}\n${identity}`)), strict)).toBe('hello false');
+  });
+
+  it('goes on when files of the client have gone since the start: its calls fail, no more', async () => {
+    const port = await serve(configured(`${trust}\n${identity}`));
+    const gone = configured(`${trust}\n${identity}`);
+    const client = GrpcSecurity.of(gone);
+    gone.set([['tls-ca-cert-file', '/none']]);
+    expect(() => client.channelCredentials()).not.toThrow();
+    expect(await call(port, gone, '127.0.0.1', client)).toMatch(/^UNAVAILABLE/);
+    expect(() => GrpcSecurity.of(gone)).toThrow('cannot read tls-ca-cert-file /none');
   });
 
   it('shows a renewed certificate once CONFIG SET has had it read', async () => {
