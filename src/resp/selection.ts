@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { CommandError, NOT_AN_INTEGER } from '../base/command-errors.js';
-import { parseInt64, parseInteger } from '../base/numbers.js';
+import { parseInt64 } from '../base/numbers.js';
 import type { Command } from '../commands/table.js';
 import type { Keyspace } from '../node/keyspaces.js';
 import type { Store } from '../node/store.js';
@@ -16,20 +16,25 @@ const NOT_AN_INT32 = new CommandError(
   `ERR value is out of range, value must between ${INT32_MIN} and ${INT32_MAX}`,
 );
 const DB_OUT_OF_RANGE = new CommandError('ERR DB index is out of range');
-/** What a keyspace can be called; anything else is a mistyped number, of which Redis's error is told. */
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+/** What a keyspace can be called: not digits alone. Anything else is a mistyped number, of which Redis's error is told. */
+const NAME = /^(?!-?\d+$)[A-Za-z0-9_.-]{1,64}$/;
 
 /** What the argument of SELECT means. */
 export function parseSelection(store: Store, text: string): Selection | CommandError {
-  const db = parseInt64(text);
-  if (db !== undefined) {
-    if (typeof db === 'bigint' || db < INT32_MIN || db > INT32_MAX) return NOT_AN_INT32;
-    return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
-  }
+  const db = parseDatabase(store, text);
+  if (db !== undefined) return db;
   const keyspace = store.keyspaces.named(text);
   if (keyspace !== undefined) return keyspace.db ?? keyspace;
   if (!NAME.test(text)) return NOT_AN_INTEGER;
   return new CommandError(`ERR no keyspace is named '${text}': VASTO KEYSPACE LIST tells which there are`);
+}
+
+/** The database that a number names; undefined for what is no number. */
+function parseDatabase(store: Store, text: string): number | CommandError | undefined {
+  const db = parseInt64(text);
+  if (db === undefined) return undefined;
+  if (typeof db === 'bigint' || db < INT32_MIN || db > INT32_MAX) return NOT_AN_INT32;
+  return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
 }
 
 /** Whether a number is a database's: one of `databases`, or one that an operator has given to a keyspace. */
@@ -74,9 +79,7 @@ export function targetDatabase(
 ): number | CommandError | undefined {
   const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
   if (written === undefined) return undefined;
-  const db = parseInteger(written.latin1Slice());
-  if (db === undefined || Math.abs(db) > INT32_MAX) return NOT_AN_INTEGER;
-  return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
+  return parseDatabase(store, written.latin1Slice()) ?? NOT_AN_INTEGER;
 }
 
 function copyTarget(args: readonly Buffer[]): Buffer | undefined {

@@ -206,10 +206,11 @@ export class Words {
     return String(unit === 's' ? seconds : seconds * 1000 + this.r.int(0, 999));
   }
 
+  /** Where Redis has numbers only, SELECT has names of keyspaces, too: words that are not one are malformed numbers. */
   database(): string {
     return this.r.chance(0.95)
       ? String(this.r.int(0, 2))
-      : this.r.pick(['16', '-1', 'abc', '', '9223372036854775808']);
+      : this.r.pick(['16', '-1', 'a c', '', '3000000000', '9223372036854775807', '9223372036854775808']);
   }
 
   pattern(): string {

@@ -78,6 +78,9 @@ describe('keyspaces of one server', () => {
       "-ERR keyspace 'gone' has been deleted: SELECT another one",
     );
     expect(await client.rendered('SELECT', 'gone')).toMatch(/^-ERR no keyspace is named 'gone'/);
+    // What can only be meant as a number gets Redis's error.
+    for (const number of ['9223372036854775808', '-00', 'a b'])
+      expect(await client.rendered('SELECT', number)).toBe('-ERR value is not an integer or out of range');
     await expect.poll(() => readdirSync(join(server.dir, 'shards'))).toEqual([]);
     expect(await create(client, 'gone', 'SHARDS', 2)).toBe('+OK');
     // It is another one, of the same name.
