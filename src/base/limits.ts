@@ -37,6 +37,18 @@ export const TRANSACTION_BYTES_MAX = 1 << 29;
 /** Rows that one sweep of expired keys ends before it lets commands run. */
 export const SWEEP_ROWS_MAX = 1000;
 
+/** Rows that the rewriting of a shard copies before it lets commands run. */
+export const REWRITE_SLICE_ROWS = 1000;
+
+/** Bytes that it copies before it lets commands run; a row is copied whole. */
+export const REWRITE_SLICE_BYTES = 256 << 10;
+
+/** Bytes that must stay free on the disk beside the second copy of a shard that is rewritten. */
+export const REWRITE_ROOM_BYTES = 64 << 20;
+
+/** How often the rewriting of a shard begins anew, because the shard was emptied or went to another worker. */
+export const REWRITE_RESTARTS_MAX = 10;
+
 /** Bytes that may wait for a connection that watches MONITOR, where client-output-buffer-limit sets no limit. */
 export const MONITOR_OUTPUT_BYTES_MAX = 64 << 20;
 

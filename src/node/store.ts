@@ -26,6 +26,7 @@ import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
 import { UNMANAGED } from './no-manager.js';
 import { Registry } from './registry.js';
+import { rewriteShard } from './rewriting.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
 
 /** What the store tells those who face its clients. */
@@ -240,12 +241,11 @@ export class Store {
   async compactShard(
     keyspace: string,
     shard: number,
-    _onProgress: (progress: TaskProgress) => void,
+    onProgress: (progress: TaskProgress) => void,
   ): Promise<void> {
     const route = this.shards?.route(keyspace, shard);
     if (route === undefined) throw new Error(`shard ${shard} of keyspace ${keyspace} is not on this store`);
-    await readyRoute(route);
-    throw new Error('this version of Vasto cannot rewrite a shard while it serves');
+    await rewriteShard(this.pool, route, onProgress);
   }
 
   // ---------------------------------------------------------------- shards

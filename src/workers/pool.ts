@@ -10,6 +10,7 @@ import { BatchWriter } from './batch.js';
 import type {
   ClosedShard,
   ReplyMessage,
+  RewriteProgress,
   ShardStorage,
   SlowCommand,
   WorkerReport,
@@ -347,6 +348,15 @@ export class WorkerPool {
   /** What DEBUG OBJECT says of a key; undefined when there is none. */
   inspect(route: ShardRoute, key: string): Promise<string | undefined> {
     return this.run({ kind: 'inspect', owner: route.owner.index, shard: route.shard, key });
+  }
+
+  /** The next step of rewriting a shard. Rejects when it cannot be done; the shard is as before then. */
+  rewrite(route: ShardRoute): Promise<RewriteProgress> {
+    return this.run({ kind: 'rewrite', owner: route.owner.index, shard: route.shard });
+  }
+
+  async abandonRewrite(route: ShardRoute): Promise<void> {
+    await this.run({ kind: 'abandonRewrite', owner: route.owner.index, shard: route.shard });
   }
 
   /** A RocksDB property of a shard. */

@@ -114,6 +114,10 @@ export type WorkerTask =
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
   | { readonly kind: 'sync'; readonly owner: number }
+  /** The next step of rewriting a shard, which begins with the first one. Replied with {@link RewriteProgress}. */
+  | { readonly kind: 'rewrite'; readonly owner: number; readonly shard: number }
+  /** Gives up a rewriting that was begun. */
+  | { readonly kind: 'abandonRewrite'; readonly owner: number; readonly shard: number }
   /** `ttl`: also the average time to live of each shard's keys, which takes a moment. */
   | { readonly kind: 'report'; readonly owner: number; readonly ttl: boolean }
   | { readonly kind: 'resetStatistics'; readonly owner: number }
@@ -121,6 +125,15 @@ export type WorkerTask =
   | { readonly kind: 'inspect'; readonly owner: number; readonly shard: number; readonly key: string }
   | { readonly kind: 'property'; readonly owner: number; readonly shard: number; readonly name: string }
   | { readonly kind: 'crash'; readonly owner: number };
+
+/** Reply to the task `rewrite`. */
+export interface RewriteProgress {
+  readonly copiedBytes: number;
+  /** An estimate, until all is copied. */
+  readonly totalBytes: number;
+  /** Whether the shard is the rewritten one. */
+  readonly isDone: boolean;
+}
 
 /** Reply to the task `close`. */
 export interface ClosedShard {

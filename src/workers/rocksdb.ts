@@ -71,6 +71,9 @@ export class Database {
   private iterating = 0;
   private readonly batch: object;
   private readonly columns: Record<Family, { column: object }>;
+  /** Gets all that is staged and committed here, too. */
+  private mirror: Database | undefined;
+  private mirrorError: Error | undefined;
 
   private constructor(
     readonly path: string,
@@ -156,6 +159,7 @@ export class Database {
     assertBytes(value, 'value');
     binding.batch_put(this.batch, key, value, this.columnOf(family));
     this.stagedCount++;
+    this.mirror?.put(family, key, value);
   }
 
   /** Stages a deletion. */
@@ -164,6 +168,7 @@ export class Database {
     assertBytes(key, 'key');
     binding.batch_del(this.batch, key, this.columnOf(family));
     this.stagedCount++;
+    this.mirror?.delete(family, key);
   }
 
   /** Number of changes staged. */
@@ -176,6 +181,7 @@ export class Database {
     if (this.closed || this.stagedCount === 0) return;
     binding.batch_clear(this.batch);
     this.stagedCount = 0;
+    this.mirror?.discard();
   }
 
   /**
@@ -187,11 +193,45 @@ export class Database {
     try {
       binding.batch_write(this.handle, this.batch, sync ? { sync } : undefined);
     } catch (cause) {
+      this.mirror?.discard();
       throw toStorageError(cause, this.path);
     } finally {
       binding.batch_clear(this.batch);
       this.stagedCount = 0;
     }
+    if (this.mirror !== undefined) this.commitMirror(this.mirror);
+  }
+
+  private commitMirror(mirror: Database): void {
+    try {
+      mirror.commit(false);
+    } catch (error) {
+      this.mirror = undefined;
+      this.mirrorError = error as Error;
+    }
+  }
+
+  /**
+   * From now on `mirror` gets all that is committed here, too, after it has been: an instance that is being made a copy
+   * of this one. Nothing may be staged in either. An error of the mirror ends it, and is no error of a commit here.
+   */
+  beginMirror(mirror: Database): void {
+    if (this.mirror !== undefined || this.stagedCount !== 0 || mirror.stagedCount !== 0)
+      throw new Error(`${this.path} cannot be mirrored to ${mirror.path} now`);
+    this.mirror = mirror;
+    this.mirrorError = undefined;
+  }
+
+  /** @throws what ended the mirror before its time */
+  checkMirror(): void {
+    if (this.mirrorError !== undefined) throw this.mirrorError;
+  }
+
+  /** Ends what {@link beginMirror} began. */
+  endMirror(): void {
+    this.mirror?.discard();
+    this.mirror = undefined;
+    this.mirrorError = undefined;
   }
 
   /**
@@ -256,7 +296,12 @@ export class Database {
    */
   async syncLog(): Promise<void> {
     if (this.closed) return;
-    for (const name of await readdir(this.path)) {
+    const names = await readdir(this.path).catch((error: Error) => {
+      // An instance that was replaced meanwhile, and is being removed, has nothing to keep.
+      if (this.closed) return [];
+      throw toStorageError(error, this.path);
+    });
+    for (const name of names) {
       if (!name.endsWith('.log')) continue;
       const file = await open(join(this.path, name), constants.O_RDONLY).catch(
         (error: NodeJS.ErrnoException) => {

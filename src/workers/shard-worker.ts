@@ -10,6 +10,7 @@ import { Generations } from './generations.js';
 import type {
   ClosedShard,
   ReplyMessage,
+  RewriteProgress,
   ShardReport,
   WorkerReport,
   WorkerSettings,
@@ -106,6 +107,25 @@ class ShardWorker implements ExecutorHost {
       await shard.close();
       return { watches };
     });
+  }
+
+  /**
+   * The next step of rewriting a shard. Commands run between the steps, and while the copy is brought to the disk.
+   * A shard that has gone meanwhile is not this worker's any more: nothing is done.
+   */
+  async rewrite(id: number): Promise<RewriteProgress> {
+    const shard = this.shards.get(id);
+    if (shard === undefined) return NOTHING_REWRITTEN;
+    const between = <T>(work: () => T | Promise<T>) => this.executor.exclusive(async () => work());
+    const rewrite = await between(() => (this.shards.get(id) === shard ? shard.rewriteSlice() : undefined));
+    if (rewrite === undefined) return NOTHING_REWRITTEN;
+    if (!rewrite.isCopied) return rewrite.progress(false);
+    await rewrite.sync();
+    return rewrite.progress(await between(() => shard.finishRewrite(rewrite)));
+  }
+
+  abandonRewrite(id: number): Promise<void> {
+    return this.executor.exclusive(async () => this.shards.get(id)?.abandonRewrite());
   }
 
   /** Makes all that was committed survive the death of the machine. */
@@ -230,6 +250,8 @@ function knobsOf(settings: WorkerSettings): ShardKnobs {
   return { tombstoneRetentionMs: settings.tombstoneRetentionMs, scanIdleMaxMs: settings.scanIdleMaxMs };
 }
 
+const NOTHING_REWRITTEN: RewriteProgress = { copiedBytes: 0, totalBytes: 1, isDone: false };
+
 let worker: ShardWorker | undefined;
 
 /** Piscina's entry point. */
@@ -249,6 +271,10 @@ export default async function run(task: WorkerTask): Promise<unknown> {
       return worker.close(task.shard);
     case 'sync':
       return worker.sync();
+    case 'rewrite':
+      return worker.rewrite(task.shard);
+    case 'abandonRewrite':
+      return worker.abandonRewrite(task.shard);
     case 'report':
       return worker.report(task.ttl);
     case 'resetStatistics':

@@ -17,6 +17,7 @@ import type { RowCache } from './row-cache.js';
 import { keyBytes, keyScratch, rowBytes, ttlKey } from './row-scratch.js';
 import { ScanSessions } from './scan-sessions.js';
 import { readShardMeta, type ShardMeta, writeShardMeta } from './shard-meta.js';
+import { ShardRewrite } from './shard-rewrite.js';
 import { WatchTable } from './watch-table.js';
 
 /** Knobs of a shard, kept current by CONFIG SET. */
@@ -67,6 +68,7 @@ export class Shard implements ShardView {
   /** The empty instance that the next commit switches to: the shard was flushed. */
   private flushedTo: Database | undefined;
   private spare: Database | undefined;
+  private rewriting: ShardRewrite | undefined;
   private sweptUntilMs = 0;
 
   constructor(
@@ -480,6 +482,7 @@ export class Shard implements ShardView {
       writeShardMeta(target, meta);
     if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
     if (this.flushedTo) {
+      this.abandonRewrite();
       this.generations.switchTo(this.flushedTo, this.database);
       this.database = this.flushedTo;
       this.flushedTo = undefined;
@@ -569,6 +572,57 @@ export class Shard implements ShardView {
     this.stage(row);
   }
 
+  // ---------------------------------------------------------------- rewriting
+
+  /**
+   * Copies the next slice into the instance that is to take this one's place, begun if need be. To be called between
+   * batches.
+   * @returns what is left to be done
+   * @throws StorageError, and then nothing has changed
+   */
+  async rewriteSlice(): Promise<ShardRewrite> {
+    this.rewriting ??= await ShardRewrite.begin(this.database, this.generations);
+    const { rewriting } = this;
+    this.orAbandon(() => rewriting.copySlice());
+    return rewriting;
+  }
+
+  /**
+   * Puts the copy in the shard's place. To be called between batches.
+   * @returns whether it was: a shard that has been emptied since is another one
+   * @throws StorageError, and then the shard is as before
+   */
+  finishRewrite(rewrite: ShardRewrite): boolean {
+    if (this.rewriting !== rewrite) return false;
+    // A generation that was prepared before would come after this one in time, but not in number.
+    if (this.spare !== undefined) this.generations.dispose(this.spare);
+    this.spare = undefined;
+    this.orAbandon(() => {
+      rewrite.finish();
+      this.generations.switchTo(rewrite.target, this.database);
+    });
+    this.database = rewrite.target;
+    this.rewriting = undefined;
+    return true;
+  }
+
+  /** Gives up a rewriting, if one is under way. */
+  abandonRewrite(): void {
+    if (this.rewriting === undefined) return;
+    this.rewriting.abandon();
+    this.generations.dispose(this.rewriting.target);
+    this.rewriting = undefined;
+  }
+
+  private orAbandon(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.abandonRewrite();
+      throw error;
+    }
+  }
+
   // ---------------------------------------------------------------- keeping
 
   /** Makes everything committed survive the death of the machine, off this thread. */
@@ -583,6 +637,7 @@ export class Shard implements ShardView {
 
   /** After a failed write RocksDB refuses further ones; a new instance on the same files does not. */
   async reopen(): Promise<void> {
+    this.abandonRewrite();
     await this.database.close();
     this.database = await this.generations.reopen();
     this.stored = readShardMeta(this.database);
@@ -596,6 +651,7 @@ export class Shard implements ShardView {
   }
 
   async close(): Promise<void> {
+    this.abandonRewrite();
     this.forgetRows();
     for (const unused of [this.spare, this.flushedTo]) if (unused) this.generations.dispose(unused);
     await this.database.close();

@@ -76,6 +76,20 @@ async function stateOf(client: RawClient, keys: readonly string[]): Promise<KeyS
   });
 }
 
+/** Rewrites databases while they are written to, until the connection fails. @returns how often, and what went wrong */
+async function compactUntilKilled(client: RawClient): Promise<{ done: number; wrong: string[] }> {
+  const wrong: string[] = [];
+  let done = 0;
+  try {
+    for (; ; done++) {
+      const reply = render(await client.command('VASTO', 'KEYSPACE', 'COMPACT', `db${done % DATABASES}`));
+      if (reply !== '+OK') wrong.push(reply);
+    }
+  } catch {
+    return { done, wrong };
+  }
+}
+
 /** Compares what is there with what may be there; the truth becomes the base of the next round. */
 async function verify(server: TestServer, writers: readonly Writer[]): Promise<string[]> {
   const wrong: string[] = [];
@@ -124,6 +138,7 @@ test(`kill -9 under load, ${ROUNDS} rounds: acknowledged writes are there, no MU
   }));
   let server = await TestServer.start({ workers: 2, flags: ['--appendfsync', FSYNC[0]!] });
   let acknowledged = 0;
+  let compactions = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const clients = await Promise.all(writers.map(() => server.connect()));
     for (const [i, client] of clients.entries()) await client.command('SELECT', writers[i]!.database);
@@ -135,15 +150,20 @@ test(`kill -9 under load, ${ROUNDS} rounds: acknowledged writes are there, no MU
     const loads = clients.map((client, i) =>
       writeUntilKilled(client, writers[i]!, new Random(r.int(0, 2 ** 31)), onAck),
     );
+    const compacting = round % 2 === 1 && SUBJECT === 'vasto' && compactUntilKilled(await server.connect());
     const errors = (await Promise.all(loads)).flat();
     await server.exited;
-    expect(errors, `round ${round}`).toEqual([]);
+    const { done, wrong: refused } = (await compacting) || { done: 0, wrong: [] };
+    compactions += done;
+    expect([...errors, ...refused], `round ${round}`).toEqual([]);
     server = await server.restart({ flags: ['--appendfsync', FSYNC[(round + 1) % FSYNC.length]!] });
     const wrong = await verify(server, writers);
     expect(wrong.join('\n'), `round ${round}, ${acknowledged} acknowledged`).toBe('');
   }
   expect(await server.stop()).toEqual({ code: 0, signal: null });
-  console.info(`crash: ${ROUNDS} rounds, ${acknowledged} acknowledged operations`);
+  console.info(
+    `crash: ${ROUNDS} rounds, ${acknowledged} acknowledged operations, ${compactions} compactions`,
+  );
 });
 
 test('a clean stop under load loses nothing acknowledged either', async () => {

@@ -1,12 +1,18 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { stringValue, valueText } from '../../../src/types/row.js';
 import type { KeyRange } from '../../../src/types/shard-view.js';
 import { temporaryDir } from '../../support/environment.js';
 import { MemoryView } from '../../support/memory-view.js';
 import { envNumber, type Random } from '../../support/random.js';
 import { seeded } from '../../support/replay.js';
-import { auditDisk, openShard, type Rig, START_MS } from './shard-harness.js';
+import { auditDisk, databaseOf, openShard, type Rig, START_MS } from './shard-harness.js';
 import { ShardModel } from './shard-model.js';
+
+// So that rewritings take many steps.
+vi.mock('../../../src/base/limits.js', async (original) => ({
+  ...(await original<typeof import('../../../src/base/limits.js')>()),
+  REWRITE_SLICE_ROWS: 3,
+}));
 
 const KEYS = [
   '',
@@ -36,6 +42,8 @@ const ROUNDS = envNumber('VASTO_SHARD_ROUNDS', 3);
 /** A shard and its model, driven side by side. */
 class Pair {
   rig!: Rig;
+  /** How often the shard was rewritten to the end. */
+  rewritten = 0;
   readonly model = new ShardModel(RETENTION_MS);
 
   constructor(
@@ -56,6 +64,7 @@ class Pair {
     const { random, model, rig } = this;
     if (random.chance(0.3)) model.nowMs += random.int(0, 15);
     rig.shard.nowMs = model.nowMs;
+    if (random.chance(0.15)) await this.rewrite();
     const choice = random.int(0, 99);
     if (choice < 30) this.set();
     else if (choice < 38) this.update();
@@ -207,6 +216,23 @@ class Pair {
     return more;
   }
 
+  /** The next step of a rewriting, between batches. */
+  async rewrite(): Promise<void> {
+    const { shard } = this.rig;
+    this.commit();
+    if (this.random.chance(0.02)) shard.abandonRewrite();
+    const rewrite = await shard.rewriteSlice();
+    if (!rewrite.isCopied) return;
+    await rewrite.sync();
+    this.set();
+    this.commit();
+    expect(shard.finishRewrite(rewrite)).toBe(true);
+    expect(databaseOf(shard)).toBe(rewrite.target);
+    auditDisk(shard);
+    this.compareAll();
+    this.rewritten++;
+  }
+
   private async flush(): Promise<void> {
     await this.rig.shard.prepareFlush();
     this.rig.shard.flush();
@@ -250,6 +276,7 @@ async function run(random: Random, cacheBytes: number, eventTimes: boolean): Pro
   const pair = new Pair(random, temporaryDir(), cacheBytes, eventTimes);
   await pair.open();
   for (let step = 0; step < STEPS; step++) await pair.step();
+  while (pair.rewritten === 0) await pair.rewrite();
   await pair.finish();
 }
 

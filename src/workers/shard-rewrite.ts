@@ -1,0 +1,118 @@
+import { Buffer } from 'node:buffer';
+import { statfs } from 'node:fs/promises';
+import { REWRITE_ROOM_BYTES, REWRITE_SLICE_BYTES, REWRITE_SLICE_ROWS } from '../base/limits.js';
+import type { Generations } from './generations.js';
+import type { RewriteProgress } from './protocol.js';
+import { type Database, FAMILIES, type Family, StorageError } from './rocksdb.js';
+
+/**
+ * Copies all that a shard's instance holds into a fresh one while it is written to, so that the fresh one takes no more
+ * space than what is alive. RocksDB would do so by a manual compaction, which the binding has not.
+ *
+ * From the beginning every commit goes to both (see Database.beginMirror), and slices are copied in key order, each
+ * between two commits and by an iterator of its own. So a row is copied as it is committed at that moment, which is
+ * what the target has of it already if it has been written meanwhile; and a deletion happens in both.
+ */
+export class ShardRewrite {
+  private family = 0;
+  private after: Buffer | undefined;
+  private copiedBytes = 0;
+
+  private constructor(
+    private readonly source: Database,
+    readonly target: Database,
+    /** An estimate. */
+    private readonly liveBytes: number,
+  ) {
+    source.beginMirror(target);
+  }
+
+  /** @throws StorageError when there is no room for a second copy, or no instance can be opened */
+  static async begin(source: Database, generations: Generations): Promise<ShardRewrite> {
+    const liveBytes = source.numericProperty('rocksdb.estimate-live-data-size');
+    const { bavail, bsize } = await statfs(source.path);
+    if (bavail * bsize < liveBytes + REWRITE_ROOM_BYTES)
+      throw new StorageError(
+        'NO_SPACE',
+        `rewriting ${source.path} takes about ${megabytes(liveBytes + REWRITE_ROOM_BYTES)} MB until it is done, and the disk has ${megabytes(bavail * bsize)} MB`,
+      );
+    return new ShardRewrite(source, await generations.prepare(), liveBytes);
+  }
+
+  /** Whether nothing is left to be copied. */
+  get isCopied(): boolean {
+    return this.family === FAMILIES.length;
+  }
+
+  /** @throws StorageError when either instance fails */
+  copySlice(): void {
+    this.source.checkMirror();
+    const family = FAMILIES[this.family];
+    if (family === undefined || !this.copySliceOf(family)) return;
+    this.family++;
+    this.after = undefined;
+  }
+
+  /** @returns whether nothing is left of the family */
+  private copySliceOf(family: Family): boolean {
+    const { source, target } = this;
+    let rows = 0;
+    let bytes = 0;
+    let last: Buffer | undefined;
+    let isEnd = true;
+    const from = this.after === undefined ? {} : { after: this.after };
+    source.iterate({ family, values: true, ...from }, (key, value) => {
+      target.put(family, key, value!);
+      last = key;
+      rows++;
+      bytes += key.length + value!.length;
+      isEnd = rows < REWRITE_SLICE_ROWS && bytes < REWRITE_SLICE_BYTES;
+      return isEnd;
+    });
+    if (target.staged !== 0) target.commit(false);
+    this.copiedBytes += bytes;
+    this.after = last && Buffer.from(last);
+    return isEnd;
+  }
+
+  progress(isDone: boolean): RewriteProgress {
+    const { copiedBytes, liveBytes } = this;
+    // What is alive is an estimate: progress is not to go beyond it, nor to look done before it is.
+    return { copiedBytes, totalBytes: isDone ? copiedBytes : Math.max(liveBytes, copiedBytes + 1), isDone };
+  }
+
+  /** Makes what was copied survive the death of the machine, off this thread. Commits may go on meanwhile. */
+  async sync(): Promise<void> {
+    await this.target.syncLog();
+  }
+
+  /**
+   * Nothing is copied or mirrored any more, and all that the source has the target has, as durably.
+   * @throws StorageError when the target cannot take the source's place
+   */
+  finish(): void {
+    this.source.checkMirror();
+    this.source.endMirror();
+    // A commit that syncs takes along all before it.
+    for (const [key, value] of this.metaRows()) this.target.put('meta', key, value);
+    this.target.commit(true);
+  }
+
+  private metaRows(): [Buffer, Buffer][] {
+    const rows: [Buffer, Buffer][] = [];
+    this.source.iterate({ family: 'meta', values: true }, (key, value) => {
+      rows.push([key, value!]);
+      return true;
+    });
+    return rows;
+  }
+
+  /** Ends it; the target is of no use. */
+  abandon(): void {
+    this.source.endMirror();
+  }
+}
+
+function megabytes(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20);
+}
