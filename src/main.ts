@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { run } from './cli/program.js';
+import { serveGateway } from './roles/gateway.js';
+import { serveMaster } from './roles/master.js';
 import { serveServer } from './roles/server.js';
+import { serveStore } from './roles/store.js';
 
 const STANDARD_INPUT = 0;
 
@@ -21,7 +24,7 @@ const exitCode = await run(
     variables: process.env,
     home: homedir(),
   },
-  { server: serveServer },
+  { server: serveServer, master: serveMaster, store: serveStore, gateway: serveGateway },
 ).catch((error: Error) => {
   process.stderr.write(`vasto: ${error.message}\n`);
   return 1;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -34,6 +34,7 @@ const __dirname = __fileURLToPath(new URL('.', import.meta.url));`;
  *     shard-worker.js  what the pool names as ./shard-worker.js, beside the module that names it
  *     bench-worker.js  a thread of `vasto bench`, likewise
  *     worker.js        Piscina's own worker script, which it expects beside its main module
+ *     master.proto     what nodes say to their master, which src/master/proto.ts expects beside itself
  *     package.json     makes the .js files CommonJS wherever they are unpacked
  *
  * @param {string} directory
@@ -69,7 +70,8 @@ export async function bundle(directory, entry) {
   }
   const written = { 'main.cjs': "import('./main.mjs');\n", 'package.json': '{"type":"commonjs"}\n' };
   for (const [name, text] of Object.entries(written)) writeFileSync(join(directory, name), text);
-  return [...Object.keys(bundles), ...Object.keys(written)];
+  copyFileSync('src/master/master.proto', join(directory, 'master.proto'));
+  return [...Object.keys(bundles), ...Object.keys(written), 'master.proto'];
 }
 
 /** The addon that node-gyp-build would load on this platform. */

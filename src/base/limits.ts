@@ -105,3 +105,15 @@ export const HISTORY_LINES_MAX = 1000;
 
 /** Keys that the shell asks for at once when it lists many. */
 export const LISTING_PAGE_KEYS = 500;
+
+/** The largest message between a node and its master: a topology of tens of thousands of keyspaces. */
+export const MASTER_MESSAGE_BYTES_MAX = 64 << 20;
+
+/** Messages that may wait for one who does not read, between a node and its master; then the conversation ends. */
+export const MASTER_MESSAGES_WAITING_MAX = 1000;
+
+/** Connections that a master takes. */
+export const MASTER_CONNECTIONS_MAX = 10_000;
+
+/** Gateways and shells that may follow a master. */
+export const FOLLOWERS_MAX = 10_000;

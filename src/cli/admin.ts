@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { type Command, CommanderError } from 'commander';
-import { ManagerError } from '../cluster/manager.js';
+import { MASTER_PORT, ManagerError } from '../cluster/manager.js';
 import {
   type AdminContext,
   compact,
@@ -17,7 +17,7 @@ import { AddressError } from './endpoint.js';
 import type { ProgramEnvironment } from './environment.js';
 import { keyspaceRequest, RequestError } from './keyspace-words.js';
 import type { OpenCluster } from './open-cluster.js';
-import { addTargetOptions, adminTarget, MASTER_PORT, type Target, type TargetFlags } from './target.js';
+import { addTargetOptions, adminTarget, type Target, type TargetFlags } from './target.js';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MASTER_PORT } from '../cluster/manager.js';
 import { AddressError, type Endpoint, endpointText, parseEndpoint } from './endpoint.js';
 import type { ConnectionChoice, TlsChoice } from './resp-connection.js';
 
-export const MASTER_PORT = 8278;
 export const SERVER_PORT = 6379;
 
 /** Environment variables that say what flags may say, for scripts and for what must not be seen in a list of processes. */

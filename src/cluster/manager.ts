@@ -1,5 +1,8 @@
 import type { KeyspaceEntry, StoreEntry, Topology } from './topology.js';
 
+/** Where a master listens, unless it is told another port. */
+export const MASTER_PORT = 8278;
+
 /** A change that cannot be: the message says why, and what to do. */
 export class ManagerError extends Error {
   constructor(

@@ -157,7 +157,14 @@ export class Master implements ClusterManager {
   }
 
   async stores(): Promise<StoreStatus[]> {
+    await this.known();
     return storeStatuses(this.state);
+  }
+
+  /** The topology, once it is known. */
+  async fetchTopology(): Promise<Topology> {
+    await this.known();
+    return this.topology;
   }
 
   /** Ends all conversations; the stores go on by themselves. */
@@ -178,11 +185,15 @@ export class Master implements ClusterManager {
 
   /** Waits until enough is known for a change. */
   private async settled(): Promise<void> {
-    while (!this.isSettled && !this.closed) {
-      if (this.isForlorn)
-        throw new ManagerError('IMPOSSIBLE', 'no store has registered since the master was started');
+    await this.known();
+    if (!this.isSettled)
+      throw new ManagerError('IMPOSSIBLE', 'no store has registered since the master was started');
+  }
+
+  /** Waits until all is known that stores have to tell, or none has come to tell anything. */
+  private async known(): Promise<void> {
+    while (!this.isSettled && !this.isForlorn && !this.closed)
       await new Promise<void>((resolve) => this.wakers.push(resolve));
-    }
     if (this.closed) throw new ManagerError('UNAVAILABLE', 'the master is ending');
   }
 

@@ -1,13 +1,19 @@
-import { rmSync, writeFileSync } from 'node:fs';
 import type { Config } from '../base/config.js';
-import { type Logger, loggerFor } from '../base/logger.js';
-import { VERSION } from '../base/version.js';
+import type { Logger } from '../base/logger.js';
 import { PeerCredentials } from '../cluster/links-credentials.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import type { Membership } from '../node/membership.js';
 import type { Store, StoreEvents } from '../node/store.js';
 import { RespServer } from '../resp/server.js';
 import { rereadOnHangup } from './hangup.js';
+import {
+  announceProgram,
+  boundAddresses,
+  onEndingSignals,
+  openLog,
+  removePidFile,
+  writePidFile,
+} from './process.js';
 
 /** A node's tie to its cluster. */
 export interface Tie {
@@ -35,11 +41,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   if (nodesUseTls(values) && values['tls-port'] === 0 && kind.role !== 'gateway')
     throw new Error('with tls-cluster yes, other nodes reach this one by its tls-port: set it');
   const peers = PeerCredentials.of(config);
-  const logger = loggerFor(values);
-  config.onChange('loglevel', (level) => {
-    logger.level = level;
-    return undefined;
-  });
+  const logger = openLog(config);
   let server: RespServer | undefined;
   const store = await kind.openStore(config, logger, {
     slowCommand: (command) => server?.accountSlow(command),
@@ -67,9 +69,9 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
     await store.close();
     throw error;
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void shutdown(signal));
+  onEndingSignals(shutdown);
   rereadOnHangup(config, logger);
-  if (values.pidfile !== '') writePidFile(values.pidfile, logger);
+  writePidFile(config, logger);
   announce(config, logger, kind);
 }
 
@@ -88,7 +90,7 @@ async function end(cause: string, logger: Logger, { config, store, server, tie }
     await tie?.close();
     await store.save();
     await store.close();
-    if (config.values.pidfile !== '') rmSync(config.values.pidfile, { force: true });
+    removePidFile(config);
     logger.notice('all data is on disk; bye');
   } catch (error) {
     logger.warning(`did not end cleanly: ${(error as Error).message}`);
@@ -97,20 +99,12 @@ async function end(cause: string, logger: Logger, { config, store, server, tie }
   process.exit(exitCode);
 }
 
-function writePidFile(path: string, logger: Logger): void {
-  try {
-    writeFileSync(path, `${process.pid}\n`);
-  } catch (error) {
-    logger.warning(`cannot write the pidfile: ${(error as Error).message}`);
-  }
-}
-
 /** Tells where everything is, and how to connect. */
 function announce(config: Config, logger: Logger, kind: NodeKind): void {
   const { values } = config;
-  logger.notice(`Vasto ${VERSION}, pid ${process.pid}, Node.js ${process.version}`);
+  announceProgram(logger);
   logger.notice(kind.describe(config));
-  const addresses = values.bind.map((name) => name.replace(/^-/, '')).join(', ');
+  const addresses = boundAddresses(config);
   if (values.port !== 0) {
     logger.notice(`RESP on port ${values.port} of ${addresses}`);
     logger.notice(`connect with: redis-cli -p ${values.port}`);

@@ -1,5 +1,7 @@
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
+import { GrpcSecurity } from '../master/credentials.js';
+import { GrpcServer } from '../master/grpc-server.js';
 import { Master, SETTLE_MS } from '../master/master.js';
 import { StoreAgent } from '../node/agent.js';
 import type { Store } from '../node/store.js';
@@ -7,8 +9,10 @@ import { describeData, openData } from './data.js';
 import { storeEntry } from './identity.js';
 import { runNode, type Tie } from './node.js';
 
-/** `vasto server`: store and master in one process, all that one machine needs. */
-export function serveServer(config: Config): Promise<void> {
+/** `vasto server`: store and master in one process, all that one machine needs. Others may join it by `master-port`. */
+export async function serveServer(config: Config): Promise<void> {
+  if (config.values.master.length > 0)
+    throw new Error('vasto server has a master of its own: vasto store is what joins another one');
   return runNode(config, { role: 'server', openStore: openData, join, describe: describeData });
 }
 
@@ -21,6 +25,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
     logger,
   });
   const agent = new StoreAgent(store, storeEntry(config, store.id), logger, { isLocal: true });
+  const door = isAlone ? undefined : await openMaster(config, logger, master);
   store.manager = master;
   agent.converse(master.connectStore());
   // Where others may join, what they remember is waited for; meanwhile this one serves what it has.
@@ -28,7 +33,21 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   return {
     close: async () => {
       agent.stop();
+      await door?.close();
       master.close();
     },
   };
+}
+
+/** Lets other stores and gateways join. @throws Error with a message for people */
+async function openMaster(config: Config, logger: Logger, master: Master): Promise<GrpcServer> {
+  const port = config.values['master-port'];
+  try {
+    const server = await GrpcServer.listen(config, logger, GrpcSecurity.of(config), master, port);
+    logger.notice(`master on port ${port}; join with: vasto store --master HOST:${port}`);
+    return server;
+  } catch (error) {
+    master.close();
+    throw error;
+  }
 }

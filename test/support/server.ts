@@ -16,6 +16,8 @@ export const VASTO_MAIN = resolvePath(process.env.VASTO_DIST ?? 'dist', 'main.js
 
 export interface ServerOptions {
   readonly kind?: ServerKind;
+  /** What vasto is started as. */
+  readonly role?: 'server' | 'master' | 'store' | 'gateway';
   /** Made when not given. */
   readonly dir?: string;
   readonly workers?: number;
@@ -49,7 +51,7 @@ export function serverCommand(
     const common = ['--port', String(port), '--dir', dir, '--save', '', '--appendonly', 'yes'];
     return ['redis-server', [...file, ...common, ...flags]];
   }
-  const common = ['server', ...file, '--port', String(port), '--dir', dir];
+  const common = [options.role ?? 'server', ...file, '--port', String(port), '--dir', dir];
   const workers = options.workers === undefined ? [] : ['--workers', String(options.workers)];
   return [process.execPath, [VASTO_MAIN, ...common, ...workers, ...flags]];
 }

@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import type {
+  WireFollowMessage,
+  WireKeyspace,
+  WireKeyspaceRequest,
+  WireMasterMessage,
+  WireProgress,
+  WireStoreMessage,
+  WireStoreStatus,
+  WireTopology,
+} from './wire.js';
+
+/** The calls of the service Master in master.proto, with their messages as they are here. */
+export interface MasterMethods {
+  readonly Hello: MethodDefinition<{ version: string }, { version: string; clusterId: string }>;
+  readonly Register: MethodDefinition<WireStoreMessage, WireMasterMessage>;
+  readonly Follow: MethodDefinition<object, WireFollowMessage>;
+  readonly GetTopology: MethodDefinition<object, WireTopology>;
+  readonly ListStores: MethodDefinition<object, { stores: WireStoreStatus[] }>;
+  readonly CreateKeyspace: MethodDefinition<WireKeyspaceRequest, WireKeyspace>;
+  readonly DeleteKeyspace: MethodDefinition<{ name: string }, object>;
+  readonly SwapDatabases: MethodDefinition<{ first: number; second: number }, object>;
+  readonly CompactKeyspace: MethodDefinition<{ name: string }, WireProgress>;
+}
+
+let loaded: MasterMethods | undefined;
+
+/** Reads master.proto, which lies beside this module, when it is first needed. */
+export function masterMethods(): MasterMethods {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): MasterMethods {
+  const file = fileURLToPath(new URL('./master.proto', import.meta.url));
+  const service = loadSync(file, { longs: Number, defaults: true, arrays: true, oneofs: true })[
+    'vasto.v1.Master'
+  ];
+  return service as unknown as MasterMethods;
+}

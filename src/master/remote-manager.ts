@@ -1,0 +1,84 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  type ClusterManager,
+  type KeyspaceRequest,
+  ManagerError,
+  type StoreStatus,
+  type TaskProgress,
+} from '../cluster/manager.js';
+import type { KeyspaceEntry, Topology } from '../cluster/topology.js';
+import type { MasterClient } from './client.js';
+
+/** How a node stands with its master. */
+export interface Standing {
+  /** Whether the master has taken it in, and can be heard. */
+  readonly connected: boolean;
+  /** Why it never will; '' where it has said nothing of the kind. */
+  readonly refusal: string;
+}
+
+/** How long a change waits for a master that is away: one that is started again is there by then. */
+export const PATIENCE_MS = 4000;
+const LOOK_EVERY_MS = 20;
+
+/** The master of a node, in another process. Nothing is asked of a master that has not taken the node in. */
+export class RemoteManager implements ClusterManager {
+  constructor(
+    private readonly client: MasterClient,
+    private readonly standing: Standing,
+    /** What the node has been told. */
+    private readonly heard: () => Topology,
+    private readonly patienceMs = PATIENCE_MS,
+  ) {}
+
+  get topology(): Topology {
+    return this.heard();
+  }
+
+  async createKeyspace(request: KeyspaceRequest): Promise<KeyspaceEntry> {
+    const untilMs = Date.now() + this.patienceMs;
+    for (;;) {
+      await this.admitted(untilMs);
+      try {
+        return await this.client.createKeyspace(request);
+      } catch (error) {
+        // One that may be there already can be asked for again, whatever became of the first request.
+        const isLost = error instanceof ManagerError && error.code === 'UNAVAILABLE';
+        if (request.mayExist !== true || !isLost || Date.now() >= untilMs) throw error;
+        await pause(LOOK_EVERY_MS);
+      }
+    }
+  }
+
+  async deleteKeyspace(name: string): Promise<void> {
+    await this.admitted();
+    await this.client.deleteKeyspace(name);
+  }
+
+  async compactKeyspace(name: string, onProgress: (progress: TaskProgress) => void): Promise<void> {
+    await this.admitted();
+    await this.client.compactKeyspace(name, onProgress);
+  }
+
+  async swapDatabases(first: number, second: number): Promise<void> {
+    await this.admitted();
+    await this.client.swapDatabases(first, second);
+  }
+
+  async stores(): Promise<StoreStatus[]> {
+    await this.admitted();
+    return this.client.stores();
+  }
+
+  /** Waits until there is a master that knows this node. */
+  private async admitted(untilMs = Date.now() + this.patienceMs): Promise<void> {
+    const { standing, client } = this;
+    while (!standing.connected) {
+      if (standing.refusal !== '')
+        throw new ManagerError('IMPOSSIBLE', `the master refused this node: ${standing.refusal}`);
+      if (Date.now() >= untilMs)
+        throw new ManagerError('UNAVAILABLE', client.problem || 'the master has not taken this node in yet');
+      await pause(LOOK_EVERY_MS);
+    }
+  }
+}

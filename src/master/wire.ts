@@ -1,0 +1,378 @@
+import type { ClusterEvent } from '../cluster/follower.js';
+import type { KeyspaceRequest, ShardStatus, StoreStatus, TaskProgress } from '../cluster/manager.js';
+import type { MasterMessage, StoreMessage } from '../cluster/messages.js';
+import type { KeyspaceEntry, StoreEntry, Topology } from '../cluster/topology.js';
+
+/*
+ * The messages of master.proto as @grpc/proto-loader has them (see proto.ts), and what they say, as values of the
+ * cluster. Reading checks what protobuf does not: that nested messages are there, that numbers are exact and in range,
+ * that ids are ids. All of it is pure.
+ */
+
+/** What came is none of the messages it should be. It ends the call that it came by, and nothing else. */
+export class WireError extends Error {
+  constructor(what: string) {
+    super(`malformed message: ${what}`);
+    this.name = 'WireError';
+  }
+}
+
+type Maybe<Message> = Message | null | undefined;
+
+export interface WireStore {
+  id: string;
+  epoch: number;
+  host: string;
+  port: number;
+  tlsPort: number;
+  peerPort: number;
+  zone: string;
+  tags: string[];
+  doors: { port: number; keyspace: string }[];
+}
+
+export interface WireKeyspace {
+  id: string;
+  epoch: number;
+  name: string;
+  db?: number;
+  replicas: number;
+  tags: string[];
+  shards: { stores: string[] }[];
+  deleted: boolean;
+}
+
+export interface WireTopology {
+  clusterId: string;
+  stores: WireStore[];
+  keyspaces: WireKeyspace[];
+}
+
+export interface WireShardStatus {
+  keyspace: string;
+  shard: number;
+  keys: number;
+  bytes: number;
+  state: string;
+}
+
+export interface WireProgress {
+  done: number;
+  total: number;
+  phase: string;
+}
+
+/** Of the members one is there: that which `message` names. */
+export interface WireStoreMessage {
+  message?: string;
+  register?: Maybe<{ store: Maybe<WireStore>; topology: Maybe<WireTopology> }>;
+  applied?: Maybe<{ epoch: number; error?: string }>;
+  report?: Maybe<{ freeBytes: number; totalBytes: number; shards: WireShardStatus[] }>;
+  progress?: Maybe<{ task: number; progress: Maybe<WireProgress> }>;
+  finished?: Maybe<{ task: number; error?: string }>;
+}
+
+/** As {@link WireStoreMessage}. */
+export interface WireMasterMessage {
+  message?: string;
+  welcome?: Maybe<{ clusterId: string }>;
+  refused?: Maybe<{ reason: string }>;
+  topology?: Maybe<WireTopology>;
+  compact?: Maybe<{ task: number; keyspace: string; shard: number }>;
+}
+
+/** As {@link WireStoreMessage}. */
+export interface WireFollowMessage {
+  message?: string;
+  topology?: Maybe<WireTopology>;
+  event?: Maybe<{ atMs: number; text: string }>;
+}
+
+export interface WireStoreStatus {
+  store: Maybe<WireStore>;
+  alive: boolean;
+  seenAtMs: number;
+  freeBytes: number;
+  totalBytes: number;
+  shards: WireShardStatus[];
+}
+
+export interface WireKeyspaceRequest {
+  name: string;
+  db?: number;
+  shards: number;
+  replicas: number;
+  tags: string[];
+  near: string;
+  mayExist: boolean;
+}
+
+/** What a follower is told. */
+export type FollowMessage =
+  | { readonly kind: 'topology'; readonly topology: Topology }
+  | { readonly kind: 'event'; readonly event: ClusterEvent };
+
+const ID = /^[0-9a-f]{1,64}$/;
+const PORT_MAX = 65_535;
+
+function exact(value: number, what: string): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new WireError(`${what} is not a whole number up to 2^53`);
+}
+
+function portOf(value: number, what: string): number {
+  if (value > PORT_MAX) throw new WireError(`${what} ${value} is no port`);
+  return value;
+}
+
+function idOf(text: string, whose: string): string {
+  if (ID.test(text)) return text;
+  throw new WireError(`${JSON.stringify(text.slice(0, 80))} is no id of a ${whose}`);
+}
+
+function given<Message>(message: Maybe<Message>, what: string): Message {
+  if (message === null || message === undefined) throw new WireError(`there is no ${what} in it`);
+  return message;
+}
+
+/** Counts of bytes as they are sent: some file systems claim more than numbers can say exactly. */
+function countable(bytes: number): number {
+  return Math.min(Math.max(0, Math.round(bytes)), Number.MAX_SAFE_INTEGER);
+}
+
+// ---------------------------------------------------------------- topology
+
+export function toWireStore(entry: StoreEntry): WireStore {
+  return {
+    ...entry,
+    tags: [...entry.tags],
+    doors: entry.doors.map(({ port, keyspace }) => ({ port, keyspace })),
+  };
+}
+
+/** @throws WireError */
+export function fromWireStore(wire: WireStore): StoreEntry {
+  return {
+    id: idOf(wire.id, 'store'),
+    epoch: exact(wire.epoch, 'the epoch of a store'),
+    host: wire.host,
+    port: portOf(wire.port, 'port'),
+    tlsPort: portOf(wire.tlsPort, 'tls_port'),
+    peerPort: portOf(wire.peerPort, 'peer_port'),
+    zone: wire.zone,
+    tags: wire.tags,
+    doors: wire.doors.map(({ port, keyspace }) => ({ port: portOf(port, 'the port of a door'), keyspace })),
+  };
+}
+
+export function toWireKeyspace({ db, ...entry }: KeyspaceEntry): WireKeyspace {
+  return {
+    ...entry,
+    ...(db === undefined ? {} : { db }),
+    tags: [...entry.tags],
+    shards: entry.shards.map(({ stores }) => ({ stores: [...stores] })),
+  };
+}
+
+/** @throws WireError */
+export function fromWireKeyspace(wire: WireKeyspace): KeyspaceEntry {
+  return {
+    id: idOf(wire.id, 'keyspace'),
+    epoch: exact(wire.epoch, 'the epoch of a keyspace'),
+    name: wire.name,
+    db: wire.db,
+    replicas: wire.replicas,
+    tags: wire.tags,
+    shards: wire.shards.map(({ stores }) => ({ stores: stores.map((id) => idOf(id, 'store')) })),
+    deleted: wire.deleted,
+  };
+}
+
+export function toWireTopology({ clusterId, stores, keyspaces }: Topology): WireTopology {
+  return {
+    clusterId,
+    stores: [...stores.values()].map(toWireStore),
+    keyspaces: [...keyspaces.values()].map(toWireKeyspace),
+  };
+}
+
+/** @throws WireError */
+export function fromWireTopology(wire: WireTopology): Topology {
+  return {
+    clusterId: wire.clusterId,
+    stores: new Map(wire.stores.map((store) => [store.id, fromWireStore(store)])),
+    keyspaces: new Map(wire.keyspaces.map((keyspace) => [keyspace.id, fromWireKeyspace(keyspace)])),
+  };
+}
+
+// ---------------------------------------------------------------- stores
+
+function toWireShard({ keyspace, shard, keys, bytes, state }: ShardStatus): WireShardStatus {
+  return { keyspace, shard, keys: countable(keys), bytes: countable(bytes), state };
+}
+
+function fromWireShard({ keyspace, shard, keys, bytes, state }: WireShardStatus): ShardStatus {
+  return {
+    keyspace: idOf(keyspace, 'keyspace'),
+    shard,
+    keys: exact(keys, 'the keys of a shard'),
+    bytes: exact(bytes, 'the bytes of a shard'),
+    state,
+  };
+}
+
+export function toWireProgress({ done, total, phase }: TaskProgress): WireProgress {
+  return { done, total, phase };
+}
+
+/** @throws WireError */
+export function fromWireProgress({ done, total, phase }: WireProgress): TaskProgress {
+  if (!Number.isFinite(done) || !Number.isFinite(total)) throw new WireError('progress is no number');
+  return { done, total, phase };
+}
+
+export function toWireStoreMessage(message: StoreMessage): WireStoreMessage {
+  switch (message.kind) {
+    case 'register':
+      return {
+        register: { store: toWireStore(message.store), topology: toWireTopology(message.topology) },
+      };
+    case 'applied':
+      return { applied: { epoch: message.epoch, ...errorOf(message) } };
+    case 'report': {
+      const { freeBytes, totalBytes, shards } = message;
+      return {
+        report: {
+          freeBytes: countable(freeBytes),
+          totalBytes: countable(totalBytes),
+          shards: shards.map(toWireShard),
+        },
+      };
+    }
+    case 'progress':
+      return { progress: { task: message.task, progress: toWireProgress(message.progress) } };
+    case 'finished':
+      return { finished: { task: message.task, ...errorOf(message) } };
+  }
+}
+
+/** @throws WireError */
+export function fromWireStoreMessage(wire: WireStoreMessage): StoreMessage {
+  if (wire.register) {
+    const { store, topology } = wire.register;
+    return {
+      kind: 'register',
+      store: fromWireStore(given(store, 'store')),
+      topology: fromWireTopology(given(topology, 'topology')),
+    };
+  }
+  if (wire.applied)
+    return { kind: 'applied', epoch: exact(wire.applied.epoch, 'epoch'), ...errorOf(wire.applied) };
+  if (wire.report) {
+    const { freeBytes, totalBytes, shards } = wire.report;
+    return {
+      kind: 'report',
+      freeBytes: exact(freeBytes, 'free_bytes'),
+      totalBytes: exact(totalBytes, 'total_bytes'),
+      shards: shards.map(fromWireShard),
+    };
+  }
+  if (wire.progress) {
+    const progress = fromWireProgress(given(wire.progress.progress, 'progress'));
+    return { kind: 'progress', task: exact(wire.progress.task, 'task'), progress };
+  }
+  if (wire.finished)
+    return { kind: 'finished', task: exact(wire.finished.task, 'task'), ...errorOf(wire.finished) };
+  throw new WireError('it is none that this version knows');
+}
+
+function errorOf({ error }: { readonly error?: string }): { error?: string } {
+  return error === undefined ? {} : { error };
+}
+
+export function toWireMasterMessage(message: MasterMessage): WireMasterMessage {
+  switch (message.kind) {
+    case 'welcome':
+      return { welcome: { clusterId: message.clusterId } };
+    case 'refused':
+      return { refused: { reason: message.reason } };
+    case 'topology':
+      return { topology: toWireTopology(message.topology) };
+    case 'compact':
+      return { compact: { task: message.task, keyspace: message.keyspace, shard: message.shard } };
+  }
+}
+
+/** @throws WireError */
+export function fromWireMasterMessage(wire: WireMasterMessage): MasterMessage {
+  if (wire.welcome) return { kind: 'welcome', clusterId: wire.welcome.clusterId };
+  if (wire.refused) return { kind: 'refused', reason: wire.refused.reason };
+  if (wire.topology) return { kind: 'topology', topology: fromWireTopology(wire.topology) };
+  if (wire.compact) {
+    const { task, keyspace, shard } = wire.compact;
+    return { kind: 'compact', task: exact(task, 'task'), keyspace: idOf(keyspace, 'keyspace'), shard };
+  }
+  throw new WireError('it is none that this version knows');
+}
+
+// ---------------------------------------------------------------- followers, questions and changes
+
+export function toWireFollowMessage(message: FollowMessage): WireFollowMessage {
+  if (message.kind === 'topology') return { topology: toWireTopology(message.topology) };
+  return { event: { atMs: message.event.atMs, text: message.event.text } };
+}
+
+/** @throws WireError */
+export function fromWireFollowMessage({ topology, event }: WireFollowMessage): FollowMessage {
+  if (topology) return { kind: 'topology', topology: fromWireTopology(topology) };
+  if (event) return { kind: 'event', event: { atMs: exact(event.atMs, 'at_ms'), text: event.text } };
+  throw new WireError('it is none that this version knows');
+}
+
+export function toWireStatus(status: StoreStatus): WireStoreStatus {
+  const { entry, alive, seenAtMs, freeBytes, totalBytes, shards } = status;
+  return {
+    store: toWireStore(entry),
+    alive,
+    seenAtMs,
+    freeBytes: countable(freeBytes),
+    totalBytes: countable(totalBytes),
+    shards: shards.map(toWireShard),
+  };
+}
+
+/** @throws WireError */
+export function fromWireStatus(wire: WireStoreStatus): StoreStatus {
+  return {
+    entry: fromWireStore(given(wire.store, 'store')),
+    alive: wire.alive,
+    seenAtMs: exact(wire.seenAtMs, 'seen_at_ms'),
+    freeBytes: exact(wire.freeBytes, 'free_bytes'),
+    totalBytes: exact(wire.totalBytes, 'total_bytes'),
+    shards: wire.shards.map(fromWireShard),
+  };
+}
+
+export function toWireRequest({ db, near, mayExist, ...request }: KeyspaceRequest): WireKeyspaceRequest {
+  return {
+    ...request,
+    ...(db === undefined ? {} : { db }),
+    tags: [...request.tags],
+    near: near ?? '',
+    mayExist: mayExist === true,
+  };
+}
+
+/** What a request may be is for the master to say. */
+export function fromWireRequest(wire: WireKeyspaceRequest): KeyspaceRequest {
+  const { name, db, shards, replicas, tags, near, mayExist } = wire;
+  return {
+    name,
+    ...(db === undefined ? {} : { db }),
+    shards,
+    replicas,
+    tags,
+    ...(near === '' ? {} : { near }),
+    ...(mayExist ? { mayExist } : {}),
+  };
+}
