@@ -97,6 +97,12 @@ export const PEERS_ASKED_MAX = 64;
 /** Commands that other nodes refused with the news that their shard has moved, and that wait to be sent again. */
 export const MOVED_COMMANDS_MAX = 1 << 16;
 
+/** Encoded replies that a cluster door keeps: those of CLUSTER, in either protocol, by which nodes are away. */
+export const DOOR_REPLIES_MAX = 32;
+
+/** Keys that a shard looks at in one go for those of a slot: a millisecond or two, in which it does nothing else. */
+export const SLOT_SCAN_KEYS = 500;
+
 /** The longest string that the command line takes in a reply. */
 export const REPLY_STRING_BYTES_MAX = 1 << 30;
 

@@ -130,6 +130,11 @@ export class Link {
     return this.state === State.Ready;
   }
 
+  /** Whether the last try to reach the node failed. */
+  get isAway(): boolean {
+    return this.downSinceMs !== 0;
+  }
+
   get isClosed(): boolean {
     return this.state === State.Closed;
   }

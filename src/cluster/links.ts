@@ -69,6 +69,13 @@ export class RemoteLinks implements LinkHost {
     yield* this.dedicated;
   }
 
+  /** Whether a store is known to be out of reach; one that nobody had reason to call is not. */
+  isAway(store: string): boolean {
+    for (const versions of this.shared.get(store)?.values() ?? [])
+      if (versions.some((link) => link?.isAway === true)) return true;
+    return false;
+  }
+
   // ---------------------------------------------------------------- links
 
   /** The link that all clients of this node share. */

@@ -13,6 +13,8 @@ export interface DoorRequest {
   readonly keyCount: number;
   /** Whether ASKING came right before. */
   readonly asking: boolean;
+  /** Whether a copy will do: the command only reads, and READONLY was said. */
+  readonly takesCopy: boolean;
   /** The move that the slot is in the middle of, if any. */
   readonly move?: SlotMove | undefined;
 }
@@ -32,7 +34,7 @@ export interface SlotMove {
  */
 export function redirection(
   map: DoorMap,
-  { slot, keyCount, asking, move }: DoorRequest,
+  { slot, keyCount, asking, takesCopy, move }: DoorRequest,
 ): CommandError | undefined {
   if (slot === NO_SLOT) return undefined;
   if (slot === SEVERAL_SLOTS) return CROSS_SLOT;
@@ -42,7 +44,8 @@ export function redirection(
     return move.keysHere > 0 ? TRY_AGAIN : sendTo('ASK', slot, move.to);
   if (move !== undefined && move.to.id === map.self.id && asking)
     return keyCount > 1 && move.keysHere < keyCount ? TRY_AGAIN : undefined;
-  return owner === map.self ? undefined : sendTo('MOVED', slot, owner);
+  if (owner === map.self || (takesCopy && map.holdersOf(slot).includes(map.self))) return undefined;
+  return sendTo('MOVED', slot, owner);
 }
 
 function sendTo(word: 'ASK' | 'MOVED', slot: number, { host, port }: DoorNode): CommandError {

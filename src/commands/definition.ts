@@ -34,6 +34,7 @@ export type CommandGroup =
   | 'connection'
   | 'server'
   | 'transactions'
+  | 'cluster'
   | 'vasto';
 
 /** What a command does to the keys a specification finds: access first, then purpose (Redis's key specs). */

@@ -86,6 +86,7 @@ const GROUP_TITLES: Readonly<Record<CommandGroup, string>> = {
   transactions: 'Transactions',
   connection: 'Connections',
   server: 'Server',
+  cluster: 'Cluster',
   vasto: "Vasto's own",
 };
 

@@ -1,4 +1,5 @@
 import type { CommandDefinition } from './definition.js';
+import { clusterCommands } from './front-cluster.js';
 import { connectionCommands } from './front-connection.js';
 import { peerCommands } from './front-peer.js';
 import { serverCommands } from './front-server.js';
@@ -60,6 +61,7 @@ export const frontCommands: readonly CommandDefinition[] = [
   ...connectionCommands,
   ...transactionCommands,
   ...serverCommands,
+  ...clusterCommands,
   vastoContainer,
   ...peerCommands,
 ];

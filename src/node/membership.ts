@@ -2,6 +2,8 @@
 export class Membership {
   /** What the program was started as. */
   role: 'server' | 'store' | 'gateway' = 'server';
+  /** Address by which other nodes and clients are told to reach this one. */
+  host = '127.0.0.1';
   /** Whether the master can be heard at present. */
   connected = false;
   /** Why the master would not have this store; '' when it has said nothing of the kind. */

@@ -28,6 +28,7 @@ import { UNMANAGED } from './no-manager.js';
 import { Registry } from './registry.js';
 import { rewriteShard } from './rewriting.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
+import { NO_MOVES, type SlotMoves } from './slot-moves.js';
 
 /** What the store tells those who face its clients. */
 export interface StoreEvents {
@@ -56,6 +57,8 @@ export class Store {
   /** See DEBUG SET-ACTIVE-EXPIRE. */
   activeExpire = true;
   readonly membership = new Membership();
+  /** Slots that are on their way from or to this store. */
+  moves: SlotMoves = NO_MOVES;
   private readonly shards: LocalShards | undefined;
   /** Changes of the topology, one after the other. */
   private changes: Promise<void> = Promise.resolve();

@@ -8,6 +8,7 @@ import { type Command, findCommand } from '../commands/table.js';
 import { readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { setAuthenticated } from './authentication.js';
+import { interceptAtDoor } from './cluster-door.js';
 import type { Connection } from './connection.js';
 import { frontHandler } from './front/handlers.js';
 import { answer, refuse } from './refusal.js';
@@ -85,7 +86,7 @@ export function perform(
     return;
   }
   if (command.name === 'watch') session.watched.add(route);
-  const target = targetDatabase(server.store, command, args);
+  const target = targetDatabase(server.store, session, command, args);
   if (target instanceof CommandError) {
     refuse(connection, target, command, server);
     return;
@@ -227,6 +228,8 @@ function intercept(
     refuse(connection, MONITORING, command, server);
     return true;
   }
+  if (attention & Attention.ClusterDoor && interceptAtDoor(server, connection, command, args, frames))
+    return true;
   if (attention & Attention.Paused && server.isPausedFor(connection, command)) {
     connection.holdBack(args, frames);
     connection.stallUntil(server.unpaused());

@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
+import { nodesUseTls } from '../cluster/tls-settings.js';
 import { TlsDoors } from './tls-door.js';
 
 /** By what a connection came in. */
@@ -65,6 +66,9 @@ export class Listeners {
     if (values.port !== 0) places.push({ port: values.port, directive: 'port', door: PLAIN_DOOR });
     if (values['tls-port'] !== 0)
       places.push({ port: values['tls-port'], directive: 'tls-port', door: PLAIN_TLS_DOOR });
+    const tls = nodesUseTls(values);
+    for (const { port, keyspace } of values['cluster-port'])
+      places.push({ port, directive: 'cluster-port', door: { kind: 'cluster', keyspace, tls } });
     return places;
   }
 

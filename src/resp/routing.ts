@@ -31,7 +31,7 @@ export function routeCommand(
   const { session } = connection;
   const { places } = keyspace;
   let place = places[0]!;
-  if (places.length > 1) {
+  if (places.length > 1 || session.door !== '') {
     const slot = commandSlot(command, args);
     if (slot < 0) {
       routeWithoutSlot(server, connection, command, args, frames, keyspace, slot);
@@ -74,8 +74,11 @@ function slotRefusal(
   keyspace: Keyspace,
   slot: number,
 ): CommandError | undefined {
-  if (targetDatabase(server.store, command, args) !== undefined) return overShards(command, keyspace);
-  if (command.name !== 'watch' || session.isPeer) return undefined;
+  const target = targetDatabase(server.store, session, command, args);
+  if (target instanceof CommandError) return target;
+  if (target !== undefined) return overShards(command, keyspace);
+  // Redis Cluster lets a client watch keys of several slots.
+  if (command.name !== 'watch' || session.isPeer || session.door !== '') return undefined;
   const { watchedSlot } = session;
   if (watchedSlot !== undefined && watchedSlot.keyspace === keyspace && watchedSlot.slot !== slot)
     return CROSS_SLOT;

@@ -5,6 +5,7 @@ import { findCommand } from '../commands/table.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
 import { addCommand, readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
+import { placesAsked } from './cluster-doors.js';
 import type { Connection } from './connection.js';
 import { cannotForward, ELSEWHERE, linkFor, onShard, Whole } from './forwarding.js';
 import { refuse } from './refusal.js';
@@ -35,7 +36,9 @@ export function scatter(
 ): void {
   const { session } = connection;
   const { places, shardsOfSlots } = keyspace;
-  const split = splitCommand(command, args, { shards: places.length, shardsOfSlots }, session.version);
+  const asked = placesAsked(server.doors, session, keyspace).map(({ shard }) => shard);
+  const division = { shards: places.length, shardsOfSlots, asked };
+  const split = splitCommand(command, args, division, session.version);
   if (split instanceof CommandError) {
     refuse(connection, split, command, server);
     return;
@@ -79,13 +82,16 @@ function obstacle(
 function start(scattered: Scattered, { parts, merge }: Split): void {
   const replies = new Array<Buffer>(parts.length);
   let missing = parts.length;
+  const finish = () => {
+    const merged = merge(replies);
+    if (Buffer.isBuffer(merged)) scattered.slot.deliver(merged, 0);
+    else start(scattered, merged);
+  };
+  if (missing === 0) finish();
   for (const [index, part] of parts.entries()) {
     const receiver = new Whole((reply) => {
       replies[index] = reply;
-      if (--missing > 0) return;
-      const merged = merge(replies);
-      if (Buffer.isBuffer(merged)) scattered.slot.deliver(merged, 0);
-      else start(scattered, merged);
+      if (--missing === 0) finish();
     });
     sendPart(scattered, part, receiver);
   }

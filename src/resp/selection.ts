@@ -29,12 +29,24 @@ export function parseSelection(store: Store, text: string): Selection | CommandE
   return new CommandError(`ERR no keyspace is named '${text}': VASTO KEYSPACE LIST tells which there are`);
 }
 
+/** What the argument of SELECT means at a cluster door, which shows one keyspace, as database 0. */
+export function selectionAtDoor(store: Store, text: string): 0 | CommandError {
+  const db = parseInt32(text);
+  if (db === undefined && store.keyspaces.named(text) === undefined) return NOT_AN_INTEGER;
+  if (db instanceof CommandError) return db;
+  return db === 0 ? db : notAtDoor('SELECT');
+}
+
 /** The database that a number names; undefined for what is no number. */
 function parseDatabase(store: Store, text: string): number | CommandError | undefined {
-  const db = parseInt64(text);
-  if (db === undefined) return undefined;
-  if (typeof db === 'bigint' || db < INT32_MIN || db > INT32_MAX) return NOT_AN_INT32;
-  return isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
+  const db = parseInt32(text);
+  return typeof db !== 'number' || isDatabase(store, db) ? db : DB_OUT_OF_RANGE;
+}
+
+function parseInt32(text: string): number | CommandError | undefined {
+  const number = parseInt64(text);
+  if (number === undefined) return undefined;
+  return typeof number === 'bigint' || number < INT32_MIN || number > INT32_MAX ? NOT_AN_INT32 : number;
 }
 
 /** Whether a number is a database's: one of `databases`, or one that an operator has given to a keyspace. */
@@ -74,13 +86,30 @@ const WORD_BYTES_MAX = 64;
  */
 export function targetDatabase(
   store: Store,
+  session: Session,
   command: Command,
   args: readonly Buffer[],
 ): number | CommandError | undefined {
   const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
   if (written === undefined) return undefined;
+  if (session.door !== '') return targetAtDoor(command, written.latin1Slice());
   return parseDatabase(store, written.latin1Slice()) ?? NOT_AN_INTEGER;
 }
+
+/** At a cluster door there is one database, which is called 0. */
+function targetAtDoor({ name }: Command, written: string): CommandError | undefined {
+  if (name === 'move') return notAtDoor('MOVE');
+  const db = parseInt32(written);
+  if (db === 0) return undefined;
+  return typeof db === 'number' ? COPY_AT_DOOR : (db ?? NOT_AN_INTEGER);
+}
+
+/** What Redis says in cluster mode, where there is one database. */
+export function notAtDoor(command: string): CommandError {
+  return new CommandError(`ERR ${command} is not allowed in cluster mode`);
+}
+
+const COPY_AT_DOOR = new CommandError('ERR Copying to another database is not allowed in cluster mode');
 
 function copyTarget(args: readonly Buffer[]): Buffer | undefined {
   for (let index = 3; index < args.length; index++) {

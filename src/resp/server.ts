@@ -10,6 +10,7 @@ import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { SlowCommand } from '../workers/protocol.js';
+import { ClusterDoors } from './cluster-doors.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
 import { LatencyMonitor } from './latency-monitor.js';
@@ -55,6 +56,8 @@ export class RespServer implements ConnectionHost, ListenerHost {
   readonly saver: Saver;
   /** The ways to other stores. */
   readonly links: RemoteLinks;
+  /** What cluster doors show. */
+  readonly doors: ClusterDoors;
   /** Commands of clients that went on to other stores, since start or CONFIG RESETSTAT. */
   forwardedCommands = 0;
   /** Connections of other nodes, which do not count towards maxclients. */
@@ -105,8 +108,10 @@ export class RespServer implements ConnectionHost, ListenerHost {
       secret: () => peers.secrets.shown,
       openSocket: (entry) => peers.openSocket(entry),
     });
+    this.doors = new ClusterDoors(config, store, this.links, store.id || this.runId);
     store.keyspaces.onChange(() => {
       this.links.topologyChanged();
+      this.doors.topologyChanged();
       for (const { session } of this.connections.values()) session.forgetRoute();
     });
     this.idleTimer = setInterval(() => this.closeIdle(), TIMEOUT_CHECK_MS);
@@ -168,6 +173,7 @@ export class RespServer implements ConnectionHost, ListenerHost {
     const local = isTcp ? endpoint(socket.localAddress!, socket.localPort!) : `${values.unixsocket}:0`;
     const connection = new Connection(id, socket, address, local, limits, this);
     connection.door = door;
+    if (door.kind === 'cluster') connection.session.bindDoor(door.keyspace);
     connection.session.set(Attention.Unauthenticated, values.requirepass !== '');
     this.connections.set(id, connection);
     return connection;

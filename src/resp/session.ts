@@ -23,6 +23,8 @@ export const Attention = {
   Monitored: 16,
   /** Of the server: CLIENT PAUSE. */
   Paused: 32,
+  /** It came in by a cluster door. */
+  ClusterDoor: 64,
 } as const;
 
 /** A command that MULTI has queued. */
@@ -63,8 +65,20 @@ export class Session {
   watchedSlot: { readonly keyspace: Keyspace; readonly slot: number } | undefined;
   /** The slot of the commands behind MULTI, where the keyspace has several shards. */
   queuedSlot: number | undefined;
+  /** The keyspace, by its name, of the cluster door that it came in by; '' for the plain door. */
+  door = '';
+  /** ASKING was said: the next command may be for a slot that is on its way here. */
+  isAsking = false;
+  /** ASKING was said for the command at hand. */
+  hasAsked = false;
+  /** READONLY: commands that only read may be answered from a copy. */
+  takesCopies = false;
+  /** How many keys of a command are here whose slot is on its way; the command is known by its arguments. */
+  movingKeys: { readonly args: readonly Buffer[]; readonly here: number } | undefined;
   /** It is another node, which asks for one keyspace on behalf of its clients. */
   isPeer = false;
+  /** The id of its store; '' of a gateway, and of clients. */
+  peerStore = '';
   /** A watched key is known to be lost sight of: the worker that watched died, or SWAPDB exchanged its database. */
   watchBroken = false;
   /** CLIENT REPLY: what becomes of replies. `skip` is said before the command to skip, which makes it `skipping`. */
@@ -101,6 +115,7 @@ export class Session {
   /** The command at hand will run later. */
   putReplyBack(): void {
     if (this.replies === 'skipping') this.replies = 'skip';
+    this.isAsking = this.hasAsked;
   }
 
   /** RESET, but for transaction, watches and MONITOR. As in Redis, the library's name and NO-EVICT stay. */
@@ -109,6 +124,8 @@ export class Session {
     this.version = 2;
     this.name = '';
     this.noTouch = false;
+    this.isAsking = false;
+    this.takesCopies = false;
     if (this.replies === 'skipping') return;
     this.replies = 'on';
     this.set(Attention.Silent, false);
@@ -116,7 +133,7 @@ export class Session {
 
   /** @param selection a database number, or a keyspace that has none */
   select(selection: number | Keyspace): void {
-    if (this.isPeer) return;
+    if (this.isPeer || this.door !== '') return;
     this.route = undefined;
     if (typeof selection === 'number') {
       this.db = selection;
@@ -128,25 +145,39 @@ export class Session {
   }
 
   /** The connection is another node's, for this keyspace and no other, whatever number it may have. */
-  bindPeer(keyspace: Keyspace): void {
+  bindPeer(keyspace: Keyspace, store: string): void {
     this.isPeer = true;
+    this.peerStore = store;
     this.route = undefined;
     this.db = undefined;
     this.keyspace = keyspace;
+  }
+
+  /** The connection came in by a cluster door: it stays at this keyspace, by whose name it is looked up. */
+  bindDoor(keyspace: string): void {
+    this.door = keyspace;
+    this.db = undefined;
+    this.set(Attention.ClusterDoor, true);
+  }
+
+  /** To be called before each command at a cluster door: ASKING counts for one. */
+  takeAsking(): void {
+    this.hasAsked = this.isAsking;
+    this.isAsking = false;
   }
 
   /** The topology has changed: numbers may mean other keyspaces, and keyspaces be elsewhere. */
   forgetRoute(): void {
     this.route = undefined;
     if (this.isPeer) return;
-    if (this.db !== undefined) this.keyspace = undefined;
+    if (this.db !== undefined || this.door !== '') this.keyspace = undefined;
     // It may have been given a number since.
     else if (this.keyspace?.db !== undefined && !this.keyspace.deleted) this.select(this.keyspace.db);
   }
 
   /** What people call the selected keyspace: its number, or its name where it has none. */
   get selection(): number | string {
-    return this.db ?? this.keyspace?.name ?? 0;
+    return this.db ?? this.keyspace?.name ?? (this.door || 0);
   }
 
   /** Leaves MULTI. */

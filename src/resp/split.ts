@@ -18,6 +18,8 @@ import { parsePrefixOptions } from '../commands/vasto.js';
 export interface Division {
   readonly shards: number;
   readonly shardsOfSlots: Uint16Array;
+  /** In order, the shards that commands without keys are about: all of them, but at cluster doors. */
+  readonly asked: readonly number[];
 }
 
 /** What one shard is asked. */
@@ -142,8 +144,8 @@ function arrayReply(elements: readonly Buffer[]): Buffer {
 
 // ---------------------------------------------------------------- over all shards
 
-function everywhere(args: readonly Buffer[], { shards }: Division): Part[] {
-  return Array.from({ length: shards }, (_, shard) => ({ shard, args }));
+function everywhere(args: readonly Buffer[], { asked }: Division): Part[] {
+  return asked.map((shard) => ({ shard, args }));
 }
 
 const size: Splitter = (args, division) => ({ parts: everywhere(args, division), merge: reading(sum) });
@@ -171,7 +173,7 @@ const randomKey: Splitter = (args, division, version) => {
       const counts = replies.map((reply) => integerOf(reply) ?? 0);
       const total = counts.reduce((all, count) => all + count, 0);
       if (total === 0) return nil.written();
-      const shard = draw(counts, Math.random() * total);
+      const shard = division.asked[draw(counts, Math.random() * total)]!;
       return { parts: [{ shard, args }], merge: ([reply]) => reply! };
     }),
   };
@@ -192,28 +194,34 @@ export function draw(weights: readonly number[], point: number): number {
 /** Cursors of a shard are below this: that of a keyspace is shard × 2^53 + the shard's own. */
 const SHARD_CURSORS = 1n << 53n;
 
-/** A cursor goes through one shard after the other, whichever node is asked. */
-const scan: Splitter = (args, { shards }) => {
+/**
+ * A cursor goes through one shard after the other, whichever node is asked. A shard that was begun is gone on with,
+ * though it may be asked for elsewhere by now: twice is better than not at all.
+ */
+const scan: Splitter = (args, { shards, asked }) => {
   const cursor = parseCursor(new ListArguments(args).text(1));
   if (cursor instanceof CommandError) return cursor;
   const value = BigInt(cursor);
   const named = Number(value / SHARD_CURSORS);
   // A cursor that names no shard of the keyspace is unknown to any of them, too.
-  const shard = named < shards ? named : 0;
+  const begun = named < shards ? named : 0;
+  const shard = value === 0n ? asked[0] : begun;
   const own = named < shards ? value % SHARD_CURSORS : value;
-  const asked = [args[0]!, Buffer.from(String(own), 'latin1'), ...args.slice(2)];
+  if (shard === undefined) return { parts: [], merge: () => NOTHING_TO_SCAN };
   return {
-    parts: [{ shard, args: asked }],
+    parts: [{ shard, args: [args[0]!, Buffer.from(String(own), 'latin1'), ...args.slice(2)] }],
     merge: reading(([reply]) => {
       const [next, found] = elementsOf(reply!)!;
-      return arrayReply([cursorReply(shard, stringOf(next!)!.latin1Slice(), shards), found!]);
+      return arrayReply([cursorReply(shard, stringOf(next!)!.latin1Slice(), asked), found!]);
     }),
   };
 };
 
-function cursorReply(shard: number, own: string, shards: number): Buffer {
+const NOTHING_TO_SCAN = Buffer.from('*2\r\n$1\r\n0\r\n*0\r\n', 'latin1');
+
+function cursorReply(shard: number, own: string, asked: readonly number[]): Buffer {
   let cursor = BigInt(shard) * SHARD_CURSORS + BigInt(own);
-  if (own === '0') cursor = shard + 1 < shards ? BigInt(shard + 1) * SHARD_CURSORS : 0n;
+  if (own === '0') cursor = BigInt(asked.find((next) => next > shard) ?? 0) * SHARD_CURSORS;
   const text = String(cursor);
   return Buffer.from(`$${text.length}\r\n${text}\r\n`, 'latin1');
 }

@@ -1,10 +1,11 @@
 import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
-import { commandSlot, SEVERAL_SLOTS } from '../cluster/command-slot.js';
+import { commandSlot, NO_SLOT, SEVERAL_SLOTS } from '../cluster/command-slot.js';
 import { CROSS_SLOT } from '../cluster/redirection.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
 import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
+import { type ClusterDoors, placesAsked } from './cluster-doors.js';
 import { movedError } from './forwarding.js';
 import { isFlushCommand } from './front/databases.js';
 import { overShards } from './routing.js';
@@ -60,6 +61,8 @@ export function queueRefusal(
   queued: readonly QueuedCommand[],
   { command, args }: QueuedCommand,
 ): CommandError | undefined {
+  // At a cluster door a queued command has been looked at by itself, and EXEC looks at them together, as in Redis.
+  if (session.door !== '') return undefined;
   const keyspace = selectedKeyspace(store, session);
   if (keyspace === undefined || keyspace.deleted || command.runs === 'front') return undefined;
   const { places, shardsOfSlots } = keyspace;
@@ -78,23 +81,25 @@ export function queueRefusal(
 
 function slotRefusal(
   store: Store,
-  { watchedSlot, queuedSlot }: Session,
+  session: Session,
   keyspace: Keyspace,
   { command, args, slot }: Pick<QueuedCommand, 'command' | 'args'> & { slot: number },
 ): CommandError | undefined {
+  const { watchedSlot, queuedSlot } = session;
   if (slot === SEVERAL_SLOTS) return CROSS_SLOT;
-  if (slot < 0 || targetDatabase(store, command, args) !== undefined) return overShards(command, keyspace);
+  const target = targetDatabase(store, session, command, args);
+  if (slot < 0 || typeof target === 'number') return overShards(command, keyspace);
   if (queuedSlot !== undefined && queuedSlot !== slot) return CROSS_SLOT;
   return watchedSlot?.keyspace === keyspace && watchedSlot.slot !== slot ? CROSS_SLOT : undefined;
 }
 
 /** Finds where a transaction runs, or why it cannot. */
 export function planTransaction(
-  { store }: RespServer,
+  { store, doors }: RespServer,
   session: Session,
   queued: readonly QueuedCommand[],
 ): PlannedTransaction | CommandError {
-  const plan = new TransactionPlan(store, session);
+  const plan = new TransactionPlan(store, doors, session);
   const steps = plan.steps(queued);
   if (steps instanceof CommandError) return steps;
   const routes = new Set(session.watched);
@@ -130,7 +135,7 @@ export function databasesToCome(
       const db = parseInteger(each?.latin1Slice() ?? '');
       if (db !== undefined && isDatabase(store, db)) needed.add(db);
     }
-    const target = targetDatabase(store, command, args);
+    const target = targetDatabase(store, session, command, args);
     if (typeof target === 'number') needed.add(target);
   }
   return [...needed].map((db) => store.database(db)).filter((keyspace) => keyspace instanceof Promise);
@@ -149,7 +154,8 @@ class TransactionPlan {
 
   constructor(
     private readonly store: Store,
-    session: Session,
+    private readonly doors: ClusterDoors,
+    private readonly session: Session,
   ) {
     this.selection = session.db ?? session.keyspace!;
   }
@@ -170,15 +176,18 @@ class TransactionPlan {
 
   /** What a command of the front changes for those behind it, and the shards that it needs. */
   private effect({ command, args }: QueuedCommand): Home | CommandError {
+    const isAtDoor = this.session.door !== '';
     if (command.name === 'select') {
+      if (isAtDoor) return {};
       const selection = parseSelection(this.store, args[1]!.latin1Slice());
       if (!(selection instanceof CommandError)) this.selection = selection;
-    } else if (command.name === 'swapdb') this.swap(args);
+    } else if (command.name === 'swapdb' && !isAtDoor) this.swap(args);
     else if (command.name === 'flushall') {
       if (!isFlushCommand(args)) return { refusal: SYNTAX_ERROR };
-      const places = this.store.keyspaces.all().flatMap((keyspace) => keyspace.places);
-      if (places.some(({ local }) => local === undefined)) return FLUSHES_ELSEWHERE;
-      return { routes: this.store.localShards().map(({ route }) => route) };
+      const keyspaces = isAtDoor ? [this.session.keyspace!] : this.store.keyspaces.all();
+      const places = keyspaces.flatMap((keyspace) => placesAsked(this.doors, this.session, keyspace));
+      const routes = places.map(({ local }) => local).filter((route) => route !== undefined);
+      return routes.length < places.length ? FLUSHES_ELSEWHERE : { routes };
     }
     return {};
   }
@@ -189,7 +198,7 @@ class TransactionPlan {
     if (keyspace instanceof CommandError) return keyspace;
     const place = this.placeOf(keyspace, item);
     if (place instanceof CommandError) return place;
-    const target = targetDatabase(this.store, command, args);
+    const target = targetDatabase(this.store, this.session, command, args);
     if (target instanceof CommandError) return { refusal: target };
     const places = [place];
     if (target !== undefined) {
@@ -208,11 +217,12 @@ class TransactionPlan {
 
   private placeOf(keyspace: Keyspace, { command, args }: QueuedCommand): ShardPlace | CommandError {
     const { places, shardsOfSlots } = keyspace;
-    if (places.length === 1) return places[0]!;
     const slot = commandSlot(command, args);
+    const isElsewhere = this.session.door !== '' && places[0]!.local === undefined;
+    if (places.length === 1 && (slot !== NO_SLOT || !isElsewhere)) return places[0]!;
     if (slot === SEVERAL_SLOTS) return CROSS_SLOT;
-    if (slot < 0 || targetDatabase(this.store, command, args) !== undefined)
-      return overShards(command, keyspace);
+    const target = targetDatabase(this.store, this.session, command, args);
+    if (slot < 0 || typeof target === 'number') return overShards(command, keyspace);
     const before = this.slots.get(keyspace);
     if (before !== undefined && before !== slot) return CROSS_SLOT;
     this.slots.set(keyspace, slot);

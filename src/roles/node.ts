@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
 import { PeerCredentials } from '../cluster/links-credentials.js';
@@ -6,6 +7,7 @@ import type { Membership } from '../node/membership.js';
 import type { Store, StoreEvents } from '../node/store.js';
 import { RespServer } from '../resp/server.js';
 import { rereadOnHangup } from './hangup.js';
+import { announcedHost } from './identity.js';
 import {
   announceProgram,
   boundAddresses,
@@ -53,6 +55,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
     },
   });
   store.membership.role = kind.role;
+  store.membership.host = announcedHost(values['cluster-announce-host'], values.bind, networkInterfaces);
   let ending: Promise<void> | undefined;
   let tie: Tie | undefined;
   const shutdown = (cause: string): Promise<void> => {
@@ -114,5 +117,7 @@ function announce(config: Config, logger: Logger, kind: NodeKind): void {
     const certificate = values['tls-auth-clients'] === 'yes' ? ' --cert FILE --key FILE' : '';
     logger.notice(`connect with: redis-cli -p ${values['tls-port']} --tls --cacert FILE${certificate}`);
   }
+  for (const { port, keyspace } of values['cluster-port'])
+    logger.notice(`Redis Cluster protocol for keyspace ${keyspace} on port ${port}: redis-cli -c -p ${port}`);
   if (values.unixsocket !== '') logger.notice(`connect with: redis-cli -s ${values.unixsocket}`);
 }

@@ -19,7 +19,10 @@ discard watch unwatch debug object|encoding object|idletime object|freq object|r
 config|set config|resetstat config|rewrite client|id client|info client|list client|kill client|setname client|getname
 client|no-evict client|pause client|unpause client|reply client|unblock command|count command|info command|docs
 command|getkeys command|list latency|latest latency|history latency|reset latency|histogram latency|doctor memory|usage
-memory|stats memory|doctor slowlog|get slowlog|len slowlog|reset`.split(/\s+/);
+memory|stats memory|doctor cluster|info cluster|slots cluster|shards cluster|nodes cluster|myid cluster|keyslot
+cluster|countkeysinslot cluster|getkeysinslot cluster|links asking readonly readwrite slowlog|get slowlog|len slowlog|reset`.split(
+    /\s+/,
+  );
 
 describe.skipIf(!haveTool('redis-server'))('the command table against that of redis-server', () => {
   let subject: TestServer;

@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
-import { type KeyspaceEntry, type StoreEntry, type Topology, toRecord } from '../../src/cluster/topology.js';
+import {
+  type ClusterDoor,
+  type KeyspaceEntry,
+  type StoreEntry,
+  type Topology,
+  toRecord,
+} from '../../src/cluster/topology.js';
 import { RawClient } from './client.js';
 import { freePort, temporaryDir, waitUntil } from './environment.js';
 import { VASTO_MAIN } from './server.js';
@@ -29,10 +35,19 @@ export class StaticNode {
     readonly port: number,
     readonly dir: string,
     readonly flags: readonly string[],
+    readonly doors: readonly ClusterDoor[],
   ) {}
 
-  static async start(role: 'store' | 'gateway', flags: readonly string[]): Promise<StaticNode> {
-    const node = new StaticNode(role, await freePort(), temporaryDir(), flags);
+  /** @param keyspaces those that it opens a cluster door for */
+  static async start(
+    role: 'store' | 'gateway',
+    flags: readonly string[],
+    keyspaces: readonly string[] = [],
+  ): Promise<StaticNode> {
+    const port = await freePort();
+    const doors: ClusterDoor[] = [];
+    for (const keyspace of keyspaces) doors.push({ port: await freePort(), keyspace });
+    const node = new StaticNode(role, port, temporaryDir(), flags, doors);
     await node.start();
     return node;
   }
@@ -40,7 +55,8 @@ export class StaticNode {
   /** Starts the process, again on the same directory and port. */
   async start(): Promise<void> {
     const flags = ['--port', String(this.port), '--dir', this.dir, '--workers', '1', '--maxmemory', '64mb'];
-    const child = fork(PROGRAM, [dirname(VASTO_MAIN), this.role, ...flags, ...this.flags], {
+    const doors = this.doors.flatMap(({ port, keyspace }) => ['--cluster-port', String(port), keyspace]);
+    const child = fork(PROGRAM, [dirname(VASTO_MAIN), this.role, ...flags, ...doors, ...this.flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       cwd: this.dir,
     });
@@ -75,6 +91,18 @@ export class StaticNode {
     return RawClient.connect({ port: this.port });
   }
 
+  /** The port of its cluster door for a keyspace. */
+  doorPort(keyspace: string): number {
+    const door = this.doors.find((each) => each.keyspace === keyspace);
+    if (door === undefined) throw new Error(`the node has no door for ${keyspace}`);
+    return door.port;
+  }
+
+  /** A client that came in by its cluster door for a keyspace. */
+  connectDoor(keyspace: string): Promise<RawClient> {
+    return RawClient.connect({ port: this.doorPort(keyspace) });
+  }
+
   async kill(): Promise<void> {
     const ended = once(this.child, 'exit');
     this.child.kill('SIGKILL');
@@ -84,7 +112,7 @@ export class StaticNode {
 
 export interface KeyspacePlan {
   readonly name: string;
-  readonly db: number;
+  readonly db: number | undefined;
   /** For each shard the number of its store. */
   readonly shards: readonly number[];
 }
@@ -98,15 +126,19 @@ export class StaticCluster {
     readonly gateways: readonly StaticNode[],
   ) {}
 
+  /** @param doors gives the keyspaces of which a node opens a cluster door; gateways are numbered behind the stores */
   static async start(
     stores: number,
     gateways: number,
     keyspaces: readonly KeyspacePlan[],
     flags: readonly string[] = [],
+    doors: (node: number) => readonly string[] = () => [],
   ): Promise<StaticCluster> {
-    const start = (role: 'store' | 'gateway', count: number) =>
-      Promise.all(Array.from({ length: count }, () => StaticNode.start(role, flags)));
-    const cluster = new StaticCluster(await start('store', stores), await start('gateway', gateways));
+    const start = (role: 'store' | 'gateway', count: number, before = 0) =>
+      Promise.all(
+        Array.from({ length: count }, (_, index) => StaticNode.start(role, flags, doors(before + index))),
+      );
+    const cluster = new StaticCluster(await start('store', stores), await start('gateway', gateways, stores));
     await cluster.place(keyspaces);
     return cluster;
   }
@@ -117,9 +149,9 @@ export class StaticCluster {
 
   /** Has the nodes serve these keyspaces, one after the other. */
   async place(keyspaces: readonly KeyspacePlan[], epoch = 1): Promise<void> {
-    const stores = this.stores.map(({ storeId: id, port }): [string, StoreEntry] => [
+    const stores = this.stores.map(({ storeId: id, port, doors }): [string, StoreEntry] => [
       id,
-      { id, epoch, host: '127.0.0.1', port, tlsPort: 0, peerPort: 0, zone: '', tags: [], doors: [] },
+      { id, epoch, host: '127.0.0.1', port, tlsPort: 0, peerPort: 0, zone: '', tags: [], doors },
     ]);
     const entries = keyspaces.map(({ name, db, shards }): [string, KeyspaceEntry] => {
       const id = Buffer.from(name).toString('hex').padEnd(16, '0');

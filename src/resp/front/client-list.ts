@@ -25,7 +25,7 @@ export function clientLine(connection: Connection, running: Running, nowMs: numb
     idle: Math.max(0, Math.floor((nowMs - session.lastCommandAtMs) / 1000)),
     flags: flagsOf(connection),
     // Tools read a number here.
-    db: session.db ?? -1,
+    db: session.db ?? (session.door === '' ? -1 : 0),
     ...(session.db === undefined ? { keyspace: session.selection } : {}),
     sub: 0,
     psub: 0,

@@ -1,6 +1,6 @@
 import { CommandError, wrongArity } from '../../base/command-errors.js';
 import { setAuthenticated } from '../authentication.js';
-import { parseSelection } from '../selection.js';
+import { parseSelection, selectionAtDoor } from '../selection.js';
 import { Attention } from '../session.js';
 import { dropTransaction } from '../watches.js';
 import { type FrontHandlers, now } from './handlers.js';
@@ -28,7 +28,8 @@ export const connectionHandlers: FrontHandlers = {
     reply.simple('RESET');
   }),
   select: now(({ server, session, reply }, args) => {
-    const selection = parseSelection(server.store, args.text(1));
+    const parse = session.door === '' ? parseSelection : selectionAtDoor;
+    const selection = parse(server.store, args.text(1));
     if (selection instanceof CommandError) reply.error(selection);
     else {
       session.select(selection);

@@ -3,7 +3,9 @@ import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
 import { errorOf } from '../../cluster/reply-scanner.js';
 import { readyRoute } from '../../node/segments.js';
+import { placesAsked } from '../cluster-doors.js';
 import { callPlace } from '../forwarding.js';
+import { notAtDoor } from '../selection.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
 const INVALID_FIRST = new CommandError('ERR invalid first DB index');
@@ -23,22 +25,32 @@ export function isFlushCommand(args: readonly Buffer[]): boolean {
   return rest.length === 0 && (mode === undefined || /^a?sync$/i.test(mode.latin1Slice()));
 }
 
-/** Each database is emptied at one moment, but not all of them at the same: EXEC has them all on one owner. */
-async function flushAll({ server, reply }: FrontContext, args: Arguments): Promise<void> {
+/**
+ * Of a cluster door's clients, what is this node's of their keyspace, as in Redis Cluster.
+ * Each database is emptied at one moment, but not all of them at the same: EXEC has them all on one owner.
+ */
+async function flushAll({ server, session, reply }: FrontContext, args: Arguments): Promise<void> {
   if (!isFlushCommand(Array.from({ length: args.count }, (_, index) => args.bytes(index)))) {
     reply.error(SYNTAX_ERROR);
     return;
   }
-  const shards = server.store.keyspaces
-    .all()
-    .flatMap((keyspace) => keyspace.places.map((place) => callPlace(server, keyspace, place, 'FLUSHDB')));
+  const keyspaces = session.door === '' ? server.store.keyspaces.all() : [session.keyspace!];
+  const shards = keyspaces.flatMap((keyspace) =>
+    placesAsked(server.doors, session, keyspace).map((place) =>
+      callPlace(server, keyspace, place, 'FLUSHDB'),
+    ),
+  );
   const failures = (await Promise.all(shards)).map(errorOf).filter((text) => text !== undefined);
   if (failures.length === 0) reply.ok();
   else if (failures.length === shards.length) reply.error(failures[0]!);
   else reply.error(`${failures[0]}; ${failures.length} of ${shards.length} shards were not emptied`);
 }
 
-async function swapDatabases({ server, reply }: FrontContext, args: Arguments): Promise<void> {
+async function swapDatabases({ server, session, reply }: FrontContext, args: Arguments): Promise<void> {
+  if (session.door !== '') {
+    reply.error(notAtDoor('SWAPDB'));
+    return;
+  }
   const first = parseIndex(args.text(1));
   const second = parseIndex(args.text(2));
   const { databases } = server.config.values;

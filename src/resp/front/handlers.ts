@@ -5,6 +5,7 @@ import type { Connection } from '../connection.js';
 import type { RespServer } from '../server.js';
 import type { Session } from '../session.js';
 import { clientHandlers } from './client.js';
+import { clusterHandlers } from './cluster.js';
 import { commandHandlers } from './command.js';
 import { connectionHandlers } from './connection.js';
 import { helloHandlers } from './hello.js';
@@ -54,6 +55,7 @@ const handlers = new Map<string, FrontHandler>(
     ...serverHandlers,
     ...vastoHandlers,
     ...peerHandlers,
+    ...clusterHandlers,
   }),
 );
 

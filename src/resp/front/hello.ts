@@ -91,7 +91,7 @@ function introduce(reply: ReplyWriter, session: Session): void {
   reply.bulk('id');
   reply.integer(session.id);
   reply.bulk('mode');
-  reply.bulk('standalone');
+  reply.bulk(session.door === '' ? 'standalone' : 'cluster');
   reply.bulk('role');
   reply.bulk('master');
   reply.bulk('modules');

@@ -6,11 +6,14 @@ import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
 import type { ShardCounts } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
+import type { Session } from '../session.js';
 import { commandsUsed, percentile } from '../statistics.js';
 
 /** What the sections of INFO are made from. Without a section that asks the workers, their figures are missing. */
 export interface InfoSource {
   readonly server: RespServer;
+  /** Of whom asks. */
+  readonly session: Session;
   readonly reports: readonly WorkerReport[];
   readonly shards: ReadonlyMap<number, ShardReport>;
   /** What is known of shards on other stores, by the id of their keyspace. */
@@ -53,14 +56,14 @@ function kilobytes(bytes: number): string {
   return (bytes / 1024).toFixed(2);
 }
 
-function serverFields({ server, nowMs }: InfoSource): Field[] {
+function serverFields({ server, session, nowMs }: InfoSource): Field[] {
   const { values, file } = server.config;
   const uptimeSeconds = Math.floor((nowMs - server.startedAtMs) / 1000);
   return [
     ['redis_version', REDIS_VERSION],
     ['redis_git_sha1', '00000000'],
     ['redis_git_dirty', 0],
-    ['redis_mode', 'standalone'],
+    ['redis_mode', session.door === '' ? 'standalone' : 'cluster'],
     ['vasto_version', VERSION],
     ['node_version', process.version],
     ['os', `${type()} ${release()} ${machine()}`],
@@ -255,10 +258,15 @@ function latencyFields({ server }: InfoSource): Field[] {
     ]);
 }
 
-/** Keys of the databases, as far as the stores that hold them have answered. */
-function keyspaceFields({ server, shards, elsewhere }: InfoSource): Field[] {
+/**
+ * Keys of the databases, as far as the stores that hold them have answered; at a cluster door, those of its keyspace
+ * that are here, as the one database that there is.
+ */
+function keyspaceFields({ server, session, shards, elsewhere }: InfoSource): Field[] {
   const held = server.store.localShards();
-  return server.store.keyspaces.all().flatMap(({ id, db }): Field[] => {
+  const { door } = session;
+  return server.store.keyspaces.all().flatMap(({ id, name, db: number }): Field[] => {
+    const db = door === '' ? number : name === door ? 0 : undefined;
     if (db === undefined) return [];
     const here = held
       .filter(({ keyspace }) => keyspace === id)
@@ -341,7 +349,7 @@ export const SECTIONS: readonly Section[] = [
   section('Commandstats', commandFields, { isDefault: false }),
   section('Errorstats', errorFields, { asksWorkers: true }),
   section('Latencystats', latencyFields, { isDefault: false }),
-  section('Cluster', () => [['cluster_enabled', 0]]),
+  section('Cluster', ({ session }) => [['cluster_enabled', session.door === '' ? 0 : 1]]),
   section('Keyspace', keyspaceFields, { asksWorkers: true }),
   section('Vasto', vastoFields, { asksWorkers: true }),
 ];

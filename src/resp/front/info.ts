@@ -3,19 +3,21 @@ import type { WorkerReport } from '../../workers/protocol.js';
 import { countsElsewhere } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
+import type { Session } from '../session.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 import { type InfoSource, SECTIONS, type Section } from './info-sections.js';
 
 /** INFO [section …]. */
 export const infoHandlers: FrontHandlers = { info: inTurn(info) };
 
-async function info({ server, reply }: FrontContext, args: Arguments): Promise<void> {
+async function info({ server, session, reply }: FrontContext, args: Arguments): Promise<void> {
   const sections = sectionsNamed(args);
   const asksWorkers = sections.some((section) => section.asksWorkers);
   const ttl = sections.some(({ title }) => title === 'Keyspace');
-  const elsewhere = ttl ? countsElsewhere(server) : undefined;
+  // At a cluster door each node tells of its own keys.
+  const elsewhere = ttl && session.door === '' ? countsElsewhere(server) : undefined;
   const reports = asksWorkers ? await server.store.report(ttl) : [];
-  const source = infoSource(server, reports, (await elsewhere) ?? new Map());
+  const source = infoSource(server, session, reports, (await elsewhere) ?? new Map());
   reply.verbatim(sections.map((section) => textOf(section, source)).join('\r\n'));
 }
 
@@ -31,6 +33,7 @@ function sectionsNamed(args: Arguments): Section[] {
 
 function infoSource(
   server: RespServer,
+  session: Session,
   reports: readonly WorkerReport[],
   elsewhere: InfoSource['elsewhere'],
 ): InfoSource {
@@ -38,6 +41,7 @@ function infoSource(
   let memory: MemoryFigures | undefined;
   return {
     server,
+    session,
     reports,
     shards,
     elsewhere,

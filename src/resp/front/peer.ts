@@ -7,6 +7,10 @@ import { type FrontContext, type FrontHandlers, inTurn, now } from './handlers.j
 
 const NOT_A_PEER = new CommandError('ERR VASTO.COUNTS is for other nodes of the cluster');
 
+const NOT_BY_CLUSTER_DOOR = new CommandError(
+  'ERR nodes come in by the plain door: the directive port, or tls-port',
+);
+
 /** The commands of other nodes. VASTO.ON is the dispatcher's. */
 export const peerHandlers: FrontHandlers = {
   'vasto.peer': now((context, args) => {
@@ -47,6 +51,7 @@ function parseOptions(args: Arguments): PeerOptions | CommandError {
 function letIn({ server, connection, session }: FrontContext, args: Arguments): CommandError | undefined {
   const options = parseOptions(args);
   if (options instanceof CommandError) return options;
+  if (session.door !== '') return NOT_BY_CLUSTER_DOOR;
   const isAuthenticated = (session.attention & Attention.Unauthenticated) === 0;
   const refusal = server.peers.refusal({
     socket: connection.socket,
@@ -64,8 +69,9 @@ function letIn({ server, connection, session }: FrontContext, args: Arguments): 
     return new CommandError(`${MOVED_CODE} this store knows no keyspace ${args.text(2).slice(0, 64)}`);
   setAuthenticated(connection, true);
   if (!session.isPeer) server.peerConnections++;
-  session.bindPeer(keyspace);
-  session.name = `peer-${/^[0-9a-f]{8,}$/.test(options.store) ? options.store.slice(0, 8) : 'gateway'}`;
+  const store = /^[0-9a-f]{8,40}$/.test(options.store) ? options.store : '';
+  session.bindPeer(keyspace, store);
+  session.name = `peer-${store === '' ? 'gateway' : store.slice(0, 8)}`;
   return undefined;
 }
 

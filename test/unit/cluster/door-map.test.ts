@@ -46,7 +46,7 @@ function topologyOf(stores: StoreEntry[], ...keyspaces: KeyspaceEntry[]): Topolo
   return keyspaces.reduce(withKeyspace, held);
 }
 
-const SELF: DoorNode = { id: 'a', host: '127.0.0.1', port: 7000 };
+const SELF: DoorNode = { id: 'a', host: '127.0.0.1', port: 7000, peerPort: 0 };
 
 function ownersOf(map: DoorMap): (string | undefined)[] {
   return Array.from({ length: SLOTS }, (_, slot) => map.ownerOf(slot)?.id);
@@ -86,17 +86,18 @@ describe('the map of a cluster door', () => {
     const map = doorMap(topologyOf(stores, keyspace('orders', ['a'], ['b'], ['c'])), 'orders', SELF);
     const homes = shardsOfSlots(3);
     expect(ownersOf(map)).toEqual(Array.from(homes, (shard) => ['a', 'b', 'c'][shard]));
-    expect(map.ownerOf(homes.indexOf(1))).toEqual({ id: 'b', host: '10.0.0.1', port: 7001 });
+    expect(map.ownerOf(homes.indexOf(1))).toEqual({ id: 'b', host: '10.0.0.1', port: 7001, peerPort: 0 });
     expect(map.nodes.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
     expect(isComplete(map)).toBe(true);
     expect([map.epoch, map.keyspaceEpoch]).toEqual([7, 7]);
   });
 
-  it('claims the slots of an owner without a door for the keyspace', () => {
+  it('shows the slots of an owner without a door for the keyspace as those of a store that has one', () => {
     const stores = [store('a', [7000, 'orders']), store('b', [7001, 'users']), store('c', [7002, 'orders'])];
     const map = doorMap(topologyOf(stores, keyspace('orders', ['a'], ['b'], ['c'])), 'orders', SELF);
-    const owners = Array.from(shardsOfSlots(3), (shard) => ['a', 'a', 'c'][shard]);
+    const owners = Array.from(shardsOfSlots(3), (shard) => ['a', 'c', 'c'][shard]);
     expect(ownersOf(map)).toEqual(owners);
+    expect(map.shardsHere).toEqual([0]);
     expect(map.nodes.map(({ id }) => id)).toEqual(['a', 'c']);
     expect(map.groups).toHaveLength(2);
   });
@@ -128,7 +129,19 @@ describe('the map of a cluster door', () => {
     ]);
   });
 
-  it('agrees, on every node with a door, about the slots of those that have one', () => {
+  it('shows all slots at a gateway where no store has a door, and no slots where some have', () => {
+    const gateway = { ...SELF, id: 'gateway' };
+    const entry = keyspace('orders', ['a'], ['b']);
+    const alone = doorMap(topologyOf([store('a'), store('b')], entry), 'orders', gateway);
+    expect(new Set(ownersOf(alone))).toEqual(new Set(['gateway']));
+    expect(alone.shardsHere).toEqual([0, 1]);
+    const beside = doorMap(topologyOf([store('a', [7000, 'orders']), store('b')], entry), 'orders', gateway);
+    expect(new Set(ownersOf(beside))).toEqual(new Set(['a']));
+    expect(beside.shardsHere).toEqual([]);
+    expect(beside.nodes.map(({ id }) => id)).toEqual(['gateway', 'a']);
+  });
+
+  it('is the same on every node with a door', () => {
     const shape = fc.record({
       withDoor: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
       shards: fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 8 }),
@@ -139,17 +152,20 @@ describe('the map of a cluster door', () => {
           has ? store(`s${index}`, [7000 + index, 'k']) : store(`s${index}`),
         );
         const topology = topologyOf(stores, keyspace('k', ...shards.map((index) => [`s${index}`])));
-        for (const [index, has] of withDoor.entries()) {
-          if (!has) continue;
-          const self = { id: `s${index}`, host: '10.0.0.1', port: 7000 + index };
-          const owners = ownersOf(doorMap(topology, 'k', self));
-          const homes = shardsOfSlots(shards.length);
-          const expected = owners.map((_, slot) => {
-            const owner = shards[homes[slot]!]!;
-            return withDoor[owner] ? `s${owner}` : self.id;
-          });
-          expect(owners).toEqual(expected);
+        const homes = shardsOfSlots(shards.length);
+        const maps = withDoor.flatMap((has, index) =>
+          has
+            ? [doorMap(topology, 'k', { id: `s${index}`, host: '10.0.0.1', port: 7000 + index, peerPort: 0 })]
+            : [],
+        );
+        for (const map of maps) {
+          expect(ownersOf(map)).toEqual(ownersOf(maps[0]!));
+          for (const [slot, id] of ownersOf(map).entries())
+            if (withDoor[shards[homes[slot]!]!]) expect(id).toBe(`s${shards[homes[slot]!]}`);
         }
+        // Each shard is one node's to count and to scan.
+        const here = maps.flatMap(({ shardsHere }) => shardsHere).sort((a, b) => a - b);
+        expect(here).toEqual(maps.length === 0 ? [] : [...shards.keys()]);
       }),
       10,
     );

@@ -49,8 +49,8 @@ describe('the slot of a command', () => {
   });
 });
 
-const SELF: DoorNode = { id: 'self', host: '127.0.0.1', port: 7000 };
-const OTHER: DoorNode = { id: 'other', host: '10.0.0.2', port: 7001 };
+const SELF: DoorNode = { id: 'self', host: '127.0.0.1', port: 7000, peerPort: 0 };
+const OTHER: DoorNode = { id: 'other', host: '10.0.0.2', port: 7001, peerPort: 0 };
 
 /** A map in which one of the two, or nobody, owns every slot. */
 function mapOwnedBy(owner: string) {
@@ -82,7 +82,8 @@ function mapOwnedBy(owner: string) {
 
 describe('redirection', () => {
   const said = (owner: string, request: Partial<DoorRequest>) =>
-    redirection(mapOwnedBy(owner), { slot: 5, keyCount: 1, asking: false, ...request })?.text;
+    redirection(mapOwnedBy(owner), { slot: 5, keyCount: 1, asking: false, takesCopy: false, ...request })
+      ?.text;
 
   it('follows the owner', () => {
     expect(said('self', {})).toBeUndefined();

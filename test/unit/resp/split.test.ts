@@ -12,7 +12,11 @@ const SEED = testSeed('split');
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;
 const array = (...items: string[]) => `*${items.length}\r\n${items.join('')}`;
 
-const divisionOf = (shards: number): Division => ({ shards, shardsOfSlots: shardsOfSlots(shards) });
+const divisionOf = (shards: number, asked = [...Array(shards).keys()]): Division => ({
+  shards,
+  shardsOfSlots: shardsOfSlots(shards),
+  asked,
+});
 
 /** Splits, has each part answered, and merges, as often as is asked for. */
 function run(

@@ -72,7 +72,7 @@ async function run(
   const reply = new ReplyWriter();
   reply.version = version;
   const connection = { address: '10.0.0.1:1' };
-  const context = { server, connection, session: { db: 0 }, command, reply, ...more };
+  const context = { server, connection, session: { db: 0, door: '' }, command, reply, ...more };
   await frontHandler(command.name).run(context as unknown as FrontContext, ListArguments.of(...words));
   const parser = new ReplyParser();
   parser.push(reply.written());
