@@ -123,3 +123,15 @@ export const MASTER_CONNECTIONS_MAX = 10_000;
 
 /** Gateways and shells that may follow a master. */
 export const FOLLOWERS_MAX = 10_000;
+
+/** Key and value of a row that the journal takes, bytes: of longer rows, copying costs more than finding their place. */
+export const JOURNALED_ROW_BYTES_MAX = 1024;
+
+/** Bytes at which a record of the journal is closed, so that writing its rows back never takes long. */
+export const JOURNAL_RECORD_BYTES = 1 << 16;
+
+/** How long a row may be in the journal only, milliseconds. */
+export const JOURNAL_AGE_MAX_MS = 5000;
+
+/** Rows that one commit writes back from the journal, or twice as many as it adds to it if that is more. */
+export const WRITE_BACK_ROWS_MAX = 1000;

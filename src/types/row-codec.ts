@@ -25,13 +25,13 @@ export class RowFormatError extends Error {
   readonly code = 'VASTO_ROW_FORMAT';
 }
 
-/** Writes a row into `target`, which has room for the value and {@link ROW_HEADER_BYTES_MAX} more. Returns its length. */
-export function encodeRow(row: Row, target: Buffer): number {
+/** Writes a row into `target`, which has room for the value and {@link ROW_HEADER_BYTES_MAX} more. Returns where it ends. */
+export function encodeRow(row: Row, target: Buffer, start = 0): number {
   const expires = row.expiresAtMs !== 0;
-  target[0] = expires ? row.type | HAS_EXPIRY : row.type;
-  target[1] = row.flags;
-  writeUint64(target, 2, row.timestamp);
-  let at = HEADER_BYTES;
+  target[start] = expires ? row.type | HAS_EXPIRY : row.type;
+  target[start + 1] = row.flags;
+  writeUint64(target, start + 2, row.timestamp);
+  let at = start + HEADER_BYTES;
   if (expires) {
     writeUint64(target, at, row.expiresAtMs);
     at += EXPIRY_BYTES;

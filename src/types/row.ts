@@ -63,6 +63,10 @@ export class Row {
   storedExpiresAtMs = 0;
   /** Whether the row waits for the commit of the batch. */
   dirty = false;
+  /** Whether it was written since it came into memory, and so may well be written again. */
+  written = false;
+  /** Number of the journal record that has its bytes; 0 = they are in the `default` family. */
+  journaledIn = 0;
   /** Bytes the row cache accounts for it. */
   cachedBytes = 0;
   /** Set on a hit, cleared when the eviction hand passes (SIEVE). */
@@ -75,6 +79,16 @@ export class Row {
     readonly key: string,
     readonly home: RowTable | undefined = undefined,
   ) {}
+}
+
+/** Whether a type is a key to its users. */
+export function isKey(type: RowType): boolean {
+  return type !== RowType.Absent && type !== RowType.Tombstone;
+}
+
+/** Whether a row is a key whose time has not come. */
+export function isLive(row: Row, nowMs: number): boolean {
+  return isKey(row.type) && (row.expiresAtMs === 0 || row.expiresAtMs > nowMs);
 }
 
 /** Bits stored with a row. */

@@ -19,7 +19,7 @@ export type Family = (typeof FAMILIES)[number];
 export interface DatabaseOptions {
   /** Size of the block cache of the `default` family, bytes; 0 = none. */
   readonly blockCacheBytes: number;
-  /** Size of one memtable of the `default` family, bytes. At most six exist at a time. */
+  /** Size of one memtable of the `default` family, and of one of `log`, bytes. At most six of each exist at a time. */
   readonly memtableBytes: number;
 }
 
@@ -77,6 +77,8 @@ export class Database {
 
   private constructor(
     readonly path: string,
+    /** See {@link DatabaseOptions.memtableBytes}. */
+    readonly memtableBytes: number,
     private readonly handle: object,
     columns: Record<string, object>,
   ) {
@@ -118,14 +120,14 @@ export class Database {
             default: family(memtableBytes, options.blockCacheBytes ?? 8 << 20),
             elem: side,
             ttl: side,
-            log: side,
+            log: family(memtableBytes, SIDE_CACHE_BYTES),
             meta: side,
           },
         },
         (error, opened) => (error ? reject(toStorageError(error, path)) : resolve(opened)),
       );
     });
-    return new Database(path, handle, columns);
+    return new Database(path, memtableBytes, handle, columns);
   }
 
   /** The value of a key of the `default` family or another; undefined when there is none. */

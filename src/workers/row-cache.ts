@@ -12,10 +12,13 @@ const ROW_OVERHEAD_BYTES = 300;
  *
  * Eviction is SIEVE (Zhang et al., NSDI '24): rows stand in order of insertion, a hit only sets a bit, and a hand
  * walks from the oldest row towards the newest, sparing and unmarking rows that were hit. It keeps hot rows as well
- * as LRU does or better, survives scans, and costs nothing on a hit. Rows that wait for a commit are never evicted.
+ * as LRU does or better, survives scans, and costs nothing on a hit. Rows that wait for a commit are never evicted, nor
+ * are those that only the journal has.
  */
 export class RowCache {
   bytes = 0;
+  /** Bytes of the rows that only the journal has. The journals keep this a part of the budget. */
+  heldBytes = 0;
   evictions = 0;
   /** Rows that had to be read from disk. */
   loads = 0;
@@ -32,7 +35,7 @@ export class RowCache {
     return this.bytesMax;
   }
 
-  /** Whether rows should go. Not while only rows that wait for a commit are left. */
+  /** Whether rows should go. Not while only rows are left that must stay. */
   get isOver(): boolean {
     return this.bytes > this.bytesMax && !this.stuck;
   }
@@ -41,6 +44,7 @@ export class RowCache {
   add(row: Row): void {
     row.cachedBytes = footprint(row);
     this.bytes += row.cachedBytes;
+    if (row.journaledIn !== 0) this.heldBytes += row.cachedBytes;
     row.older = this.newest;
     row.newer = undefined;
     if (this.newest) this.newest.newer = row;
@@ -53,6 +57,7 @@ export class RowCache {
   resized(row: Row): void {
     const now = footprint(row);
     this.bytes += now - row.cachedBytes;
+    if (row.journaledIn !== 0) this.heldBytes += now - row.cachedBytes;
     row.cachedBytes = now;
   }
 
@@ -66,6 +71,7 @@ export class RowCache {
     row.newer = undefined;
     row.older = undefined;
     this.bytes -= row.cachedBytes;
+    if (row.journaledIn !== 0) this.heldBytes -= row.cachedBytes;
     this.size--;
     row.home?.delete(row);
   }
@@ -82,15 +88,15 @@ export class RowCache {
     this.evict();
   }
 
-  /** Evicts until the budget is met, or only rows that wait for a commit are left. */
+  /** Evicts until the budget is met, or only rows are left that must stay. */
   evict(): void {
     let spared = 0;
     while (this.bytes > this.bytesMax && this.oldest !== undefined) {
       const row: Row = this.hand ?? this.oldest;
       this.hand = row.newer;
-      if (row.dirty || row.visited) {
+      if (row.dirty || row.visited || row.journaledIn !== 0) {
         row.visited = false;
-        // Two rounds that free nothing: all rows are dirty.
+        // Two rounds that free nothing: none may go.
         if (++spared > Math.min(2 * this.size, EVICTION_SPARED_MAX)) {
           this.stuck = true;
           return;

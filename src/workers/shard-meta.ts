@@ -16,7 +16,7 @@ export interface ShardMeta {
  * Version of everything a shard has on disk: rows, `ttl` keys, this record. docs/DATA_FORMAT.md describes each.
  * A shard of a later version is refused; one of an earlier version is brought forward when it is opened.
  */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /*
  * The record under the key `shard` of the `meta` family:
@@ -28,6 +28,18 @@ export const FORMAT_VERSION = 1;
 const KEY = Buffer.from('shard');
 const RECORD_BYTES = 21;
 const KEEPS_TOMBSTONES = 1;
+
+/** Reads the record when a shard is opened, and brings it to this format. @throws what {@link readShardMeta} does, and for a write that fails */
+export function openShardMeta(database: Database): ShardMeta {
+  const meta = readShardMeta(database);
+  const record = database.get('meta', KEY);
+  // Formats differ in what else may be there, not in the record: from here on a journal may.
+  if (record !== undefined && record.readUInt32BE(0) < FORMAT_VERSION) {
+    writeShardMeta(database, meta);
+    database.commit(true);
+  }
+  return meta;
+}
 
 /** @throws StorageError CORRUPT for a record that cannot be read, OTHER for a later format */
 export function readShardMeta(database: Database): ShardMeta {

@@ -113,6 +113,60 @@ export class ShardRewrite {
   }
 }
 
+/** The rewriting of a shard from the shard's side: at most one at a time, and an error in it ends it. */
+export class Rewriting {
+  private current: ShardRewrite | undefined;
+
+  constructor(private readonly generations: Generations) {}
+
+  isUnderWay(rewrite: ShardRewrite): boolean {
+    return this.current === rewrite;
+  }
+
+  /**
+   * Copies the next slice into the instance that is to take this one's place, begun if need be. To be called between
+   * batches.
+   * @returns what is left to be done
+   * @throws StorageError, and then nothing has changed
+   */
+  async slice(database: Database): Promise<ShardRewrite> {
+    this.current ??= await ShardRewrite.begin(database, this.generations);
+    const { current } = this;
+    this.orAbandon(() => current.copySlice());
+    return current;
+  }
+
+  /**
+   * Makes the copy the generation that counts; the old one is removed.
+   * @throws StorageError, and then nothing has changed
+   */
+  finish(database: Database): void {
+    const rewrite = this.current!;
+    this.orAbandon(() => {
+      rewrite.finish();
+      this.generations.switchTo(rewrite.target, database);
+    });
+    this.current = undefined;
+  }
+
+  /** Gives up what is under way, if anything is. */
+  abandon(): void {
+    if (this.current === undefined) return;
+    this.current.abandon();
+    this.generations.dispose(this.current.target);
+    this.current = undefined;
+  }
+
+  private orAbandon(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+}
+
 function megabytes(bytes: number): number {
   return Math.ceil(bytes / 2 ** 20);
 }

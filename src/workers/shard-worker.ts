@@ -18,7 +18,8 @@ import type {
 } from './protocol.js';
 import { StorageError } from './rocksdb.js';
 import { RowCache } from './row-cache.js';
-import { Shard, type ShardKnobs } from './shard.js';
+import { Shard } from './shard.js';
+import type { ShardKnobs } from './shard-environment.js';
 
 /*
  * The module that each thread of the Piscina pool runs. Tasks come through Piscina; batches of commands through the
@@ -90,7 +91,7 @@ class ShardWorker implements ExecutorHost {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
       });
       const environment = { clock: this.clock, cache: this.cache, knobs: this.knobs };
-      const shard = new Shard(id, database, generations, environment);
+      const shard = await Shard.open(id, database, generations, environment);
       shard.watches.import(watches);
       this.shards.set(id, shard);
     });
@@ -184,13 +185,14 @@ class ShardWorker implements ExecutorHost {
     };
   }
 
-  /** What time brings: expired keys end, logs are synced, a disk that failed is tried again. */
+  /** What time brings: expired keys end, journals are emptied, logs are synced, a disk that failed is tried again. */
   private tick(): void {
     const nowMs = Date.now();
     for (const shard of this.shards.values()) {
-      if (!this.settings.activeExpire) continue;
-      if (shard.nextExpiryMs !== 0 && shard.nextExpiryMs <= nowMs && !this.failures.has(shard))
-        this.alone(async () => this.sweep(shard, nowMs));
+      if (this.failures.has(shard)) continue;
+      const { nextExpiryMs } = shard;
+      const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
+      if (sweeps || shard.isWriteBackDue(nowMs)) this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
       this.syncedAtMs = nowMs;
@@ -207,10 +209,14 @@ class ShardWorker implements ExecutorHost {
     void this.executor.exclusive(work).then(() => undefined);
   }
 
-  private sweep(shard: Shard, nowMs: number): void {
+  /** Ends what has expired, and writes back what the journal has had for long enough. */
+  private tidy(shard: Shard, nowMs: number, sweeps: boolean): void {
+    // It may have been closed, or have failed, since this was to be done.
+    if (this.shards.get(shard.id) !== shard || this.failures.has(shard)) return;
     try {
-      shard.sweep(nowMs, SWEEP_ROWS_MAX);
-      if (shard.hasChanges) shard.commit(this.settings.appendfsync === 'always');
+      shard.nowMs = nowMs;
+      if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
+      shard.commit(shard.hasChanges && this.settings.appendfsync === 'always');
       this.cache.evict();
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;

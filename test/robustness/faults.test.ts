@@ -10,6 +10,7 @@ import { SUBJECT, TestServer } from '../support/server.js';
 const TMPFS_MB = 192;
 const FREE_AT_FIRST_MB = 40;
 const VALUE_BYTES = 50_000;
+const COUNTERS = 200;
 
 /** A small file system of its own, or undefined where mounting is not allowed. */
 function mountSmall(): string | undefined {
@@ -41,6 +42,17 @@ async function fillAndFree(dir: string): Promise<void> {
   let server = await TestServer.start({ dir: data, workers: 1 });
   const client = await server.connect();
   await client.command('SET', 'before', 'here');
+  // Written again and again: their last values are in the journal.
+  const counters = Array.from({ length: COUNTERS }, (_, i) => `counter:${i}`);
+  const counted = counters.map(() => '');
+  /** Counts each one up; returns the first error. */
+  const count = async () => {
+    const replies = (await client.pipeline(counters.map((key) => ['INCR', key]))).map(render);
+    for (const [i, reply] of replies.entries())
+      if (reply.startsWith(':')) counted[i] = `$"${reply.slice(1)}"`;
+    return replies.find((reply) => !reply.startsWith(':'))?.slice(1) ?? '';
+  };
+  for (let round = 0; round < 3; round++) expect(await count()).toBe('');
   const free = statfsSync(dir).bavail * statfsSync(dir).bsize;
   const filler = join(dir, 'filler');
   writeFileSync(filler, Buffer.alloc(Math.max(0, free - FREE_AT_FIRST_MB * 1024 * 1024)));
@@ -51,6 +63,7 @@ async function fillAndFree(dir: string): Promise<void> {
     const reply = await client.command('SET', `fill:${i}`, randomBytes(VALUE_BYTES));
     if (reply.type === 'error') refusal = reply.text;
     else acknowledged.push(`fill:${i}`);
+    if (i % 10 === 0 && refusal === '') refusal = await count();
   }
   expect(refusal).toMatch(/^(MISCONF|ERR|OOM) .*(space|disk|write|writing)/i);
   expect(acknowledged.length).toBeGreaterThan(100);
@@ -58,6 +71,8 @@ async function fillAndFree(dir: string): Promise<void> {
   expect(await client.rendered('GET', 'before')).toBe('$"here"');
   expect(await client.rendered('STRLEN', acknowledged[acknowledged.length - 1]!)).toBe(`:${VALUE_BYTES}`);
   expect(await client.rendered('EXISTS', `fill:${acknowledged.length}`)).toBe(':0');
+  const counts = await client.pipeline(counters.map((key) => ['GET', key]));
+  expect(counts.map(render)).toEqual(counted);
   expect(await client.rendered('PING')).toMatch(SUBJECT === 'redis' ? /PONG|MISCONF/ : /^\+PONG/);
 
   rmSync(filler);
@@ -71,6 +86,8 @@ async function fillAndFree(dir: string): Promise<void> {
   const reader = await server.connect();
   const lengths = await reader.pipeline(acknowledged.map((key) => ['STRLEN', key]));
   expect(lengths.map(render).filter((length) => length !== `:${VALUE_BYTES}`)).toEqual([]);
+  const countsAfter = await reader.pipeline(counters.map((key) => ['GET', key]));
+  expect(countsAfter.map(render)).toEqual(counted);
   expect(await reader.rendered('MGET', 'before', 'after')).toBe('*[$"here" $"1"]');
   reader.close();
   await server.stop();

@@ -33,9 +33,15 @@ export async function openShard(
   );
   const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000 };
   const rows = cache ?? new RowCache(cacheBytes);
-  const shard = new Shard(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });
+  const shard = await Shard.open(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });
   shard.nowMs = START_MS;
   return { shard, cache: rows, generations, cleanupErrors, knobs };
+}
+
+/** The shard as a start finds it after the process has died at this moment. */
+export async function afterCrash(shard: Shard, directory: string, cacheBytes?: number): Promise<Rig> {
+  await databaseOf(shard).close();
+  return openShard(directory, cacheBytes);
 }
 
 /** The instance that a shard reads and writes at present. */

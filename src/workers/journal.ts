@@ -1,0 +1,290 @@
+import { unixMsOf } from '../base/clock.js';
+import { JOURNAL_AGE_MAX_MS, JOURNALED_ROW_BYTES_MAX, WRITE_BACK_ROWS_MAX } from '../base/limits.js';
+import { isKey, Row } from '../types/row.js';
+import { decodeRow, RowFormatError } from '../types/row-codec.js';
+import type { RowTable } from '../types/row-table.js';
+import {
+  eachJournalEntry,
+  JournalFormatError,
+  JournalWriter,
+  journalKey,
+  journalNumber,
+} from './journal-codec.js';
+import { type Database, StorageError } from './rocksdb.js';
+import type { RowCache } from './row-cache.js';
+import { keyScratch, rowBytes } from './row-scratch.js';
+
+/** A record that is on disk, or will be with the next commit. */
+interface JournalRecord {
+  readonly number: number;
+  readonly bytes: number;
+  /** When it was written, Unix milliseconds. */
+  readonly writtenMs: number;
+  /** The rows it was written for; those of them whose `journaledIn` is its number have their bytes nowhere else. */
+  readonly rows: readonly Row[];
+}
+
+/** What the `log` family of an instance holds. */
+export interface JournalContents {
+  /** In ascending order. */
+  readonly records: readonly JournalRecord[];
+}
+
+/** A journal is at most so many memtables of the shard long, bytes. */
+const BYTES_MAX_MEMTABLES = 4;
+/** Share of the row cache that rows may have which cannot be evicted because the journal has them. */
+const HELD_SHARE_MAX = 0.25;
+
+/**
+ * The write-behind journal of a shard. Rows that are overwritten again and again go into it at each commit, all of a
+ * batch in one record, instead of each to its place in the `default` family; to that they are written when their last
+ * record has become the oldest one. So what is overwritten meanwhile is written once.
+ *
+ * Such a row is *journaled*: its bytes are in the record `journaledIn`, and it stays in memory until it is written
+ * back, so whoever reads finds it there. The last record that names a key tells what counts, so a journaled row that is
+ * written to `default` after all is revoked in the same batch. Records go in the order in which they came: a
+ * revocation never goes before what it revokes.
+ */
+export class Journal {
+  private records: JournalRecord[] = [];
+  /** Place of the oldest record in `records`: taking it off the front would move all others. */
+  private first = 0;
+  private bytes = 0;
+  private nextNumber = 1;
+  private readonly writer = new JournalWriter();
+
+  // What the batch at hand changes; it counts from its commit on.
+  private added: JournalRecord[] = [];
+  private addedRows: Row[] = [];
+  private addedCount = 0;
+  private revoked: Row[] = [];
+  /** How many of the oldest records are written back. */
+  private taken = 0;
+
+  constructor(private readonly cache: RowCache) {}
+
+  /** Whether the commit should write the row here: not where more than its value has changed. */
+  accepts(row: Row): boolean {
+    return (
+      row.written &&
+      row.type === row.storedType &&
+      row.expiresAtMs === row.storedExpiresAtMs &&
+      isKey(row.type) &&
+      row.key.length + row.value.length <= JOURNALED_ROW_BYTES_MAX
+    );
+  }
+
+  /** Stages a row that is accepted. */
+  add(target: Database, row: Row, nowMs: number): void {
+    this.writer.addRow(row);
+    this.addedRows.push(row);
+    if (this.writer.isFull) this.closeRecord(target, nowMs);
+  }
+
+  /** Stages that a journaled row is in `default` again, or deleted. */
+  revoke(target: Database, row: Row, nowMs: number): void {
+    this.writer.addRevocation(row.key);
+    this.revoked.push(row);
+    if (this.writer.isFull) this.closeRecord(target, nowMs);
+  }
+
+  private closeRecord(target: Database, nowMs: number): void {
+    const record = this.writer.take();
+    const number = this.nextNumber + this.added.length;
+    target.put('log', journalKey(number), record);
+    this.added.push({ number, bytes: record.length, writtenMs: nowMs, rows: this.addedRows });
+    this.addedCount += this.addedRows.length;
+    this.addedRows = [];
+  }
+
+  /** Ends the staging of a batch: the last record, and the write-back of what is due. */
+  finish(target: Database, nowMs: number): void {
+    if (!this.writer.isEmpty) this.closeRecord(target, nowMs);
+    const rowsMax = Math.max(WRITE_BACK_ROWS_MAX, 2 * this.addedCount);
+    this.stageWriteBack(target, rowsMax, (bytes, held, record) =>
+      this.mustShrink(target, bytes, held, record, nowMs),
+    );
+  }
+
+  /** Whether rows should be written back though there is no batch to commit. */
+  isDue(target: Database, nowMs: number): boolean {
+    const oldest = this.records[this.first];
+    return oldest !== undefined && this.mustShrink(target, this.bytes, this.cache.heldBytes, oldest, nowMs);
+  }
+
+  private mustShrink(
+    target: Database,
+    bytes: number,
+    heldBytes: number,
+    oldest: JournalRecord,
+    nowMs: number,
+  ): boolean {
+    return (
+      bytes > BYTES_MAX_MEMTABLES * target.memtableBytes ||
+      heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit ||
+      oldest.writtenMs + JOURNAL_AGE_MAX_MS <= nowMs
+    );
+  }
+
+  /**
+   * Stages the rows of the oldest records for `default`, and the end of the records, as long as `goOn` says so of what
+   * would be left, and fewer than `rowsMax` rows are staged.
+   */
+  private stageWriteBack(
+    target: Database,
+    rowsMax: number,
+    goOn: (bytes: number, heldBytes: number, oldest: JournalRecord) => boolean,
+  ): void {
+    let left = rowsMax;
+    let { bytes } = this;
+    let { heldBytes } = this.cache;
+    for (const { bytes: more } of this.added) bytes += more;
+    for (; left > 0; this.taken++) {
+      const record = this.records[this.first + this.taken];
+      if (record === undefined || !goOn(bytes, heldBytes, record)) break;
+      for (const row of record.rows) {
+        // A row that the batch has changed is written by it, here or there.
+        if (row.journaledIn !== record.number || row.dirty) continue;
+        target.put('default', keyScratch(row.key), rowBytes(row));
+        heldBytes -= row.cachedBytes;
+        left--;
+      }
+      target.delete('log', journalKey(record.number));
+      bytes -= record.bytes;
+    }
+  }
+
+  /**
+   * Writes all rows back. Where the disk takes no writes the journal stays what it is, and the next opening takes it up.
+   */
+  writeAllBack(database: Database): void {
+    try {
+      while (this.records.length > this.first) {
+        this.stageWriteBack(database, WRITE_BACK_ROWS_MAX, () => true);
+        database.commit(false);
+        this.committed();
+      }
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.discard();
+    }
+  }
+
+  /** What was staged is on disk. */
+  committed(): void {
+    for (let index = 0; index < this.taken; index++) {
+      const record = this.records[this.first + index]!;
+      for (const row of record.rows) if (row.journaledIn === record.number) this.release(row);
+      this.bytes -= record.bytes;
+    }
+    this.dropOldest(this.taken);
+    for (const row of this.revoked) this.release(row);
+    for (const record of this.added) {
+      for (const row of record.rows) {
+        if (row.journaledIn === 0) this.cache.heldBytes += row.cachedBytes;
+        row.journaledIn = record.number;
+      }
+      this.records.push(record);
+      this.bytes += record.bytes;
+      this.nextNumber = record.number + 1;
+    }
+    this.discard();
+  }
+
+  private release(row: Row): void {
+    if (row.journaledIn === 0) return;
+    row.journaledIn = 0;
+    this.cache.heldBytes -= row.cachedBytes;
+  }
+
+  private dropOldest(count: number): void {
+    this.first += count;
+    if (this.first < RECORDS_MOVED_MIN || this.first * 2 < this.records.length) return;
+    this.records = this.records.slice(this.first);
+    this.first = 0;
+  }
+
+  /** Forgets what was staged. */
+  discard(): void {
+    if (this.added.length > 0) this.added = [];
+    if (this.addedRows.length > 0) this.addedRows = [];
+    if (this.revoked.length > 0) this.revoked = [];
+    this.addedCount = 0;
+    this.taken = 0;
+    this.writer.discard();
+  }
+
+  /** The journaled rows. */
+  *rows(): Generator<Row> {
+    for (let index = this.first; index < this.records.length; index++) {
+      const { number, rows } = this.records[index]!;
+      for (const row of rows) if (row.journaledIn === number) yield row;
+    }
+  }
+
+  /** Takes other contents, those of an instance that was opened or of an empty one. The old rows must be out of memory. */
+  reset({ records }: JournalContents): void {
+    this.discard();
+    this.records = [...records];
+    this.first = 0;
+    this.bytes = records.reduce((sum, record) => sum + record.bytes, 0);
+    this.nextNumber = (records.at(-1)?.number ?? 0) + 1;
+  }
+}
+
+export const NO_JOURNAL: JournalContents = { records: [] };
+
+/** Records done with from which on their places are given back. */
+const RECORDS_MOVED_MIN = 256;
+
+/**
+ * Reads the journal of an instance.
+ * @param home the table that the rows will be in
+ * @throws StorageError CORRUPT for what is not a journal, and what reading throws
+ */
+export function readJournal(database: Database, home: RowTable): JournalContents {
+  const records: JournalRecord[] = [];
+  /** Keys that a later record has named. */
+  const known = new Set<string>();
+  let number = 0;
+  try {
+    database.iterate({ family: 'log', reverse: true, values: true }, (key, record) => {
+      number = journalNumber(key);
+      // As old as can be, so that they are written back soon.
+      records.push({
+        number,
+        bytes: record!.length,
+        writtenMs: 0,
+        rows: lastRows(record!, number, known, home),
+      });
+      return true;
+    });
+  } catch (cause) {
+    if (!(cause instanceof JournalFormatError || cause instanceof RowFormatError)) throw cause;
+    throw new StorageError(
+      'CORRUPT',
+      `${database.path}: record ${number} of the journal cannot be read: ${cause.message}. Restore the shard from a copy.`,
+      { cause },
+    );
+  }
+  return { records: records.reverse() };
+}
+
+/** The rows of a record that no later one has, by the last entry of each. */
+function lastRows(record: Buffer, number: number, known: Set<string>, home: RowTable): Row[] {
+  const last = new Map<string, Buffer | undefined>();
+  eachJournalEntry(record, (key, row) => last.set(key, row));
+  const rows: Row[] = [];
+  for (const [key, bytes] of last) {
+    if (known.has(key)) continue;
+    known.add(key);
+    if (bytes === undefined) continue;
+    const row = new Row(key, home);
+    decodeRow(row, bytes);
+    row.accessedMs = unixMsOf(row.timestamp);
+    row.written = true;
+    row.journaledIn = number;
+    rows.push(row);
+  }
+  return rows;
+}

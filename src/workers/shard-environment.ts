@@ -1,0 +1,22 @@
+import type { HybridClock } from '../base/clock.js';
+import type { RowCache } from './row-cache.js';
+
+/** Knobs of a shard, kept current by CONFIG SET. */
+export interface ShardKnobs {
+  tombstoneRetentionMs: number;
+  scanIdleMaxMs: number;
+}
+
+/** What the shards of one worker share. */
+export interface ShardEnvironment {
+  readonly clock: HybridClock;
+  readonly cache: RowCache;
+  readonly knobs: ShardKnobs;
+}
+
+/** Counters since the worker began. */
+export interface ShardCounters {
+  keyspaceHits: number;
+  keyspaceMisses: number;
+  expired: number;
+}

@@ -1,0 +1,85 @@
+import { Buffer } from 'node:buffer';
+import { isKey, type Row, RowType, type StringValue } from '../types/row.js';
+import type { Database } from './rocksdb.js';
+import { keyScratch, rowBytes, ttlKey } from './row-scratch.js';
+import type { ShardMeta } from './shard-meta.js';
+
+/**
+ * The rows that wait for the commit of the batch, in the order of their first change. Of those that only the journal
+ * has, also what they were: reading them from disk again, as others are when the commit fails, would not find it.
+ */
+export class StagedRows {
+  readonly rows: Row[] = [];
+  private readonly journaled: Row[] = [];
+  private readonly values: StringValue[] = [];
+  private readonly flags: number[] = [];
+  private readonly timestamps: number[] = [];
+
+  /** Takes note of a row that is about to change. */
+  add(row: Row): void {
+    if (row.dirty) return;
+    row.dirty = true;
+    this.rows.push(row);
+    if (row.journaledIn === 0) return;
+    this.journaled.push(row);
+    this.values.push(row.value);
+    this.flags.push(row.flags);
+    this.timestamps.push(row.timestamp);
+  }
+
+  /** Makes journaled rows what they were when they were added. */
+  restoreJournaled(): void {
+    for (const [index, row] of this.journaled.entries()) {
+      row.value = this.values[index]!;
+      row.flags = this.flags[index]!;
+      row.timestamp = this.timestamps[index]!;
+      row.type = row.storedType;
+      row.expiresAtMs = row.storedExpiresAtMs;
+    }
+  }
+
+  /** The rows are on disk. */
+  committed(): void {
+    for (const row of this.rows) {
+      row.dirty = false;
+      row.written = row.type !== RowType.Absent;
+      row.storedType = row.type;
+      row.storedExpiresAtMs = row.expiresAtMs;
+    }
+    this.clear();
+  }
+
+  /** Takes no row for changed any more. */
+  forget(): void {
+    for (const row of this.rows) row.dirty = false;
+    this.clear();
+  }
+
+  private clear(): void {
+    for (const list of [this.rows, this.journaled, this.values, this.flags, this.timestamps]) list.length = 0;
+  }
+}
+
+/** Stages what a row's change is on disk: its bytes, its entry in the `ttl` family, and the numbers of keys in `meta`. */
+export function stageRow(target: Database, row: Row, meta: ShardMeta): void {
+  const key = keyScratch(row.key);
+  if (row.type === RowType.Absent) {
+    if (row.storedType !== RowType.Absent) target.delete('default', key);
+  } else {
+    target.put('default', key, rowBytes(row));
+  }
+  if (row.expiresAtMs !== row.storedExpiresAtMs) {
+    if (row.storedExpiresAtMs !== 0) target.delete('ttl', ttlKey(row.storedExpiresAtMs, row.key));
+    if (row.expiresAtMs !== 0) target.put('ttl', ttlKey(row.expiresAtMs, row.key), EMPTY);
+  }
+  if (isKey(row.storedType)) {
+    meta.live--;
+    if (row.storedExpiresAtMs !== 0) meta.expiring--;
+  }
+  if (isKey(row.type)) {
+    meta.live++;
+    if (row.expiresAtMs !== 0) meta.expiring++;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
