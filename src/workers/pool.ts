@@ -17,6 +17,7 @@ import type {
   WorkerSettings,
   WorkerTask,
 } from './protocol.js';
+import { ShardFeeds } from './shard-feeds.js';
 
 type PiscinaWorker = Parameters<
   NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>
@@ -85,6 +86,7 @@ export class Owner {
     readonly index: number,
     private readonly batchBytesMax: number,
     private readonly onSlow: (command: SlowCommand) => void,
+    private readonly onLogged: (shard: number, sequence: number) => void,
   ) {}
 
   /** Connects the worker that a `port` leads to. */
@@ -157,6 +159,10 @@ export class Owner {
       this.inFlight.shift();
       this.flush();
     }
+    const { logged } = message;
+    if (logged !== undefined)
+      for (let index = 0; index < logged.length; index += 2)
+        this.onLogged(logged[index]!, logged[index + 1]!);
     let at = 0;
     for (let entry = 0; entry < table.length; entry += 3) {
       const length = table[entry + 1]!;
@@ -188,6 +194,7 @@ const MEGABYTE = 1 << 20;
  */
 export class WorkerPool {
   readonly owners: readonly Owner[];
+  readonly feeds = new ShardFeeds((task) => this.run(task));
   /** undefined where there are no workers. */
   private readonly piscina: Piscina | undefined;
   private readonly routes = new Map<number, ShardRoute>();
@@ -207,7 +214,13 @@ export class WorkerPool {
   ) {
     this.owners = Array.from(
       { length: workerCount },
-      (_, index) => new Owner(index, batchBytesMax, (command) => events.slowCommand(command)),
+      (_, index) =>
+        new Owner(
+          index,
+          batchBytesMax,
+          (command) => events.slowCommand(command),
+          (shard, sequence) => this.logged(shard, sequence),
+        ),
     );
     if (workerCount === 0) return;
     // The row cache lives in V8's heap, which by default grows to several times of what is alive before it collects.
@@ -332,6 +345,11 @@ export class WorkerPool {
     return Promise.all(
       this.owners.map((owner) => this.run<WorkerReport>({ kind: 'report', owner: owner.index, ttl })),
     );
+  }
+
+  private logged(shard: number, sequence: number): void {
+    const route = this.routes.get(shard);
+    if (route !== undefined) this.feeds.onLogged?.(route, sequence);
   }
 
   /** Sets all counters of the workers to zero. */

@@ -59,6 +59,8 @@ export interface ReplyMessage {
   readonly last: boolean;
   /** Commands that took long, see SLOWLOG. */
   readonly slow?: readonly SlowCommand[];
+  /** Of the shards whose writes were logged, see feeds: the shard, the number of the last record, and so on. */
+  readonly logged?: readonly number[];
 }
 
 export interface SlowCommand {
@@ -96,6 +98,7 @@ export interface ShardStorage {
 
 /** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */
 export type WorkerTask =
+  | import('./feed-protocol.js').FeedTask
   | {
       readonly kind: 'attach';
       readonly owner: number;

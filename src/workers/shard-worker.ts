@@ -293,6 +293,17 @@ export default async function run(task: WorkerTask): Promise<unknown> {
       return worker.inspect(task.shard, task.key);
     case 'property':
       return worker.shards.get(task.shard)?.property(task.name) ?? '';
+    case 'setLogging':
+    case 'feedState':
+    case 'readLog':
+    case 'trimLog':
+    case 'copySlice':
+    case 'beginCopy':
+    case 'applyCopy':
+    case 'applyRecords':
+    case 'forgetFeed':
+    case 'removeSlots':
+      throw new Error(`${task.kind}: this version does not serve feeds yet`);
     case 'crash':
       setImmediate(() => {
         throw new Error('crashed on request (DEBUG WORKER-CRASH)');

@@ -1,0 +1,34 @@
+import type { Buffer } from 'node:buffer';
+
+/** Slots of a keyspace, as in Redis Cluster: what a key's hash is reduced to, and what shards divide among them. */
+export const SLOTS = 16384;
+
+/** CRC16-CCITT (XMODEM): polynomial 0x1021, start 0, as the Redis Cluster specification has it. */
+const CRC_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc;
+});
+
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+
+/**
+ * The slot of a key. If the key has a non-empty `{tag}`, only the first one's inside is hashed, so that keys with
+ * the same tag are in the same slot (Redis Cluster specification, "hash tags").
+ */
+export function keySlot(key: Buffer): number {
+  let from = 0;
+  let to = key.length;
+  const open = key.indexOf(OPEN);
+  if (open >= 0) {
+    const close = key.indexOf(CLOSE, open + 1);
+    if (close > open + 1) {
+      from = open + 1;
+      to = close;
+    }
+  }
+  let crc = 0;
+  for (let at = from; at < to; at++) crc = ((crc << 8) & 0xffff) ^ CRC_TABLE[((crc >> 8) ^ key[at]!) & 0xff]!;
+  return crc & (SLOTS - 1);
+}

@@ -1,0 +1,126 @@
+import type { FeedSlots } from '../types/feed-codec.js';
+import type {
+  Applied,
+  CopyBegin,
+  CopySlice,
+  FeedPosition,
+  FeedReplies,
+  FeedState,
+  FeedTask,
+  FeedTaskKind,
+  LogChunk,
+  LogGone,
+  LogState,
+  SlotsRemoval,
+} from './feed-protocol.js';
+import type { ShardRoute } from './pool.js';
+
+type Parameters<Kind extends FeedTaskKind> = Omit<
+  Extract<FeedTask, { kind: Kind }>,
+  'kind' | 'owner' | 'shard'
+>;
+
+/**
+ * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
+ *
+ * All reject when the shard is not open any more or its worker died: whether what was asked for took effect is not
+ * known then, and asking again is harmless. A disk that fails rejects too, with nothing done.
+ */
+export class ShardFeeds {
+  /** Called when commands' writes have been logged, before their replies are delivered. */
+  onLogged: ((route: ShardRoute, sequence: number) => void) | undefined;
+
+  constructor(private readonly run: (task: FeedTask) => Promise<unknown>) {}
+
+  private async ask<Kind extends FeedTaskKind>(
+    kind: Kind,
+    route: ShardRoute,
+    parameters: Parameters<Kind>,
+  ): Promise<FeedReplies[Kind]> {
+    while (route.ready !== undefined) await route.ready;
+    if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
+    const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown as FeedTask;
+    return (await this.run(task)) as FeedReplies[Kind];
+  }
+
+  // ---------------------------------------------------------------- at the source
+
+  /**
+   * Has a shard log what its clients write, or no more; durable. What is set already stays as it is.
+   * @returns where the log is now: a copy that begins now continues from there. undefined when off
+   */
+  setLogging(route: ShardRoute, on: boolean): Promise<LogState | undefined> {
+    return this.ask('setLogging', route, { on });
+  }
+
+  state(route: ShardRoute): Promise<FeedState> {
+    return this.ask('feedState', route, {});
+  }
+
+  /**
+   * Records behind a position, at least one if there is any, however large it is.
+   * @param bytesMax of the records together
+   * @param slots only the rows in these; undefined = all
+   */
+  readLog(
+    route: ShardRoute,
+    after: FeedPosition,
+    bytesMax: number,
+    slots?: FeedSlots,
+  ): Promise<LogChunk | LogGone> {
+    return this.ask('readLog', route, { after, bytesMax, slots });
+  }
+
+  /** Lets records go that all followers have on disk. */
+  async trimLog(route: ShardRoute, through: number): Promise<void> {
+    await this.ask('trimLog', route, { through });
+  }
+
+  /**
+   * The rows behind a key. Where few rows are in the slots a slice may be empty and yet not the last.
+   * @param after what the slice before gave as `last`; undefined = from the first key
+   * @param bytesMax of the rows together; a row is read whole
+   */
+  copySlice(
+    route: ShardRoute,
+    after: string | undefined,
+    slots: FeedSlots | undefined,
+    bytesMax: number,
+  ): Promise<CopySlice> {
+    return this.ask('copySlice', route, { after, slots, bytesMax });
+  }
+
+  // ---------------------------------------------------------------- at the target
+
+  /**
+   * Notes that a copy begins, the first or another one.
+   * @param begin the source's log, as it was before the first slice is read
+   * @param slots those that the feed brings; undefined = all
+   */
+  async beginCopy(route: ShardRoute, feed: string, begin: CopyBegin, slots?: FeedSlots): Promise<void> {
+    await this.ask('beginCopy', route, { feed, begin, slots });
+  }
+
+  /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
+  applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied> {
+    return this.ask('applyCopy', route, { feed, slice });
+  }
+
+  /** Applies records of the source's log, once: a chunk that has been applied before changes nothing. */
+  applyRecords(route: ShardRoute, feed: string, chunk: LogChunk): Promise<Applied> {
+    return this.ask('applyRecords', route, { feed, chunk });
+  }
+
+  /** The feed has ended: its progress is forgotten, what it brought stays. */
+  async forgetFeed(route: ShardRoute, feed: string): Promise<void> {
+    await this.ask('forgetFeed', route, { feed });
+  }
+
+  /**
+   * Removes rows of slots that are another shard's now, a slice at a time and without a trace: nobody is told.
+   * @param after what the slice before gave as `last`; undefined = from the first key
+   */
+  removeSlots(route: ShardRoute, slots: FeedSlots, after?: string): Promise<SlotsRemoval> {
+    return this.ask('removeSlots', route, { slots, after });
+  }
+}
