@@ -1,5 +1,8 @@
 import type { Buffer } from 'node:buffer';
+import { RowFormatError, readUint64, writeLatin1, writeUint64 } from './binary.js';
 import { type Row, RowType, stringValue } from './row.js';
+
+export { RowFormatError, readUint64, writeLatin1, writeUint64 };
 
 /*
  * A row of the `default` family. The row's key is the user's key, unchanged, so row order is key order.
@@ -15,15 +18,9 @@ const HAS_EXPIRY = 0x10;
 const TYPE_MASK = 0x0f;
 const HEADER_BYTES = 10;
 const EXPIRY_BYTES = 8;
-const TWO_32 = 0x1_0000_0000;
 
 /** Longest header a row can have. */
 export const ROW_HEADER_BYTES_MAX = HEADER_BYTES + EXPIRY_BYTES;
-
-/** Thrown for bytes that are not a row of this format: the disk or the program is broken. */
-export class RowFormatError extends Error {
-  readonly code = 'VASTO_ROW_FORMAT';
-}
 
 /** Writes a row into `target`, which has room for the value and {@link ROW_HEADER_BYTES_MAX} more. Returns where it ends. */
 export function encodeRow(row: Row, target: Buffer, start = 0): number {
@@ -41,16 +38,6 @@ export function encodeRow(row: Row, target: Buffer, start = 0): number {
   if (typeof value === 'string') writeLatin1(target, at, value);
   else target.set(value, at);
   return at + value.length;
-}
-
-/** Texts up to this length are written here: calling the native method costs as much as writing them. */
-const SHORT_TEXT_LENGTH = 40;
-
-/** Writes latin1 text, for which there is room. */
-export function writeLatin1(target: Buffer, at: number, text: string): void {
-  const { length } = text;
-  if (length > SHORT_TEXT_LENGTH) target.latin1Write(text, at);
-  else for (let index = 0; index < length; index++) target[at + index] = text.charCodeAt(index);
 }
 
 /** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
@@ -94,26 +81,4 @@ export function ttlKeyExpiry(bytes: Buffer): number {
 /** The user's key in a `ttl` key. */
 export function ttlKeyUserKey(bytes: Buffer): string {
   return bytes.latin1Slice(EXPIRY_BYTES);
-}
-
-/** Writes an exact unsigned integer below 2^53 as 8 bytes, big-endian. */
-export function writeUint64(target: Buffer, at: number, value: number): void {
-  const high = Math.floor(value / TWO_32);
-  const low = value >>> 0;
-  target[at] = high >>> 24;
-  target[at + 1] = high >>> 16;
-  target[at + 2] = high >>> 8;
-  target[at + 3] = high;
-  target[at + 4] = low >>> 24;
-  target[at + 5] = low >>> 16;
-  target[at + 6] = low >>> 8;
-  target[at + 7] = low;
-}
-
-/** Reads what {@link writeUint64} wrote. */
-export function readUint64(bytes: Buffer, at: number): number {
-  const high = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-  const low =
-    ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
-  return high * TWO_32 + low;
 }

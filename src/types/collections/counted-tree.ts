@@ -1,0 +1,472 @@
+import type { Buffer } from 'node:buffer';
+import { type ByteReader, NUMBER_BYTES_MAX, RowFormatError, writeNumber } from '../binary.js';
+import { type ElementStore, uint64Text } from './elements.js';
+import { decodeNode, type EntryCodec, Inner, Leaf, type TreeNode } from './tree-nodes.js';
+
+/** Bounds of a node; see {@link DEFAULT_TREE_LIMITS}. */
+export interface TreeLimits {
+  /** Entries of a leaf, and bytes of one that has more than one. */
+  readonly leafEntriesMax: number;
+  readonly leafBytesMax: number;
+  readonly childrenMax: number;
+}
+
+export const DEFAULT_TREE_LIMITS: TreeLimits = { leafEntriesMax: 64, leafBytesMax: 2048, childrenMax: 64 };
+
+/** Where a tree begins: kept in the row of its collection. */
+export interface TreeState {
+  root: string;
+  /** Entries of the whole tree. */
+  size: number;
+  /** Levels of inner nodes above the leaves. */
+  height: number;
+  /** Number of the next node's id. */
+  nextId: number;
+}
+
+/** Most bytes that {@link writeTreeState} writes. */
+export const TREE_STATE_BYTES_MAX = 4 * NUMBER_BYTES_MAX;
+
+export function writeTreeState(target: Buffer, at: number, state: TreeState): number {
+  let end = writeNumber(target, at, idNumber(state.root));
+  end = writeNumber(target, end, state.size);
+  end = writeNumber(target, end, state.height);
+  return writeNumber(target, end, state.nextId);
+}
+
+export function readTreeState(reader: ByteReader): TreeState {
+  const root = idText(reader.number());
+  return { root, size: reader.number(), height: reader.number(), nextId: reader.number() };
+}
+
+const ID_BYTES = 6;
+
+function idText(number: number): string {
+  return uint64Text(number).slice(-ID_BYTES);
+}
+
+function idNumber(id: string): number {
+  let value = 0;
+  for (let index = 0; index < id.length; index++) value = value * 256 + id.charCodeAt(index);
+  return value;
+}
+
+/** A step of the way from the root to a leaf. */
+interface Step<E> {
+  readonly id: string;
+  readonly node: Inner<E>;
+  /** The child that the way goes on to. */
+  slot: number;
+}
+
+/** A leaf, the way to it, and a position in it. */
+interface Place<E> {
+  readonly path: Step<E>[];
+  readonly id: string;
+  readonly leaf: Leaf<E>;
+  /** Position in the leaf. */
+  readonly offset: number;
+}
+
+/**
+ * A B+tree whose inner nodes know how many entries are below each child: entries are reached by their index in
+ * logarithmic time, and in an ordered tree by their order as well. Nodes are element rows that live decoded.
+ *
+ * Every method reads first what it needs on the way down; then nodes are changed in place and staged. A node that has
+ * become small is joined with a neighbour if both fit one with room to spare, so that the tree does not wear out.
+ */
+export class CountedTree<E> {
+  constructor(
+    private readonly store: ElementStore,
+    private readonly codec: EntryCodec<E>,
+    readonly state: TreeState,
+    private readonly limits: TreeLimits = DEFAULT_TREE_LIMITS,
+  ) {}
+
+  /** An empty tree, staged. */
+  static create<E>(
+    store: ElementStore,
+    codec: EntryCodec<E>,
+    limits: TreeLimits = DEFAULT_TREE_LIMITS,
+  ): CountedTree<E> {
+    const state: TreeState = { root: idText(0), size: 0, height: 0, nextId: 1 };
+    store.setNode(state.root, Leaf.of(codec, []));
+    return new CountedTree(store, codec, state, limits);
+  }
+
+  get size(): number {
+    return this.state.size;
+  }
+
+  /** The entry at an index from 0 to size − 1. */
+  at(index: number): E {
+    const { leaf, offset } = this.place(index);
+    return leaf.entries[offset]!;
+  }
+
+  /**
+   * How many entries come before a place in the order.
+   * @param isBefore true for entries before the place, false for those behind: of an ordered tree
+   */
+  rank(isBefore: (entry: E) => boolean): number {
+    let rank = 0;
+    let node = this.node(this.state.root);
+    while (!node.isLeaf) {
+      const slot = slotBefore(node, isBefore);
+      for (let left = 0; left < slot; left++) rank += node.counts[left]!;
+      node = this.node(node.children[slot]!);
+    }
+    return rank + countBefore(node.entries, isBefore);
+  }
+
+  /** Puts an entry before the one at `index`; the size itself puts it at the end. */
+  insertAt(index: number, entry: E): void {
+    this.insertInto(this.place(index), entry);
+  }
+
+  /** Puts an entry in its place in the order, where `isBefore` is true of those before it. */
+  insert(entry: E, isBefore: (entry: E) => boolean): void {
+    const path: Step<E>[] = [];
+    let id = this.state.root;
+    let node = this.node(id);
+    while (!node.isLeaf) {
+      const slot = slotBefore(node, isBefore);
+      path.push({ id, node, slot });
+      id = node.children[slot]!;
+      node = this.node(id);
+    }
+    this.insertInto({ path, id, leaf: node, offset: countBefore(node.entries, isBefore) }, entry);
+  }
+
+  /** Puts another entry in the place of the one at `index`: in an ordered tree, one that belongs there as well. */
+  replaceAt(index: number, entry: E): E {
+    const { id, leaf, offset, path } = this.place(index);
+    const old = leaf.entries[offset]!;
+    this.store.setNode(id, leaf);
+    leaf.entries[offset] = entry;
+    leaf.bytes += this.codec.bytes(entry) - this.codec.bytes(old);
+    if (this.isTooLarge(leaf)) this.splitLeaf(path, id, leaf, offset);
+    return old;
+  }
+
+  removeAt(index: number): E {
+    const place = this.place(index);
+    const entry = place.leaf.entries[place.offset]!;
+    this.removeFrom(place, 1);
+    return entry;
+  }
+
+  /**
+   * Removes the entries from `from` to before `to`.
+   * @param visit is given each of them
+   */
+  removeRange(from: number, to: number, visit?: (entry: E) => void): void {
+    for (let left = to - from; left > 0; ) {
+      const place = this.place(from);
+      const count = Math.min(left, place.leaf.entries.length - place.offset);
+      if (visit !== undefined)
+        for (let index = 0; index < count; index++) visit(place.leaf.entries[place.offset + index]!);
+      this.removeFrom(place, count);
+      left -= count;
+    }
+  }
+
+  /** Visits the entries from `from` to before `to` until `visit` returns false. The tree must not change meanwhile. */
+  each(from: number, to: number, visit: (entry: E, index: number) => boolean): void {
+    for (let index = from; index < to; ) {
+      const { leaf, offset } = this.place(index);
+      const end = Math.min(leaf.entries.length, offset + to - index);
+      for (let at = offset; at < end; at++) if (!visit(leaf.entries[at]!, index++)) return;
+    }
+  }
+
+  /** As {@link each}, from the entry before `to` down to `from`. */
+  eachReverse(from: number, to: number, visit: (entry: E, index: number) => boolean): void {
+    for (let index = to - 1; index >= from; ) {
+      const { leaf, offset } = this.place(index);
+      for (let at = offset; at >= 0 && index >= from; at--) if (!visit(leaf.entries[at]!, index--)) return;
+    }
+  }
+
+  /** Appends many entries. */
+  append(entries: Iterable<E>): void {
+    for (const entry of entries) this.insertAt(this.state.size, entry);
+  }
+
+  // ---------------------------------------------------------------- finding
+
+  private node(id: string): TreeNode<E> {
+    const node = this.store.node(id, (bytes) => decodeNode(bytes, this.codec));
+    if (node === undefined) throw new RowFormatError(`a tree without its node ${idNumber(id)}`);
+    return node;
+  }
+
+  /** The place of the entry at `index`, or behind the last one. */
+  private place(index: number): Place<E> {
+    if (!(index >= 0 && index <= this.state.size))
+      throw new RangeError(`index ${index} in a tree of ${this.state.size}`);
+    const path: Step<E>[] = [];
+    let offset = index;
+    let id = this.state.root;
+    let node = this.node(id);
+    while (!node.isLeaf) {
+      const { counts } = node;
+      let slot = 0;
+      if (index === this.state.size) {
+        slot = counts.length - 1;
+        for (let left = 0; left < slot; left++) offset -= counts[left]!;
+      } else while (offset >= counts[slot]!) offset -= counts[slot++]!;
+      path.push({ id, node, slot });
+      id = node.children[slot]!;
+      node = this.node(id);
+    }
+    return { path, id, leaf: node, offset };
+  }
+
+  // ---------------------------------------------------------------- growing
+
+  private newId(): string {
+    return idText(this.state.nextId++);
+  }
+
+  private insertInto({ path, id, leaf, offset }: Place<E>, entry: E): void {
+    this.addToCounts(path, 1);
+    this.store.setNode(id, leaf);
+    leaf.bytes += this.codec.bytes(entry);
+    if (offset === leaf.entries.length) leaf.entries.push(entry);
+    else if (offset === 0) leaf.entries.unshift(entry);
+    else leaf.entries.splice(offset, 0, entry);
+    if (this.isTooLarge(leaf)) this.splitLeaf(path, id, leaf, offset);
+  }
+
+  private addToCounts(path: readonly Step<E>[], count: number): void {
+    this.state.size += count;
+    for (const { id, node, slot } of path) {
+      this.store.setNode(id, node);
+      node.counts[slot]! += count;
+    }
+  }
+
+  private isTooLarge(leaf: Leaf<E>): boolean {
+    const { leafEntriesMax, leafBytesMax } = this.limits;
+    return leaf.entries.length > leafEntriesMax || (leaf.bytes > leafBytesMax && leaf.entries.length > 1);
+  }
+
+  /**
+   * Makes two leaves of one. Where the entry that was too much is at an end of the tree, it goes alone, so that leaves
+   * which are filled in order stay full. A half that is still too large, because of one long entry, is left so: what is
+   * put into it next splits it.
+   */
+  private splitLeaf(path: Step<E>[], id: string, leaf: Leaf<E>, offset: number): void {
+    const { length } = leaf.entries;
+    let at: number;
+    if (offset === length - 1 && isLast(path)) at = length - 1;
+    else if (offset === 0 && isFirst(path)) at = 1;
+    else at = this.halfOf(leaf);
+    const right = Leaf.of(this.codec, leaf.entries.splice(at));
+    leaf.bytes -= right.bytes;
+    const rightId = this.newId();
+    this.store.setNode(id, leaf);
+    this.store.setNode(rightId, right);
+    this.addChild(path, id, leaf.entries.length, rightId, right.entries.length, right.entries[0]!);
+  }
+
+  /** Where half of a leaf's bytes are to the left; at least one entry stays on either side. */
+  private halfOf(leaf: Leaf<E>): number {
+    const { entries } = leaf;
+    if (leaf.bytes <= this.limits.leafBytesMax) return entries.length >> 1;
+    let at = 1;
+    for (let bytes = this.codec.bytes(entries[0]!); at < entries.length - 1; at++) {
+      bytes += this.codec.bytes(entries[at]!);
+      if (bytes * 2 > leaf.bytes) break;
+    }
+    return at;
+  }
+
+  /** Puts a node beside the one that it was split from. */
+  private addChild(
+    path: Step<E>[],
+    leftId: string,
+    leftCount: number,
+    rightId: string,
+    rightCount: number,
+    bound: E,
+  ): void {
+    const step = path.at(-1);
+    const { isOrdered } = this.codec;
+    if (step === undefined) {
+      const root = new Inner(
+        this.codec,
+        [leftId, rightId],
+        [leftCount, rightCount],
+        isOrdered ? [undefined, bound] : [],
+      );
+      this.state.root = this.newId();
+      this.state.height++;
+      this.store.setNode(this.state.root, root);
+      return;
+    }
+    const { id, node, slot } = step;
+    this.store.setNode(id, node);
+    node.counts[slot] = leftCount;
+    node.children.splice(slot + 1, 0, rightId);
+    node.counts.splice(slot + 1, 0, rightCount);
+    if (isOrdered) node.bounds.splice(slot + 1, 0, bound);
+    if (node.children.length > this.limits.childrenMax) this.splitInner(path.slice(0, -1), id, node, slot);
+  }
+
+  private splitInner(path: Step<E>[], id: string, node: Inner<E>, slot: number): void {
+    const { length } = node.children;
+    let at = length >> 1;
+    if (slot >= length - 2 && isLast(path)) at = length - 1;
+    else if (slot === 0 && isFirst(path)) at = 1;
+    const bounds = node.bounds.splice(at);
+    const bound = bounds[0] as E;
+    if (bounds.length > 0) bounds[0] = undefined;
+    const right = new Inner(this.codec, node.children.splice(at), node.counts.splice(at), bounds);
+    const rightId = this.newId();
+    this.store.setNode(rightId, right);
+    this.addChild(path, id, sum(node.counts), rightId, sum(right.counts), bound);
+  }
+
+  // ---------------------------------------------------------------- shrinking
+
+  private removeFrom({ path, id, leaf, offset }: Place<E>, count: number): void {
+    this.addToCounts(path, -count);
+    this.store.setNode(id, leaf);
+    if (count === 1) {
+      const entry = leaf.entries[offset]!;
+      leaf.bytes -= this.codec.bytes(entry);
+      if (offset === 0) leaf.entries.shift();
+      else if (offset === leaf.entries.length - 1) leaf.entries.pop();
+      else leaf.entries.splice(offset, 1);
+    } else for (const entry of leaf.entries.splice(offset, count)) leaf.bytes -= this.codec.bytes(entry);
+    this.shrunk(path, leaf);
+  }
+
+  /** A node has lost entries or children: removes it when it is empty, joins it with a neighbour when it is small. */
+  private shrunk(path: Step<E>[], node: TreeNode<E>): void {
+    const step = path.at(-1);
+    if (step === undefined) {
+      this.collapse();
+      return;
+    }
+    const isEmpty = node.isLeaf ? node.entries.length === 0 : node.children.length === 0;
+    if (isEmpty) {
+      this.removeChild(step, step.slot);
+      this.shrunk(path.slice(0, -1), step.node);
+      return;
+    }
+    if (!this.isSmall(node)) return;
+    const { children } = step.node;
+    for (const slot of [step.slot - 1, step.slot]) {
+      if (slot < 0 || slot + 1 >= children.length) continue;
+      const left = this.node(children[slot]!);
+      const right = this.node(children[slot + 1]!);
+      if (!this.fits(left, right)) continue;
+      this.join(step, slot, left, right);
+      this.shrunk(path.slice(0, -1), step.node);
+      return;
+    }
+  }
+
+  private isSmall(node: TreeNode<E>): boolean {
+    const { leafEntriesMax, leafBytesMax, childrenMax } = this.limits;
+    if (!node.isLeaf) return node.children.length * 4 <= childrenMax;
+    return node.entries.length * 4 <= leafEntriesMax && node.bytes * 2 <= leafBytesMax;
+  }
+
+  /** Whether two neighbours fit one node with room to spare. */
+  private fits(left: TreeNode<E>, right: TreeNode<E>): boolean {
+    const { leafEntriesMax, leafBytesMax, childrenMax } = this.limits;
+    if (left.isLeaf && right.isLeaf)
+      return (
+        (left.entries.length + right.entries.length) * 4 <= leafEntriesMax * 3 &&
+        left.bytes + right.bytes <= leafBytesMax
+      );
+    return (
+      !left.isLeaf && !right.isLeaf && (left.children.length + right.children.length) * 4 <= childrenMax * 3
+    );
+  }
+
+  /** Moves all of the right of two neighbours into the left. */
+  private join(step: Step<E>, slot: number, left: TreeNode<E>, right: TreeNode<E>): void {
+    const { node } = step;
+    const leftId = node.children[slot]!;
+    this.store.setNode(leftId, left);
+    if (left.isLeaf && right.isLeaf) {
+      left.entries.push(...right.entries);
+      left.bytes += right.bytes;
+    } else if (!left.isLeaf && !right.isLeaf) {
+      left.children.push(...right.children);
+      left.counts.push(...right.counts);
+      if (this.codec.isOrdered) left.bounds.push(node.bounds[slot + 1]!, ...right.bounds.slice(1));
+    }
+    const count = node.counts[slot]! + node.counts[slot + 1]!;
+    this.removeChild(step, slot + 1);
+    node.counts[slot] = count;
+  }
+
+  private removeChild({ id, node }: Step<E>, slot: number): void {
+    this.store.setNode(id, node);
+    this.store.deleteNode(node.children[slot]!);
+    node.children.splice(slot, 1);
+    node.counts.splice(slot, 1);
+    if (!this.codec.isOrdered) return;
+    node.bounds.splice(slot, 1);
+    if (slot === 0 && node.bounds.length > 0) node.bounds[0] = undefined;
+  }
+
+  /** Takes inner roots away that have one child, and makes a leaf of one that has none. */
+  private collapse(): void {
+    const { state } = this;
+    for (let node = this.node(state.root); !node.isLeaf && node.children.length < 2; ) {
+      const [child] = node.children;
+      this.store.deleteNode(state.root);
+      if (child === undefined) {
+        state.root = this.newId();
+        state.height = 0;
+        this.store.setNode(state.root, Leaf.of(this.codec, []));
+        return;
+      }
+      state.root = child;
+      state.height--;
+      node = this.node(child);
+    }
+  }
+}
+
+function isLast<E>(path: readonly Step<E>[]): boolean {
+  return path.every(({ node, slot }) => slot === node.children.length - 1);
+}
+
+function isFirst<E>(path: readonly Step<E>[]): boolean {
+  return path.every(({ slot }) => slot === 0);
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}
+
+/** The last child whose bound comes before the place: all entries before the place are below it or to its left. */
+function slotBefore<E>(node: Inner<E>, isBefore: (entry: E) => boolean): number {
+  let low = 0;
+  let high = node.children.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (isBefore(node.bounds[middle] as E)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function countBefore<E>(entries: readonly E[], isBefore: (entry: E) => boolean): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBefore(entries[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,90 @@
+import {
+  type ElementHost,
+  ElementKind,
+  type ElementStore,
+  type Encodable,
+  nameOf,
+  orderedName,
+} from '../../src/types/collections/elements.js';
+import { type StringValue, stringValue, valueBytes } from '../../src/types/row.js';
+
+/** Element rows of one collection in a Map, for tests. Nodes are encoded at {@link settle}, as a commit does. */
+export class MemoryElements implements ElementStore {
+  /** By kind and ordered name. */
+  readonly rows = new Map<string, StringValue>();
+  readonly nodes = new Map<string, Encodable>();
+
+  constructor(readonly version: number) {}
+
+  get(kind: ElementKind, name: string): StringValue | undefined {
+    return this.rows.get(rowKey(kind, name));
+  }
+
+  getMany(kind: ElementKind, names: readonly string[]): (StringValue | undefined)[] {
+    return names.map((name) => this.get(kind, name));
+  }
+
+  set(kind: ElementKind, name: string, value: StringValue): void {
+    this.rows.set(rowKey(kind, name), value);
+  }
+
+  delete(kind: ElementKind, name: string): void {
+    this.rows.delete(rowKey(kind, name));
+  }
+
+  node<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined {
+    const known = this.nodes.get(id);
+    if (known !== undefined) return known as N;
+    const stored = this.rows.get(rowKey(ElementKind.Node, id));
+    if (stored === undefined) return undefined;
+    const node = decode(valueBytes(stored));
+    this.nodes.set(id, node);
+    return node;
+  }
+
+  setNode(id: string, node: Encodable): void {
+    this.nodes.set(id, node);
+  }
+
+  deleteNode(id: string): void {
+    this.nodes.delete(id);
+    this.rows.delete(rowKey(ElementKind.Node, id));
+  }
+
+  iterate(kind: ElementKind, from: string, visit: (name: string, value: StringValue) => boolean): void {
+    const prefix = String.fromCharCode(kind);
+    const keys = [...this.rows.keys()].filter((key) => key.startsWith(prefix) && key.slice(1) >= from);
+    for (const key of keys.sort((a, b) => (a < b ? -1 : 1)))
+      if (!visit(nameOf(kind, key.slice(1)), this.rows.get(key)!)) return;
+  }
+
+  /** Encodes the nodes; those that change from now on without being staged again are lost. */
+  settle(): void {
+    for (const [id, node] of this.nodes)
+      this.rows.set(rowKey(ElementKind.Node, id), stringValue(node.encode()));
+    this.nodes.clear();
+  }
+}
+
+function rowKey(kind: ElementKind, name: string): string {
+  return String.fromCharCode(kind) + orderedName(kind, name);
+}
+
+/** Makes and keeps such stores. */
+export class MemoryHost implements ElementHost {
+  readonly stores = new Map<number, MemoryElements>();
+  private versions = 0;
+
+  elements(version: number): MemoryElements {
+    let store = this.stores.get(version);
+    if (store === undefined) {
+      store = new MemoryElements(version);
+      this.stores.set(version, store);
+    }
+    return store;
+  }
+
+  newElements(): MemoryElements {
+    return this.elements(++this.versions);
+  }
+}
