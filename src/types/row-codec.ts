@@ -42,25 +42,50 @@ export function encodeRow(row: Row, target: Buffer, start = 0): number {
 
 /** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
 export function decodeRow(row: Row, bytes: Buffer): void {
+  decodeContents(row, bytes);
+  row.storedType = row.type;
+  row.storedExpiresAtMs = row.expiresAtMs;
+}
+
+/** As {@link decodeRow}, for bytes that are not what is stored of the row. */
+export function decodeContents(row: Row, bytes: Buffer): void {
+  const payloadAt = headerLength(bytes);
+  row.type = (bytes[0]! & TYPE_MASK) as RowType;
+  row.flags = bytes[1]!;
+  row.timestamp = readUint64(bytes, 2);
+  row.expiresAtMs = payloadAt > HEADER_BYTES ? readUint64(bytes, HEADER_BYTES) : 0;
+  if (row.type === RowType.String) row.value = stringValue(bytes.subarray(payloadAt));
+  else if (row.type === RowType.Tombstone) row.value = '';
+  else throw new RowFormatError(`a row of type ${row.type}, which this version does not know`);
+}
+
+function headerLength(bytes: Buffer): number {
   const first = bytes[0];
-  const expires = first !== undefined && (first & HAS_EXPIRY) !== 0;
-  if (first === undefined || bytes.length < HEADER_BYTES + (expires ? EXPIRY_BYTES : 0))
+  const length =
+    first !== undefined && (first & HAS_EXPIRY) !== 0 ? HEADER_BYTES + EXPIRY_BYTES : HEADER_BYTES;
+  if (first === undefined || bytes.length < length)
     throw new RowFormatError(`a row of ${bytes.length} bytes`);
   if ((first & ~(TYPE_MASK | HAS_EXPIRY)) !== 0)
     throw new RowFormatError(`a row that begins with byte ${first}`);
-  row.type = (first & TYPE_MASK) as RowType;
-  row.flags = bytes[1]!;
-  row.timestamp = readUint64(bytes, 2);
-  let at = HEADER_BYTES;
-  if (expires) {
-    row.expiresAtMs = readUint64(bytes, at);
-    at += EXPIRY_BYTES;
-  } else row.expiresAtMs = 0;
-  if (row.type === RowType.String) row.value = stringValue(bytes.subarray(at));
-  else if (row.type === RowType.Tombstone) row.value = '';
-  else throw new RowFormatError(`a row of type ${row.type}, which this version does not know`);
-  row.storedType = row.type;
-  row.storedExpiresAtMs = row.expiresAtMs;
+  return length;
+}
+
+/** What all rows have. */
+export interface RowHeader {
+  readonly type: RowType;
+  readonly timestamp: number;
+  /** Unix milliseconds; 0 = never. */
+  readonly expiresAtMs: number;
+}
+
+/** The header of a row's bytes. @throws RowFormatError */
+export function rowHeader(bytes: Buffer): RowHeader {
+  const expires = headerLength(bytes) > HEADER_BYTES;
+  return {
+    type: (bytes[0]! & TYPE_MASK) as RowType,
+    timestamp: readUint64(bytes, 2),
+    expiresAtMs: expires ? readUint64(bytes, HEADER_BYTES) : 0,
+  };
 }
 
 /** Key in the `ttl` family: expiry (8 bytes, big-endian), then the user's key. Its order is expiry order. */

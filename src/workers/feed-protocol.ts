@@ -87,6 +87,18 @@ export interface Applied {
   readonly removed: number;
 }
 
+/** Why something was not applied; nothing of it was. */
+export interface Refusal {
+  /**
+   * `clock`: a row is from too far in the future, asking again later may succeed.
+   * `position`: it does not follow on what was applied before, or no copy was begun: ask for the state, go on from there.
+   * `format`: the bytes are not what this version knows.
+   */
+  readonly refused: 'clock' | 'position' | 'format';
+  /** For people. */
+  readonly message: string;
+}
+
 /** What a step of {@link FeedTask} `removeSlots` did. */
 export interface SlotsRemoval {
   readonly removed: number;
@@ -140,8 +152,8 @@ export interface FeedReplies {
   readonly trimLog: undefined;
   readonly copySlice: CopySlice;
   readonly beginCopy: undefined;
-  readonly applyCopy: Applied;
-  readonly applyRecords: Applied;
+  readonly applyCopy: Applied | Refusal;
+  readonly applyRecords: Applied | Refusal;
   readonly forgetFeed: undefined;
   readonly removeSlots: SlotsRemoval;
 }

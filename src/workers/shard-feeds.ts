@@ -11,6 +11,7 @@ import type {
   LogChunk,
   LogGone,
   LogState,
+  Refusal,
   SlotsRemoval,
 } from './feed-protocol.js';
 import type { ShardRoute } from './pool.js';
@@ -102,12 +103,12 @@ export class ShardFeeds {
   }
 
   /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
-  applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied> {
+  applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied | Refusal> {
     return this.ask('applyCopy', route, { feed, slice });
   }
 
   /** Applies records of the source's log, once: a chunk that has been applied before changes nothing. */
-  applyRecords(route: ShardRoute, feed: string, chunk: LogChunk): Promise<Applied> {
+  applyRecords(route: ShardRoute, feed: string, chunk: LogChunk): Promise<Applied | Refusal> {
     return this.ask('applyRecords', route, { feed, chunk });
   }
 

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  eachFeedRow,
+  eachRecord,
+  eachRecordRow,
+  FeedFormatError,
+  FeedWriter,
+  flushTimestamp,
+  hasSlot,
+  joinRecords,
+  slotSet,
+} from '../../../src/types/feed-codec.js';
+import { Row, RowType } from '../../../src/types/row.js';
+import { decodeContents, rowHeader } from '../../../src/types/row-codec.js';
+
+const text = fc.string({ unit: 'binary-ascii', maxLength: 60 });
+const entries = fc.array(fc.tuple(text, text), { maxLength: 20 });
+
+function stringRow(key: string, value: string, expiresAtMs = 0): Row {
+  const row = new Row(key);
+  Object.assign(row, { type: RowType.String, value, expiresAtMs, timestamp: 12_345_678 });
+  return row;
+}
+
+function rowsOf(bytes: Buffer, at = 0): [string, string][] {
+  const found: [string, string][] = [];
+  eachFeedRow(bytes, at, (key, stored) => {
+    const row = new Row(key.latin1Slice());
+    decodeContents(row, stored);
+    found.push([row.key, String(row.value)]);
+  });
+  return found;
+}
+
+describe('rows of a feed', () => {
+  it('are read as they were written, from memory or as stored', () =>
+    fc.assert(
+      fc.property(entries, fc.boolean(), (wanted, asStored) => {
+        const writer = new FeedWriter();
+        for (const [key, value] of wanted) writer.addRow(stringRow(key, value));
+        let bytes = Buffer.from(writer.take());
+        if (asStored) {
+          eachFeedRow(bytes, 0, (key, row) => writer.addStored(key, row));
+          expect(writer.rowCount).toBe(wanted.length);
+          expect(writer.byteLength).toBe(bytes.length);
+          bytes = Buffer.from(writer.take());
+        }
+        expect(rowsOf(bytes)).toEqual(wanted);
+        expect(writer.byteLength).toBe(0);
+      }),
+    ));
+
+  it('may be large', () => {
+    const writer = new FeedWriter();
+    writer.addRow(stringRow('k', 'v'.repeat(3 << 20)));
+    writer.addRow(stringRow('l', 'small'));
+    expect(rowsOf(writer.take()).map(([key, { length }]) => [key, length])).toEqual([
+      ['k', 3 << 20],
+      ['l', 5],
+    ]);
+  });
+
+  it('that are cut short anywhere are refused', () => {
+    const writer = new FeedWriter();
+    writer.addRow(stringRow('key', 'value', 99));
+    const bytes = Buffer.from(writer.take());
+    for (let length = 1; length < bytes.length; length++)
+      expect(() => rowsOf(bytes.subarray(0, length))).toThrow(FeedFormatError);
+  });
+
+  it('of a later version are refused', () => {
+    const writer = new FeedWriter();
+    writer.addRow(stringRow('key', 'value'));
+    const bytes = Buffer.from(writer.take());
+    bytes[4]! |= 0x80;
+    expect(() => rowsOf(bytes)).toThrow(/update this store/);
+  });
+});
+
+describe('records', () => {
+  it('are put together and taken apart', () =>
+    fc.assert(
+      fc.property(fc.array(fc.oneof(entries, fc.integer({ min: 0, max: 2 ** 50 }))), (wanted) => {
+        const writer = new FeedWriter();
+        const records = wanted.map((record) => {
+          writer.skip(16);
+          if (typeof record === 'number') writer.flush(record);
+          else {
+            writer.beginRows();
+            for (const [key, value] of record) writer.addRow(stringRow(key, value));
+          }
+          return Buffer.from(writer.take().subarray(16));
+        });
+        const found: unknown[] = [];
+        eachRecord(Buffer.from(joinRecords(records)), (record) => {
+          const flush = flushTimestamp(record);
+          const rows: unknown[] = [];
+          if (flush === undefined)
+            eachRecordRow(record, (key, row) =>
+              rows.push([key.latin1Slice(), rowHeader(row).timestamp === 12_345_678 && rowsOf(record, 1)]),
+            );
+          found.push(flush ?? rows.map((each) => (each as [string])[0]));
+        });
+        expect(found).toEqual(
+          wanted.map((record) => (typeof record === 'number' ? record : record.map(([key]) => key))),
+        );
+      }),
+    ));
+
+  it('of unknown kinds and cut ones are refused', () => {
+    expect(() => flushTimestamp(Buffer.from([9, 0]))).toThrow(FeedFormatError);
+    expect(() => flushTimestamp(Buffer.from([2, 0]))).toThrow(FeedFormatError);
+    expect(() => flushTimestamp(Buffer.alloc(0))).toThrow(FeedFormatError);
+    const joined = Buffer.from(joinRecords([Buffer.from([1])]));
+    for (let length = 1; length < joined.length; length++)
+      expect(() => eachRecord(joined.subarray(0, length), () => undefined)).toThrow(FeedFormatError);
+  });
+});
+
+it('a set of slots has those and no others', () =>
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.integer({ min: 0, max: 16383 })), (slots) => {
+      const set = slotSet(slots);
+      const found = Array.from({ length: 16384 }, (_, slot) => slot).filter((slot) => hasSlot(set, slot));
+      expect(found).toEqual(slots.toSorted((a, b) => a - b));
+    }),
+    { numRuns: 20 },
+  ));
