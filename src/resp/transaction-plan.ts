@@ -127,6 +127,8 @@ export function databasesToCome(
   session: Session,
   queued: readonly QueuedCommand[],
 ): Promise<unknown>[] {
+  // A cluster door leads to one keyspace, and that is there by now.
+  if (session.door !== '') return [];
   const needed = new Set<number>(session.db === undefined ? [] : [session.db]);
   for (const { command, args } of queued) {
     const numbers =

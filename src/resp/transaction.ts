@@ -66,8 +66,11 @@ export function queueInTransaction(
     refuse(connection, refusal, item.command, server);
     return;
   }
-  connection.session.queuedBytes += bytes;
-  queued.push(item);
+  // Of a transaction that is lost already nothing more is kept, as in Redis.
+  if (!connection.session.transactionFailed) {
+    connection.session.queuedBytes += bytes;
+    queued.push(item);
+  }
   connection.writer.simple('QUEUED');
   connection.flushWriter();
 }
@@ -171,7 +174,9 @@ async function executeHere(
 ): Promise<void> {
   connection.session.endWatches();
   connection.writer.array(steps.length);
-  for (const step of steps) await runFrontStep(server, connection, step);
+  for (const step of steps)
+    if (step.refusal !== undefined) connection.writer.error(step.refusal);
+    else await runFrontStep(server, connection, step);
   connection.flushWriter();
 }
 
