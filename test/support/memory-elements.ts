@@ -1,3 +1,4 @@
+import type { CollectionLimits } from '../../src/types/collections/collection.js';
 import {
   type ElementHost,
   ElementKind,
@@ -51,11 +52,24 @@ export class MemoryElements implements ElementStore {
     this.rows.delete(rowKey(ElementKind.Node, id));
   }
 
-  iterate(kind: ElementKind, from: string, visit: (name: string, value: StringValue) => boolean): void {
+  iterate(
+    kind: ElementKind,
+    from: string,
+    withValues: boolean,
+    visit: (name: string, value: StringValue) => boolean,
+  ): void {
     const prefix = String.fromCharCode(kind);
     const keys = [...this.rows.keys()].filter((key) => key.startsWith(prefix) && key.slice(1) >= from);
     for (const key of keys.sort((a, b) => (a < b ? -1 : 1)))
-      if (!visit(nameOf(kind, key.slice(1)), this.rows.get(key)!)) return;
+      if (!visit(nameOf(kind, key.slice(1)), withValues ? this.rows.get(key)! : '')) return;
+  }
+
+  eachRow(visit: (kind: ElementKind, name: string, value: StringValue) => void): void {
+    this.settle();
+    for (const [key, value] of this.rows) {
+      const kind = key.charCodeAt(0) as ElementKind;
+      visit(kind, nameOf(kind, key.slice(1)), value);
+    }
   }
 
   /** Encodes the nodes; those that change from now on without being staged again are lost. */
@@ -70,8 +84,31 @@ function rowKey(kind: ElementKind, name: string): string {
   return String.fromCharCode(kind) + orderedName(kind, name);
 }
 
+/** What redis.conf says. */
+export const REDIS_LIMITS: CollectionLimits = {
+  hashEntriesMax: 512,
+  hashValueBytesMax: 64,
+  setIntegersMax: 512,
+  setEntriesMax: 128,
+  sortedSetEntriesMax: 128,
+  sortedSetValueBytesMax: 64,
+  listNodeSize: -2,
+};
+
+/** Such that everything but the smallest collections becomes element rows. */
+export const LOW_LIMITS: CollectionLimits = {
+  hashEntriesMax: 3,
+  hashValueBytesMax: 8,
+  setIntegersMax: 4,
+  setEntriesMax: 3,
+  sortedSetEntriesMax: 3,
+  sortedSetValueBytesMax: 8,
+  listNodeSize: 3,
+};
+
 /** Makes and keeps such stores. */
 export class MemoryHost implements ElementHost {
+  limits: CollectionLimits = { ...REDIS_LIMITS };
   readonly stores = new Map<number, MemoryElements>();
   private versions = 0;
 

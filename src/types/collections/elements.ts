@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { StringValue } from '../row.js';
+import type { CollectionLimits } from './collection.js';
 
 /**
  * What an element row of a large collection is. The numbers are stored on disk: never renumber.
@@ -46,12 +47,22 @@ export interface ElementStore {
   /**
    * Visits rows of a kind in their order until `visit` returns false.
    * @param from only rows whose key within the kind begins with this or comes later: for members, 4 bytes of hash
+   * @param withValues without, which is three times as fast, values are ''
    */
-  iterate(kind: ElementKind, from: string, visit: (name: string, value: StringValue) => boolean): void;
+  iterate(
+    kind: ElementKind,
+    from: string,
+    withValues: boolean,
+    visit: (name: string, value: StringValue) => boolean,
+  ): void;
+  /** Visits all rows as they would be stored, in no order. None must change meanwhile. */
+  eachRow(visit: (kind: ElementKind, name: string, value: StringValue) => void): void;
 }
 
 /** Where collections get the rows that they become when they grow. */
 export interface ElementHost {
+  /** Up to where collections are small. */
+  readonly limits: CollectionLimits;
   /** The rows of a collection that is stored. */
   elements(version: number): ElementStore;
   /** Rows for a collection that becomes large. */

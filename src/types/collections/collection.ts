@@ -1,0 +1,65 @@
+import type { Buffer } from 'node:buffer';
+import type { RowType } from '../row.js';
+import type { ElementHost } from './elements.js';
+
+/**
+ * Up to where collections are small, in Redis's terms: kept current by CONFIG SET. They rule the names that OBJECT
+ * ENCODING tells; a collection of more entries than here is kept as element rows.
+ */
+export interface CollectionLimits {
+  readonly hashEntriesMax: number;
+  readonly hashValueBytesMax: number;
+  readonly setIntegersMax: number;
+  readonly setEntriesMax: number;
+  readonly sortedSetEntriesMax: number;
+  readonly sortedSetValueBytesMax: number;
+  /** Positive: entries; −1 to −5: 4 to 64 KB. */
+  readonly listNodeSize: number;
+}
+
+/**
+ * Bounds of what is kept in one row, whatever the limits: a write of one element writes the whole row, and reading a
+ * key reads it.
+ */
+export const INLINE_ENTRIES_MAX = 512;
+export const INLINE_BYTES_MAX = 8192;
+
+/**
+ * The value of a key that is not a string: one class for each type, which commands use without knowing whether it is
+ * one row, or has become element rows. It is changed in place; whoever changes it has noted its row before, and tells
+ * the view afterwards.
+ */
+export interface Collection {
+  readonly type: RowType;
+  /** Number of elements. A collection without any is no key. */
+  readonly size: number;
+  /** Version of its element rows; 0 while it has none. */
+  readonly version: number;
+  /** Redis's name for how it would keep it. */
+  readonly encoding: string;
+  /** Bytes it takes in memory, element rows left out. */
+  readonly footprintBytes: number;
+  /** Bytes that {@link encode} may write at most. */
+  readonly encodedBytesMax: number;
+  /** When the next of its elements ends, Unix milliseconds: a lower bound; 0 = none does. */
+  readonly nextExpiryMs: number;
+  /** Writes the payload of its row. Returns where it ends. */
+  encode(target: Buffer, at: number): number;
+  /** The same value once more, with element rows of its own. */
+  copy(host: ElementHost): Collection;
+}
+
+/** Bits of the first byte of a payload. */
+export const FormFlag = {
+  /** It has element rows. */
+  Large: 1,
+  /** Redis would have turned it into its larger form, and Redis does not turn back. */
+  Converted: 2,
+  /** Some elements have an expiry. */
+  Expires: 4,
+} as const;
+
+/** What an element of an inline collection costs in memory beside its text: measured for Map and Set. */
+export const INLINE_ENTRY_OVERHEAD_BYTES = 90;
+/** What the object of a collection costs in memory. */
+export const COLLECTION_OVERHEAD_BYTES = 250;

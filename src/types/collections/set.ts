@@ -1,0 +1,176 @@
+import type { Buffer } from 'node:buffer';
+import { parseInt64 } from '../../base/numbers.js';
+import { type ByteReader, NUMBER_BYTES_MAX, writeNumber, writeText, writeUint64 } from '../binary.js';
+import { RowType } from '../row.js';
+import {
+  COLLECTION_OVERHEAD_BYTES,
+  type Collection,
+  FormFlag,
+  INLINE_BYTES_MAX,
+  INLINE_ENTRIES_MAX,
+  INLINE_ENTRY_OVERHEAD_BYTES,
+} from './collection.js';
+import { copyRows } from './copy-rows.js';
+import type { ElementHost } from './elements.js';
+import { MemberRows } from './member-rows.js';
+
+/*
+ * Payload: the form, then
+ *   inline: number of members, members (texts)
+ *   large:  version (8 bytes), number of members
+ */
+
+/** The value of a set. */
+export class SetValue implements Collection {
+  readonly type = RowType.Set;
+  readonly nextExpiryMs = 0;
+  private inline: Set<string> | undefined = new Set();
+  /** Bytes of the inline members. */
+  private bytes = 0;
+  private rows: MemberRows | undefined;
+  /** Whether Redis would have a hash table. */
+  private converted = false;
+
+  constructor(private readonly host: ElementHost) {}
+
+  static decode(reader: ByteReader, host: ElementHost): SetValue {
+    const set = new SetValue(host);
+    const form = reader.byte();
+    set.converted = (form & FormFlag.Converted) !== 0;
+    if ((form & FormFlag.Large) !== 0) {
+      set.inline = undefined;
+      set.rows = new MemberRows(host.elements(reader.uint64()), reader.number());
+    } else for (let left = reader.number(); left > 0; left--) set.addInline(set.inline!, reader.text());
+    reader.end();
+    return set;
+  }
+
+  get size(): number {
+    return this.inline?.size ?? this.rows!.size;
+  }
+
+  get version(): number {
+    return this.rows?.store.version ?? 0;
+  }
+
+  get encoding(): string {
+    return this.converted ? 'hashtable' : 'intset';
+  }
+
+  get footprintBytes(): number {
+    const { inline } = this;
+    if (inline === undefined) return COLLECTION_OVERHEAD_BYTES;
+    return COLLECTION_OVERHEAD_BYTES + this.bytes + inline.size * INLINE_ENTRY_OVERHEAD_BYTES;
+  }
+
+  get encodedBytesMax(): number {
+    return 2 + 2 * NUMBER_BYTES_MAX + this.bytes + (this.inline?.size ?? 0) * NUMBER_BYTES_MAX;
+  }
+
+  encode(target: Buffer, at: number): number {
+    const { inline } = this;
+    target[at] = (inline === undefined ? FormFlag.Large : 0) | (this.converted ? FormFlag.Converted : 0);
+    if (inline === undefined) {
+      writeUint64(target, at + 1, this.version);
+      return writeNumber(target, at + 9, this.rows!.size);
+    }
+    let end = writeNumber(target, at + 1, inline.size);
+    for (const member of inline) end = writeText(target, end, member);
+    return end;
+  }
+
+  copy(host: ElementHost): SetValue {
+    const copy = new SetValue(host);
+    copy.converted = this.converted;
+    copy.bytes = this.bytes;
+    copy.inline = this.inline && new Set(this.inline);
+    copy.rows = this.rows && new MemberRows(copyRows(this.rows.store, host), this.rows.size);
+    return copy;
+  }
+
+  has(member: string): boolean {
+    return this.inline?.has(member) ?? this.rows!.has(member);
+  }
+
+  hasMany(members: readonly string[]): boolean[] {
+    const { inline } = this;
+    if (inline !== undefined) return members.map((member) => inline.has(member));
+    return this.rows!.getMany(members).map((value) => value !== undefined);
+  }
+
+  /** @returns whether it was not there */
+  add(member: string): boolean {
+    if (this.has(member)) return false;
+    if (this.inline === undefined) this.rows!.add(member, '');
+    else this.addInline(this.inline, member);
+    const { limits } = this.host;
+    if (!this.converted)
+      this.converted = this.size > limits.setIntegersMax || parseInt64(member) === undefined;
+    if (this.inline !== undefined) {
+      const entriesMax = this.converted ? limits.setEntriesMax : limits.setIntegersMax;
+      if (this.inline.size > Math.min(entriesMax, INLINE_ENTRIES_MAX) || this.bytes > INLINE_BYTES_MAX)
+        this.promote(this.inline);
+    }
+    return true;
+  }
+
+  private addInline(inline: Set<string>, member: string): void {
+    inline.add(member);
+    this.bytes += member.length;
+  }
+
+  private promote(inline: Set<string>): void {
+    const rows = new MemberRows(this.host.newElements(), 0);
+    for (const member of inline) rows.add(member, '');
+    this.rows = rows;
+    this.inline = undefined;
+    this.bytes = 0;
+  }
+
+  /** @returns whether it was there */
+  delete(member: string): boolean {
+    const { inline } = this;
+    if (inline === undefined) return this.rows!.delete(member);
+    if (!inline.delete(member)) return false;
+    this.bytes -= member.length;
+    return true;
+  }
+
+  /** Visits the members until `visit` returns false; the set must not change meanwhile. */
+  each(visit: (member: string) => boolean): void {
+    const { inline } = this;
+    if (inline === undefined) this.rows!.each(false, visit);
+    else for (const member of inline) if (!visit(member)) return;
+  }
+
+  /** The members; of a large set, in memory all at once. */
+  members(): string[] {
+    const members: string[] = [];
+    this.each((member) => members.push(member) > 0);
+    return members;
+  }
+
+  /** See {@link MemberRows.scan}; a small set is given whole. */
+  scan(cursor: number, count: number, visit: (member: string) => void): number {
+    if (this.inline === undefined) return this.rows!.scan(cursor, count, false, visit);
+    for (const member of this.inline) visit(member);
+    return 0;
+  }
+
+  /** Removes a random member of a set that has any, and gives it. @param random in [0, 1) */
+  take(random: () => number): string {
+    if (this.inline === undefined) return this.rows!.take(random);
+    const member = this.pick(random);
+    this.delete(member);
+    return member;
+  }
+
+  /** A random member of a set that has any. @param random in [0, 1) */
+  pick(random: () => number): string {
+    const { inline } = this;
+    if (inline === undefined) return this.rows!.pick(random);
+    let left = Math.floor(random() * inline.size);
+    for (const member of inline) if (left-- === 0) return member;
+    throw new Error('a pick from an empty set');
+  }
+}

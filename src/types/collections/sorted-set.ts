@@ -1,0 +1,317 @@
+import type { Buffer } from 'node:buffer';
+import {
+  type ByteReader,
+  NUMBER_BYTES_MAX,
+  textBytes,
+  writeNumber,
+  writeText,
+  writeUint64,
+} from '../binary.js';
+import { RowType, type StringValue, valueText } from '../row.js';
+import {
+  COLLECTION_OVERHEAD_BYTES,
+  type Collection,
+  FormFlag,
+  INLINE_BYTES_MAX,
+  INLINE_ENTRIES_MAX,
+  INLINE_ENTRY_OVERHEAD_BYTES,
+} from './collection.js';
+import { copyRows } from './copy-rows.js';
+import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
+import type { ElementHost, ElementStore } from './elements.js';
+import { MemberRows } from './member-rows.js';
+import type { EntryCodec } from './tree-nodes.js';
+
+/*
+ * Payload: the form, then
+ *   inline: number of members; for each, in order: score (double), member (text)
+ *   large:  version (8 bytes), state of the tree
+ * A large one has a row for each member, whose value is the score as text, and an ordered tree of scores and members.
+ */
+
+export interface ScoredMember {
+  readonly score: number;
+  readonly member: string;
+}
+
+const CODEC: EntryCodec<ScoredMember> = {
+  bytes: ({ member }) => 8 + textBytes(member),
+  overheadBytes: 100,
+  write(target, at, { score, member }) {
+    target.writeDoubleBE(score, at);
+    return writeText(target, at + 8, member);
+  },
+  read: (reader) => ({ score: reader.double(), member: reader.text() }),
+  isOrdered: true,
+};
+
+/** Whether one comes before another: by score, then by the bytes of the member. Both zeros are equal. */
+export function comesBefore(left: ScoredMember, right: ScoredMember): boolean {
+  return left.score < right.score || (left.score === right.score && left.member < right.member);
+}
+
+interface LargeForm {
+  readonly store: ElementStore;
+  readonly rows: MemberRows;
+  readonly tree: CountedTree<ScoredMember>;
+}
+
+/** The value of a sorted set. Indexes and ranks count from the lowest score. */
+export class SortedSetValue implements Collection {
+  readonly type = RowType.SortedSet;
+  readonly nextExpiryMs = 0;
+  /** In order. */
+  private inline: ScoredMember[] | undefined = [];
+  private scores = new Map<string, number>();
+  /** Bytes of the inline members. */
+  private bytes = 0;
+  private large: LargeForm | undefined;
+  /** Whether Redis would have a skip list. */
+  private converted = false;
+
+  constructor(private readonly host: ElementHost) {}
+
+  static decode(reader: ByteReader, host: ElementHost): SortedSetValue {
+    const set = new SortedSetValue(host);
+    const form = reader.byte();
+    set.converted = (form & FormFlag.Converted) !== 0;
+    if ((form & FormFlag.Large) !== 0) {
+      const store = host.elements(reader.uint64());
+      set.enlarge(store, new CountedTree(store, CODEC, readTreeState(reader)));
+    } else
+      for (let left = reader.number(); left > 0; left--) {
+        const entry = CODEC.read(reader);
+        set.inline!.push(entry);
+        set.scores.set(entry.member, entry.score);
+        set.bytes += entry.member.length;
+      }
+    reader.end();
+    return set;
+  }
+
+  private enlarge(store: ElementStore, tree: CountedTree<ScoredMember>): LargeForm {
+    this.large = { store, tree, rows: new MemberRows(store, tree.size) };
+    this.inline = undefined;
+    this.scores = NO_SCORES;
+    this.bytes = 0;
+    return this.large;
+  }
+
+  get size(): number {
+    return this.inline?.length ?? this.large!.tree.size;
+  }
+
+  get version(): number {
+    return this.large?.store.version ?? 0;
+  }
+
+  get encoding(): string {
+    return this.converted ? 'skiplist' : 'listpack';
+  }
+
+  get footprintBytes(): number {
+    const entries = this.inline?.length ?? 0;
+    return COLLECTION_OVERHEAD_BYTES + this.bytes + entries * 2 * INLINE_ENTRY_OVERHEAD_BYTES;
+  }
+
+  get encodedBytesMax(): number {
+    return 10 + TREE_STATE_BYTES_MAX + this.bytes + (this.inline?.length ?? 0) * (8 + NUMBER_BYTES_MAX);
+  }
+
+  encode(target: Buffer, at: number): number {
+    const { inline, large } = this;
+    target[at] = (large !== undefined ? FormFlag.Large : 0) | (this.converted ? FormFlag.Converted : 0);
+    if (inline === undefined) {
+      writeUint64(target, at + 1, this.version);
+      return writeTreeState(target, at + 9, large!.tree.state);
+    }
+    let end = writeNumber(target, at + 1, inline.length);
+    for (const entry of inline) end = CODEC.write(target, end, entry);
+    return end;
+  }
+
+  copy(host: ElementHost): SortedSetValue {
+    const copy = new SortedSetValue(host);
+    copy.converted = this.converted;
+    const { inline, large } = this;
+    if (inline === undefined) {
+      const store = copyRows(large!.store, host);
+      copy.enlarge(store, new CountedTree(store, CODEC, { ...large!.tree.state }));
+    } else {
+      copy.inline = [...inline];
+      copy.scores = new Map(this.scores);
+      copy.bytes = this.bytes;
+    }
+    return copy;
+  }
+
+  /** The score of a member; undefined where it is none. */
+  score(member: string): number | undefined {
+    return this.inline === undefined ? scoreOf(this.large!.rows.get(member)) : this.scores.get(member);
+  }
+
+  scoresOf(members: readonly string[]): (number | undefined)[] {
+    if (this.inline !== undefined) return members.map((member) => this.scores.get(member));
+    return this.large!.rows.getMany(members).map(scoreOf);
+  }
+
+  /**
+   * Gives a member a score, which is not NaN.
+   * @returns the score it had; undefined if it is new
+   */
+  set(member: string, score: number): number | undefined {
+    const old = this.score(member);
+    if (old !== undefined) {
+      if (!Object.is(old, score)) this.move({ member, score: old }, { member, score });
+      return old;
+    }
+    const { inline } = this;
+    if (!this.converted) {
+      const { sortedSetEntriesMax, sortedSetValueBytesMax } = this.host.limits;
+      this.converted = this.size + 1 > sortedSetEntriesMax || member.length > sortedSetValueBytesMax;
+    }
+    if (inline !== undefined && !this.hasRoom(inline, member)) this.promote(inline);
+    this.place({ member, score });
+    return undefined;
+  }
+
+  private hasRoom(inline: readonly ScoredMember[], member: string): boolean {
+    const entriesMax = Math.min(this.host.limits.sortedSetEntriesMax, INLINE_ENTRIES_MAX);
+    return inline.length < entriesMax && this.bytes + member.length <= INLINE_BYTES_MAX;
+  }
+
+  /** Puts an entry in whose member is not there. */
+  private place(entry: ScoredMember): void {
+    const { inline } = this;
+    if (inline === undefined) {
+      const { rows, tree } = this.large!;
+      rows.add(entry.member, scoreText(entry.score));
+      tree.insert(entry, (other) => comesBefore(other, entry));
+      return;
+    }
+    inline.splice(inlineRank(inline, entry), 0, entry);
+    this.scores.set(entry.member, entry.score);
+    this.bytes += entry.member.length;
+  }
+
+  private move(from: ScoredMember, to: ScoredMember): void {
+    const { inline } = this;
+    if (inline === undefined) {
+      const { rows, tree } = this.large!;
+      tree.removeAt(this.rankOf(from));
+      tree.insert(to, (other) => comesBefore(other, to));
+      rows.replace(to.member, scoreText(to.score));
+      return;
+    }
+    inline.splice(inlineRank(inline, from), 1);
+    inline.splice(inlineRank(inline, to), 0, to);
+    this.scores.set(to.member, to.score);
+  }
+
+  private promote(inline: readonly ScoredMember[]): void {
+    const store = this.host.newElements();
+    const { rows, tree } = this.enlarge(store, CountedTree.create(store, CODEC));
+    for (const { member, score } of inline) rows.add(member, scoreText(score));
+    tree.append(inline);
+  }
+
+  /** @returns the score that the removed member had; undefined where it is none */
+  delete(member: string): number | undefined {
+    const score = this.score(member);
+    if (score === undefined) return undefined;
+    this.removeRange(this.rankOf({ member, score }), 1);
+    return score;
+  }
+
+  /** How many entries come before an entry, which need not be there. */
+  rankOf(entry: ScoredMember): number {
+    return this.rank((other) => comesBefore(other, entry));
+  }
+
+  /**
+   * How many entries come before a place in the order.
+   * @param isBefore true for entries before the place, false for those behind it
+   */
+  rank(isBefore: (entry: ScoredMember) => boolean): number {
+    const { inline } = this;
+    return inline === undefined ? this.large!.tree.rank(isBefore) : rankIn(inline, isBefore);
+  }
+
+  /** The entry at an index from 0 to size − 1. */
+  at(index: number): ScoredMember {
+    return this.inline === undefined ? this.large!.tree.at(index) : this.inline[index]!;
+  }
+
+  /** Visits entries from index `from` to before `to` until `visit` returns false; nothing must change meanwhile. */
+  each(from: number, to: number, visit: (entry: ScoredMember, index: number) => boolean): void {
+    const { inline } = this;
+    if (inline === undefined) this.large!.tree.each(from, to, visit);
+    else for (let index = from; index < to; index++) if (!visit(inline[index]!, index)) return;
+  }
+
+  /** As {@link each}, from the entry before `to` down to `from`. */
+  eachReverse(from: number, to: number, visit: (entry: ScoredMember, index: number) => boolean): void {
+    const { inline } = this;
+    if (inline === undefined) this.large!.tree.eachReverse(from, to, visit);
+    else for (let index = to - 1; index >= from; index--) if (!visit(inline[index]!, index)) return;
+  }
+
+  /** Removes `count` entries from an index on, and gives each to `visit`. */
+  removeRange(from: number, count: number, visit?: (entry: ScoredMember) => void): void {
+    const { inline } = this;
+    if (inline === undefined) {
+      const { rows, tree } = this.large!;
+      tree.removeRange(from, from + count, (entry) => {
+        rows.delete(entry.member);
+        visit?.(entry);
+      });
+      return;
+    }
+    for (const entry of inline.splice(from, count)) {
+      this.scores.delete(entry.member);
+      this.bytes -= entry.member.length;
+      visit?.(entry);
+    }
+  }
+
+  /** See {@link MemberRows.scan}; a small one is given whole, in order. */
+  scan(cursor: number, count: number, visit: (entry: ScoredMember) => void): number {
+    if (this.inline === undefined)
+      return this.large!.rows.scan(cursor, count, true, (member, value) =>
+        visit({ member, score: Number(value) }),
+      );
+    for (const entry of this.inline) visit(entry);
+    return 0;
+  }
+
+  /** A random entry of a set that has any. @param random in [0, 1) */
+  pick(random: () => number): ScoredMember {
+    return this.at(Math.floor(random() * this.size));
+  }
+}
+
+const NO_SCORES: Map<string, number> = new Map();
+
+/** A score as the value of a row: text that reads back as the same double. */
+function scoreText(score: number): string {
+  return Object.is(score, -0) ? '-0' : String(score);
+}
+
+function scoreOf(value: StringValue | undefined): number | undefined {
+  return value === undefined ? undefined : Number(valueText(value));
+}
+
+function inlineRank(entries: readonly ScoredMember[], entry: ScoredMember): number {
+  return rankIn(entries, (other) => comesBefore(other, entry));
+}
+
+function rankIn(entries: readonly ScoredMember[], isBefore: (entry: ScoredMember) => boolean): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBefore(entries[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
