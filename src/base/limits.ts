@@ -34,6 +34,9 @@ export const TRANSACTION_COMMANDS_MAX = 1 << 20;
 /** Bytes that the commands of a MULTI may have, with what was read together with them. */
 export const TRANSACTION_BYTES_MAX = 1 << 29;
 
+/** Memory that a value may take when RESTORE reads it, roughly: payloads are compressed, and elements cost more than their bytes. */
+export const RESTORED_BYTES_MAX = 1 << 30;
+
 /** Rows that one sweep of expired keys ends before it lets commands run. */
 export const SWEEP_ROWS_MAX = 1000;
 

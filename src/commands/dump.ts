@@ -1,9 +1,10 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX_ERROR } from '../base/command-errors.js';
+import { RESTORED_BYTES_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
-import { decodePayload, encodeStringPayload, verifyPayload } from '../types/rdb-payload.js';
-import { RowType, stringValue, typeName, valueBytes } from '../types/row.js';
+import { decodePayload, encodePayload, verifyPayload } from '../types/rdb/payload.js';
+import { RowType, type StringValue, typeName } from '../types/row.js';
 import { type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
 
 const BUSY_KEY = new CommandError('BUSYKEY Target key name already exists.');
@@ -11,6 +12,9 @@ const INVALID_TTL = new CommandError('ERR Invalid TTL value, must be >= 0');
 const INVALID_IDLE_TIME = new CommandError('ERR Invalid IDLETIME value, must be >= 0');
 const INVALID_FREQUENCY = new CommandError('ERR Invalid FREQ value, must be >= 0 and <= 255');
 const WRONG_CHECKSUM = new CommandError('ERR DUMP payload version or checksum are wrong');
+const TOO_LARGE = new CommandError(
+  'ERR The value would take more memory than RESTORE may use at once (1 GB)',
+);
 const BAD_FORMAT = new CommandError('ERR Bad data format');
 
 const dump: ShardHandler = ({ view, reply }, args) => {
@@ -18,7 +22,7 @@ const dump: ShardHandler = ({ view, reply }, args) => {
   if (row === undefined) return reply.nil();
   if (row.type !== RowType.String)
     return reply.error(`ERR DUMP of type '${typeName(row.type)}' is not supported yet`);
-  reply.bulk(encodeStringPayload(valueBytes(row.value)));
+  reply.bulk(encodePayload({ kind: 'string', value: row.value }));
 };
 
 interface RestoreOptions {
@@ -50,19 +54,23 @@ function parseRestoreOptions(args: Arguments): RestoreOptions | CommandError {
   return { replace, absoluteTtl, idleTimeS };
 }
 
-/** The string in a payload, of its own memory, or why there is none. */
-function parsePayload(payload: Buffer, stringBytesMax: number): Buffer | CommandError {
+/** The string in a payload, or why there is none. */
+function parsePayload(payload: Buffer, stringBytesMax: number): StringValue | CommandError {
   if (!verifyPayload(payload)) return WRONG_CHECKSUM;
-  const content = decodePayload(payload, stringBytesMax);
+  const content = decodePayload(payload, stringBytesMax, RESTORED_BYTES_MAX);
   switch (content.kind) {
     case 'string':
-      return Buffer.from(content.value);
-    case 'unsupported':
-      return new CommandError(`ERR RESTORE of type '${content.type}' is not supported yet`);
+      return content.value;
+    case 'malformed':
+      return BAD_FORMAT;
     case 'too-long':
       return STRING_TOO_LONG;
+    case 'too-large':
+      return TOO_LARGE;
+    case 'unsupported':
+      return new CommandError(`ERR RESTORE of values of type '${content.type}' is not supported`);
     default:
-      return BAD_FORMAT;
+      return new CommandError(`ERR RESTORE of type '${content.kind}' is not supported yet`);
   }
 }
 
@@ -80,7 +88,7 @@ const restore: ShardHandler = ({ view, reply, settings }, args) => {
   const expiresAtMs = ttlMs === 0 || options.absoluteTtl ? ttlMs : view.nowMs + ttlMs;
   if (expiresAtMs !== 0 && expiresAtMs <= view.nowMs) view.remove(key);
   else {
-    view.setString(key, stringValue(value), expiresAtMs);
+    view.setString(key, value, expiresAtMs);
     const row = options.idleTimeS === undefined ? undefined : view.peek(key);
     if (row !== undefined) row.accessedMs = Math.max(0, view.nowMs - options.idleTimeS! * 1000);
   }

@@ -1,8 +1,8 @@
 import type { Arguments } from '../base/arguments.js';
 import { type CommandError, NOT_AN_INTEGER, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
-import { encodeStringPayload } from '../types/rdb-payload.js';
-import { type Row, RowType, valueBytes } from '../types/row.js';
+import { encodePayload } from '../types/rdb/payload.js';
+import { type Row, RowType } from '../types/row.js';
 import type { CommandDefinition, ShardHandler } from './definition.js';
 import { memoryCommand } from './front-server.js';
 import { encodingOf, referenceCountOf } from './object.js';
@@ -38,7 +38,7 @@ const LRU_CLOCK_MASK = 0xffffff;
  */
 export function describeObject(row: Row, shard: number, nowMs: number): string {
   const serialized =
-    row.type === RowType.String ? encodeStringPayload(valueBytes(row.value)).length : undefined;
+    row.type === RowType.String ? encodePayload({ kind: 'string', value: row.value }).length : undefined;
   const accessedSeconds = Math.floor(row.accessedMs / 1000);
   return [
     `Value at:shard-${shard}`,

@@ -41,6 +41,12 @@ export function valueText(value: StringValue): string {
   return typeof value === 'string' ? value : value.latin1Slice();
 }
 
+/** Order of two values by their bytes: negative, 0 or positive. */
+export function compareValues(a: StringValue, b: StringValue): number {
+  if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : a > b ? 1 : 0;
+  return valueBytes(a).compare(valueBytes(b));
+}
+
 /**
  * One key of a shard as it lives in memory: its value, and what the row cache and the commit need to know of it.
  * Commands change `value`, `flags` and `expiresAtMs` through the shard's view only, which notes the row for the commit.

@@ -1,11 +1,11 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { beforeEach, expect, test } from 'vitest';
-import { encodeStringPayload } from '../../../src/types/rdb-payload.js';
+import { encodePayload } from '../../../src/types/rdb/payload.js';
 import { TEXT_BYTES_MAX, valueText } from '../../../src/types/row.js';
 import { type Reply, render } from '../../support/reply.js';
 import { KeyHarness } from './key-harness.js';
 
-const PAYLOAD = encodeStringPayload(Buffer.from('value'));
+const PAYLOAD = encodePayload({ kind: 'string', value: 'value' });
 
 let harness: KeyHarness;
 beforeEach(() => {
@@ -33,7 +33,7 @@ test('values of both forms in memory come back', () => {
 
 test('a restored value shares no memory with the command', () => {
   const value = 'x'.repeat(60) + 'long'.repeat(TEXT_BYTES_MAX);
-  const payload = encodeStringPayload(Buffer.from(value));
+  const payload = encodePayload({ kind: 'string', value });
   restore('a', '0', payload);
   payload.fill(0);
   expect(valueText(harness.view.find('a')!.value)).toBe(value);
