@@ -174,7 +174,7 @@ function byEnd(a: { readonly expiresAtMs: number }, b: { readonly expiresAtMs: n
 }
 
 /** Scores in a listpack are integers up to here, in absolute value, where they are whole. */
-const INTEGER_SCORE_MAX = 2 ** 52;
+const INTEGER_SCORE_MAX = 2 ** 62;
 
 function encodeSortedSet(writer: PayloadWriter, { members }: SortedSetData, limits: PackingLimits): void {
   const { sortedSetMembersMax, sortedSetMemberBytesMax } = limits;
