@@ -7,5 +7,6 @@ rmSync('dist', { recursive: true, force: true });
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], {
   stdio: 'inherit',
 });
-copyFileSync('src/master/master.proto', 'dist/master/master.proto');
+for (const proto of ['master/master.proto', 'peers/peer.proto'])
+  copyFileSync(`src/${proto}`, `dist/${proto}`);
 chmodSync('dist/main.js', 0o755);

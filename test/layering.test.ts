@@ -7,7 +7,7 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url));
 
 /**
  * What the files of each folder may import from: base ← types ← commands ← workers ← node ← resp ← roles ← main, with
- * cluster beside workers, and master on cluster.
+ * cluster beside workers, master on cluster, and peers on master, whose gRPC they share.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
@@ -16,10 +16,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   workers: ['base', 'types', 'commands', 'workers'],
   cluster: ['base', 'types', 'commands', 'cluster'],
   master: ['base', 'cluster', 'master'],
+  peers: ['base', 'cluster', 'master', 'peers'],
   node: ['base', 'types', 'commands', 'workers', 'cluster', 'node'],
   resp: ['base', 'types', 'commands', 'workers', 'cluster', 'node', 'resp'],
   cli: ['base', 'cluster', 'master', 'cli'],
-  roles: ['base', 'types', 'commands', 'workers', 'cluster', 'master', 'node', 'resp', 'roles'],
+  roles: ['base', 'types', 'commands', 'workers', 'cluster', 'master', 'peers', 'node', 'resp', 'roles'],
   main: ['base', 'cli', 'roles', 'resp'],
 };
 
@@ -37,8 +38,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   'cli-table3': ['cli'],
   'cli-progress': ['cli'],
-  '@grpc/grpc-js': ['master'],
-  '@grpc/proto-loader': ['master'],
+  '@grpc/grpc-js': ['master', 'peers'],
+  '@grpc/proto-loader': ['master', 'peers'],
   ioredis: ['cli'],
 };
 

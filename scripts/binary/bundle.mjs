@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
 const require = createRequire(import.meta.url);
@@ -35,6 +35,7 @@ const __dirname = __fileURLToPath(new URL('.', import.meta.url));`;
  *     bench-worker.js  a thread of `vasto bench`, likewise
  *     worker.js        Piscina's own worker script, which it expects beside its main module
  *     master.proto     what nodes say to their master, which src/master/proto.ts expects beside itself
+ *     peer.proto       what stores say to each other, likewise
  *     package.json     makes the .js files CommonJS wherever they are unpacked
  *
  * @param {string} directory
@@ -70,8 +71,9 @@ export async function bundle(directory, entry) {
   }
   const written = { 'main.cjs': "import('./main.mjs');\n", 'package.json': '{"type":"commonjs"}\n' };
   for (const [name, text] of Object.entries(written)) writeFileSync(join(directory, name), text);
-  copyFileSync('src/master/master.proto', join(directory, 'master.proto'));
-  return [...Object.keys(bundles), ...Object.keys(written), 'master.proto'];
+  const protos = ['src/master/master.proto', 'src/peers/peer.proto'];
+  for (const proto of protos) copyFileSync(proto, join(directory, basename(proto)));
+  return [...Object.keys(bundles), ...Object.keys(written), ...protos.map((proto) => basename(proto))];
 }
 
 /** The addon that node-gyp-build would load on this platform. */

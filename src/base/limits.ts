@@ -138,3 +138,24 @@ export const JOURNAL_AGE_MAX_MS = 5000;
 
 /** Rows that one commit writes back from the journal, or twice as many as it adds to it if that is more. */
 export const WRITE_BACK_ROWS_MAX = 1000;
+
+/** Bytes of rows and records that may be on their way in one feed between stores; a row or a commit goes whole. */
+export const FEED_WINDOW_BYTES = 4 << 20;
+
+/** Bytes that a slice of a copy, or a read of a feed log, has; a row or a commit goes whole. */
+export const FEED_SLICE_BYTES = 256 << 10;
+
+/** The largest message of a feed: what one commit has changed. */
+export const FEED_MESSAGE_BYTES_MAX = (1 << 30) + (64 << 20);
+
+/** Messages that may wait to be sent in one feed; signs of life, for rows and records wait for their window. */
+export const FEED_MESSAGES_WAITING_MAX = 1000;
+
+/** Feeds that one store takes from another, and so gives to it. */
+export const FEEDS_PER_STORE_MAX = 10_000;
+
+/** Connections that the peer port of a store takes. */
+export const PEER_CONNECTIONS_MAX = 1000;
+
+/** Moments that a feed remembers to tell how far it is behind. */
+export const FEED_MARKS_MAX = 1000;

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Metadata, type MethodDefinition } from '@grpc/grpc-js';
+import { Backoff } from '../base/backoff.js';
 import type { Logger } from '../base/logger.js';
 import type { TopologyListener } from '../cluster/follower.js';
 import type {
@@ -11,7 +12,6 @@ import type {
 } from '../cluster/manager.js';
 import type { MasterStream } from '../cluster/messages.js';
 import type { KeyspaceEntry, Topology } from '../cluster/topology.js';
-import { Backoff } from './backoff.js';
 import { masterStream } from './grpc-stream.js';
 import { type MasterMethods, masterMethods } from './proto.js';
 import { type ChannelSecurity, callOnce, type MasterConnection, MasterReach } from './reach.js';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../base/logger.js';
+import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import type { TopologyListener } from '../cluster/follower.js';
 import type { ClusterManager, KeyspaceRequest, StoreStatus, TaskProgress } from '../cluster/manager.js';
 import { ManagerError } from '../cluster/manager.js';
@@ -28,7 +29,6 @@ import {
   storeText,
 } from './state.js';
 import { StoreLink } from './store-link.js';
-import { SYSTEM_TIMERS, type Timers } from './timers.js';
 
 export interface MasterOptions {
   /** The cluster that it serves; '' = that of the stores that register. */

@@ -10,9 +10,9 @@ import {
   type MethodDefinition,
   setLogVerbosity,
 } from '@grpc/grpc-js';
+import { Backoff } from '../base/backoff.js';
 import { VERSION } from '../base/version.js';
 import { ManagerError } from '../cluster/manager.js';
-import { Backoff } from './backoff.js';
 import { CHANNEL_OPTIONS } from './channel.js';
 import { masterMethods } from './proto.js';
 import { managerErrorOf } from './status.js';

@@ -1,8 +1,8 @@
+import type { Timers } from '../base/timers.js';
 import type { TaskProgress } from '../cluster/manager.js';
 import type { MasterMessage, StoreMessage, StoreStream } from '../cluster/messages.js';
 import { epochOf, type StoreEntry, type Topology } from '../cluster/topology.js';
 import type { Registration } from './state.js';
-import type { Timers } from './timers.js';
 
 /** Waits for one answer of a store. */
 interface Waiter {

@@ -17,7 +17,7 @@ export class WireError extends Error {
   }
 }
 
-type Maybe<Message> = Message | null | undefined;
+export type Maybe<Message> = Message | null | undefined;
 
 export interface WireStore {
   id: string;
@@ -115,7 +115,7 @@ export type FollowMessage =
 const ID = /^[0-9a-f]{1,64}$/;
 const PORT_MAX = 65_535;
 
-function exact(value: number, what: string): number {
+export function exact(value: number, what: string): number {
   if (Number.isSafeInteger(value) && value >= 0) return value;
   throw new WireError(`${what} is not a whole number up to 2^53`);
 }
@@ -125,12 +125,12 @@ function portOf(value: number, what: string): number {
   return value;
 }
 
-function idOf(text: string, whose: string): string {
+export function idOf(text: string, whose: string): string {
   if (ID.test(text)) return text;
   throw new WireError(`${JSON.stringify(text.slice(0, 80))} is no id of a ${whose}`);
 }
 
-function given<Message>(message: Maybe<Message>, what: string): Message {
+export function given<Message>(message: Maybe<Message>, what: string): Message {
   if (message === null || message === undefined) throw new WireError(`there is no ${what} in it`);
   return message;
 }

@@ -1,3 +1,4 @@
+import type { Timers } from '../../src/base/timers.js';
 import type { MasterMessage, MasterStream } from '../../src/cluster/messages.js';
 import {
   EMPTY_TOPOLOGY,
@@ -6,7 +7,6 @@ import {
   type StoreEntry,
   type Topology,
 } from '../../src/cluster/topology.js';
-import type { Timers } from '../../src/master/timers.js';
 
 /** Time that moves when told to. */
 export class ManualTimers implements Timers {

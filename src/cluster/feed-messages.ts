@@ -1,0 +1,95 @@
+import type { MessageStream } from './messages.js';
+
+/*
+ * The conversation by which rows go from one store to another, as values; between processes they are the protobuf
+ * messages of peer.proto.
+ *
+ * A follower opens a feed: of one shard of a keyspace, into one of its own. The source answers with where the feed
+ * begins, and then sends a copy of the rows, in order of their keys, and the records of the shard's log behind it; or,
+ * where the follower has the copy, the records at once. It goes on until either side ends it. The follower keeps its
+ * position with the rows, so that after any interruption the feed goes on where it was.
+ */
+
+/** A place in the feed log of a shard. */
+export interface FeedPosition {
+  /** Id of the log: positions of another one say nothing. */
+  readonly log: string;
+  /** Of a record; 0 = before the first one. */
+  readonly sequence: number;
+}
+
+/** How far a follower has come with a feed, as it is on its disk. */
+export interface FeedResume {
+  /** The last record that it has; while it copies, the one behind which it will go on. */
+  readonly position: FeedPosition;
+  readonly isCopying: boolean;
+  /** While it copies: the key up to which it has the copy, in latin1; undefined = nothing of it. */
+  readonly copiedTo: string | undefined;
+}
+
+/** What a follower says. */
+export type FollowerMessage =
+  | {
+      /** The first one. */
+      readonly kind: 'open';
+      readonly clusterId: string;
+      /** The store that follows. */
+      readonly follower: string;
+      /** Whom it means to speak to: another store may have taken over the address. */
+      readonly source: string;
+      /** By what the follower knows the feed. */
+      readonly feed: string;
+      /** Id of the keyspace. */
+      readonly keyspace: string;
+      /** The shard at the source. */
+      readonly shard: number;
+      /** One bit for each slot whose rows are wanted, from the lowest bit of the first byte; undefined = all. */
+      readonly slots: Uint8Array | undefined;
+      /** undefined = it has nothing yet. */
+      readonly resume: FeedResume | undefined;
+    }
+  /** A sign of life, and what has been received and is safe. */
+  | {
+      readonly kind: 'ack';
+      /** The last record that it has; undefined while it copies. */
+      readonly position: FeedPosition | undefined;
+      /** Bytes of rows and records of this conversation that need not be kept in mind any more. */
+      readonly bytes: number;
+    };
+
+/** What a source says. */
+export type SourceMessage =
+  /**
+   * What comes next: where there is a copy to be made, the rows behind `copiedTo`; then the records behind `position`.
+   * It is the first message, and comes again when the log has lost records that this follower still needed.
+   */
+  | { readonly kind: 'begin'; readonly from: FeedResume }
+  /** All rows with keys behind `after` up to `last`, in the feed's slots. */
+  | {
+      readonly kind: 'slice';
+      readonly rows: Uint8Array;
+      readonly rowCount: number;
+      /** undefined = from the first key. */
+      readonly after: string | undefined;
+      /** undefined where the shard has no key behind `after`. */
+      readonly last: string | undefined;
+      /** Whether that was the end of the copy. */
+      readonly isDone: boolean;
+    }
+  /** The records behind those that have been sent. */
+  | { readonly kind: 'records'; readonly records: Uint8Array; readonly last: FeedPosition }
+  /** A sign of life. */
+  | {
+      readonly kind: 'beat';
+      /** The last record of the log. */
+      readonly position: FeedPosition;
+      /** Unix milliseconds at the source. */
+      readonly nowMs: number;
+    }
+  /** The last one: why the source ends the feed. The follower may try again. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** A follower's end. */
+export type SourceStream = MessageStream<SourceMessage, FollowerMessage>;
+/** A source's end. */
+export type FollowerStream = MessageStream<FollowerMessage, SourceMessage>;

@@ -1,0 +1,176 @@
+import { FEED_WINDOW_BYTES } from '../../base/limits.js';
+import type { Timers } from '../../base/timers.js';
+import type { FeedPosition, FeedResume, SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
+import type { ShardRoute } from '../../workers/pool.js';
+import type { FeedDuty } from './duties.js';
+import type { FeedEngine } from './engine.js';
+import type { FeedMeter } from './feed-meter.js';
+import { BEAT_EVERY_MS, SILENT_MAX_MS } from './timing.js';
+
+/** A source that sends so much more than it may is mistaken, bytes: a commit may be as large as a message. */
+const QUEUE_MESSAGES_MAX = 10_000;
+
+/** What a conversation tells of how it goes. */
+export interface ConversationEvents {
+  /** The copy begins, goes on, or is done. */
+  progress(resume: FeedResume, rows: number, bytes: number): void;
+  /** The source has answered. */
+  begun(): void;
+}
+
+/** What a conversation needs. */
+export interface ConversationParts {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly meter: FeedMeter;
+  readonly events: ConversationEvents;
+}
+
+/**
+ * The follower's side of one conversation: what comes is applied in order, one message after the other, and then
+ * acknowledged. It is over when the source is silent, sends what does not fit, or something cannot be applied.
+ */
+export class FeedConversation {
+  /** Resolves when it is over and nothing is being applied any more, with the reason; undefined = it was ended here. */
+  readonly over: Promise<Error | undefined>;
+  private resolveOver: (reason: Error | undefined) => void = () => undefined;
+  private waiting: SourceMessage[] = [];
+  private isApplying = false;
+  private ending: { readonly reason: Error | undefined } | undefined;
+  private heardAtMs: number;
+  private bytes = 0;
+  private at: FeedResume | undefined;
+  private stopTimer: () => void = () => undefined;
+
+  constructor(
+    private readonly duty: FeedDuty,
+    private readonly route: ShardRoute,
+    private readonly stream: SourceStream,
+    private readonly parts: ConversationParts,
+  ) {
+    this.over = new Promise((resolve) => {
+      this.resolveOver = resolve;
+    });
+    this.heardAtMs = parts.timers.now();
+    stream.onMessage = (message) => this.hear(message);
+    stream.onEnd = (error) => this.end(error ?? new Error('the source has ended the feed'));
+    this.beatLater();
+  }
+
+  /** Ends it. */
+  end(reason: Error | undefined): void {
+    if (this.ending !== undefined) return;
+    this.ending = { reason };
+    this.stopTimer();
+    this.waiting = [];
+    this.stream.end();
+    if (!this.isApplying) this.resolveOver(reason);
+  }
+
+  private beatLater(): void {
+    this.stopTimer = this.parts.timers.after(BEAT_EVERY_MS, () => this.beat());
+  }
+
+  private beat(): void {
+    if (this.parts.timers.now() - this.heardAtMs > SILENT_MAX_MS) {
+      this.end(new Error(`nothing was heard for ${SILENT_MAX_MS / 1000} s`));
+      return;
+    }
+    this.acknowledge();
+    this.beatLater();
+  }
+
+  private acknowledge(): void {
+    const { at } = this;
+    const position = at === undefined || at.isCopying ? undefined : at.position;
+    this.stream.send({ kind: 'ack', position, bytes: this.bytes });
+  }
+
+  private hear(message: SourceMessage): void {
+    if (this.ending !== undefined) return;
+    this.heardAtMs = this.parts.timers.now();
+    if (message.kind === 'refused') {
+      this.end(new Error(message.reason));
+      return;
+    }
+    if (this.waiting.length >= QUEUE_MESSAGES_MAX) {
+      this.end(new Error(`the source sends more than the ${FEED_WINDOW_BYTES} bytes that it may`));
+      return;
+    }
+    this.waiting.push(message);
+    if (!this.isApplying) void this.applyAll();
+  }
+
+  private async applyAll(): Promise<void> {
+    this.isApplying = true;
+    try {
+      for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift())
+        await this.apply(next);
+    } catch (error) {
+      this.isApplying = false;
+      this.end(error as Error);
+    }
+    this.isApplying = false;
+    if (this.ending !== undefined) this.resolveOver(this.ending.reason);
+  }
+
+  private async apply(message: SourceMessage): Promise<void> {
+    switch (message.kind) {
+      case 'begin':
+        this.begin(message.from);
+        return;
+      case 'slice':
+        await this.applySlice(message);
+        break;
+      case 'records':
+        await this.applyRecords(message);
+        break;
+      case 'beat':
+        this.heardHead(message.position);
+        return;
+      case 'refused':
+        return;
+    }
+    if (this.ending === undefined) this.acknowledge();
+  }
+
+  private begin(from: FeedResume): void {
+    const { meter, events } = this.parts;
+    this.at = from;
+    if (from.isCopying) meter.copying();
+    else meter.reached(from.position.sequence);
+    events.begun();
+    events.progress(from, 0, 0);
+  }
+
+  private async applySlice(slice: Extract<SourceMessage, { kind: 'slice' }>): Promise<void> {
+    const { engine, meter, events } = this.parts;
+    const { at, duty } = this;
+    if (at?.isCopying !== true || at.copiedTo !== slice.after)
+      throw new Error('the source sent a piece of a copy that does not belong here');
+    const { rows, rowCount, after, last, isDone } = slice;
+    const piece = { rows, begin: at.position, after, last, isDone, slots: duty.slots };
+    await engine.applyCopy(this.route, duty.feed, piece);
+    this.bytes += rows.length;
+    this.at = { position: at.position, isCopying: !isDone, copiedTo: isDone ? undefined : last };
+    if (isDone) meter.reached(at.position.sequence);
+    events.progress(this.at, rowCount, rows.length);
+  }
+
+  private async applyRecords({ records, last }: Extract<SourceMessage, { kind: 'records' }>): Promise<void> {
+    const { engine, meter, events } = this.parts;
+    const { at, duty } = this;
+    if (at === undefined || at.isCopying || at.position.log !== last.log)
+      throw new Error('the source sent records of its log that do not belong here');
+    await engine.applyRecords(this.route, duty.feed, records, last, duty.slots);
+    this.bytes += records.length;
+    this.at = { position: last, isCopying: false, copiedTo: undefined };
+    meter.reached(last.sequence);
+    events.progress(this.at, 0, records.length);
+  }
+
+  private heardHead(position: FeedPosition): void {
+    if (this.at?.position.log === position.log)
+      this.parts.meter.headIs(position.sequence, this.parts.timers.now());
+  }
+}

@@ -1,0 +1,214 @@
+import { Backoff } from '../../base/backoff.js';
+import type { Logger } from '../../base/logger.js';
+import type { Timers } from '../../base/timers.js';
+import type { FeedPosition, FeedResume, SourceStream } from '../../cluster/feed-messages.js';
+import type { StoreEntry } from '../../cluster/topology.js';
+import type { ShardRoute } from '../../workers/pool.js';
+import { readyRoute } from '../segments.js';
+import { FeedConversation } from './conversation.js';
+import type { FeedDuty } from './duties.js';
+import type { FeedEngine } from './engine.js';
+import { FeedMeter } from './feed-meter.js';
+
+/** What the followers of a store have in common. */
+export interface FollowerHost {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly logger: Pick<Logger, 'notice' | 'warning' | 'verbose'>;
+  readonly self: string;
+  clusterId(): string;
+  /** A shard that is open here. */
+  route(keyspace: string, shard: number): ShardRoute | undefined;
+  store(id: string): StoreEntry | undefined;
+  /** How people call a keyspace. */
+  nameOf(keyspace: string): string;
+  /** Begins a conversation with a store. @throws Error where that cannot be, with a message for people */
+  connect(store: StoreEntry): SourceStream;
+}
+
+/** How a feed goes. */
+export interface FeedStatus {
+  readonly duty: FeedDuty;
+  /** `connecting`: the source cannot be reached, or does not give the feed. */
+  readonly state: 'connecting' | 'copying' | 'tailing';
+  /** Why the feed is not under way; '' while it is. */
+  readonly problem: string;
+  /** It had everything that the source had when that was last heard of. */
+  readonly isLevel: boolean;
+  /** The last record of the source's log that is here; undefined while it copies. */
+  readonly position: FeedPosition | undefined;
+  readonly lagRecords: number;
+  /** For how long the source has had something that is not here, milliseconds. */
+  readonly lagMs: number;
+  /** Of the copy that was made last, or is being made. */
+  readonly copiedRows: number;
+  readonly copiedBytes: number;
+}
+
+/** Follows one feed, for as long as it is wanted: one conversation after the other, each going on where the last was. */
+export class FeedFollower {
+  /** Resolves when the feed is not followed any more, and nothing of it is being applied. */
+  readonly stopped: Promise<void>;
+  private readonly meter = new FeedMeter();
+  private readonly backoff: Backoff;
+  private conversation: FeedConversation | undefined;
+  private isConversing = false;
+  private isClosed = false;
+  private problem = '';
+  private resume: FeedResume | undefined;
+  private copiedRows = 0;
+  private copiedBytes = 0;
+  /** Since when the source has not been heard, Unix milliseconds. */
+  private lostAtMs: number;
+  private wakeUp: () => void = () => undefined;
+
+  constructor(
+    readonly duty: FeedDuty,
+    private readonly host: FollowerHost,
+    random: () => number = Math.random,
+  ) {
+    this.backoff = new Backoff(random);
+    this.lostAtMs = host.timers.now();
+    this.stopped = this.run();
+  }
+
+  /** Has the feed followed no more. */
+  close(): void {
+    this.isClosed = true;
+    this.conversation?.end(undefined);
+    this.wakeUp();
+  }
+
+  /** Tries again at once, if it waits: the store may be reached another way now. */
+  retry(): void {
+    this.backoff.reset();
+    this.wakeUp();
+  }
+
+  get status(): FeedStatus {
+    const { duty, meter, resume, isConversing, problem, copiedRows, copiedBytes } = this;
+    const nowMs = this.host.timers.now();
+    const isCopying = resume?.isCopying !== false;
+    const state = !isConversing ? 'connecting' : isCopying ? 'copying' : 'tailing';
+    return {
+      duty,
+      state,
+      problem,
+      isLevel: isConversing && meter.isLevel,
+      position: isCopying ? undefined : resume?.position,
+      lagRecords: meter.records,
+      lagMs: isConversing ? meter.lagMs(nowMs) : nowMs - this.lostAtMs,
+      copiedRows,
+      copiedBytes,
+    };
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isClosed) {
+      let reason: Error | undefined;
+      try {
+        reason = await this.converse();
+      } catch (error) {
+        reason = error as Error;
+      }
+      if (this.isConversing) {
+        this.lostAtMs = this.host.timers.now();
+        this.backoff.reset();
+      }
+      this.isConversing = false;
+      this.conversation = undefined;
+      if (this.isClosed) return;
+      this.hasFailed(reason ?? new Error('it was ended'));
+      this.backoff.grow();
+      await this.pause(this.backoff.delayMs);
+    }
+  }
+
+  private hasFailed({ message }: Error): void {
+    const { duty, host } = this;
+    if (message !== this.problem)
+      host.logger.verbose(`${describeFeed(duty, host)} is not under way: ${message}; trying again and again`);
+    this.problem = message;
+  }
+
+  private async converse(): Promise<Error | undefined> {
+    const { duty, host, meter } = this;
+    const { engine, timers } = host;
+    const source = host.store(duty.sourceStore);
+    if (source === undefined) throw new Error(`store ${duty.sourceStore} is not known here`);
+    const route = host.route(duty.keyspace, duty.targetShard);
+    if (route === undefined) throw new Error('the shard to be filled is not open here yet');
+    await readyRoute(route);
+    const resume = (await engine.feedState(route)).feeds[duty.feed];
+    if (this.isClosed) return undefined;
+    this.resume = resume;
+    const stream = host.connect(source);
+    const events = {
+      begun: () => this.begun(),
+      progress: (at: FeedResume, rows: number, bytes: number) => this.progressed(at, rows, bytes),
+    };
+    this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
+    const { feed, keyspace, sourceShard, slots } = duty;
+    stream.send({
+      kind: 'open',
+      clusterId: host.clusterId(),
+      follower: host.self,
+      source: source.id,
+      feed,
+      keyspace,
+      shard: sourceShard,
+      slots,
+      resume,
+    });
+    return this.conversation.over;
+  }
+
+  private begun(): void {
+    const { duty, host } = this;
+    if (this.problem !== '') host.logger.verbose(`${describeFeed(duty, host)} is under way`);
+    this.problem = '';
+    this.isConversing = true;
+  }
+
+  private progressed(at: FeedResume, rows: number, bytes: number): void {
+    const { duty, host, resume: before } = this;
+    this.resume = at;
+    if (at.isCopying && at.copiedTo === undefined) {
+      this.copiedRows = 0;
+      this.copiedBytes = 0;
+      const why =
+        before !== undefined && !before.isCopying ? ' anew, because its log does not reach back' : '';
+      host.logger.notice(`${describeFeed(duty, host)} begins with a copy${why}`);
+    } else if (at.isCopying || before?.isCopying === true) {
+      this.copiedRows += rows;
+      this.copiedBytes += bytes;
+      if (!at.isCopying)
+        host.logger.notice(
+          `${describeFeed(duty, host)} has its copy: ${this.copiedRows} rows, ${this.copiedBytes} bytes`,
+        );
+    }
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const callOff = this.host.timers.after(ms, () => this.wakeUp());
+      this.wakeUp = () => {
+        callOff();
+        this.wakeUp = () => undefined;
+        resolve();
+      };
+      if (this.isClosed) this.wakeUp();
+    });
+  }
+}
+
+/** For people. */
+function describeFeed(
+  { keyspace, sourceStore, sourceShard, targetShard }: FeedDuty,
+  host: Pick<FollowerHost, 'nameOf' | 'store'>,
+): string {
+  const source = host.store(sourceStore);
+  const where = source === undefined ? sourceStore : `${source.host}:${source.port || source.tlsPort}`;
+  const target = sourceShard === targetShard ? '' : ` into shard ${targetShard}`;
+  return `the feed of shard ${sourceShard} of keyspace ${host.nameOf(keyspace)} from ${where}${target}`;
+}

@@ -1,0 +1,63 @@
+import type { ShardRoute } from '../../workers/pool.js';
+import type { FeedDuty } from './duties.js';
+import { FeedFollower, type FeedStatus, type FollowerHost } from './follower.js';
+
+const keyOf = ({ feed, keyspace, targetShard }: FeedDuty) => `${keyspace}/${targetShard} ${feed}`;
+
+/** The feeds that this store follows: those that the topology says. */
+export class FeedFollowers {
+  private readonly feeds = new Map<string, FeedFollower>();
+  private readonly stopping = new Set<Promise<void>>();
+
+  constructor(private readonly host: FollowerHost) {}
+
+  /** What to follow from now on. What is not followed any more is forgotten, where its shard is still here. */
+  follow(duties: readonly FeedDuty[]): void {
+    const wanted = new Map(duties.map((duty) => [keyOf(duty), duty]));
+    for (const [key, feed] of this.feeds) {
+      if (wanted.has(key)) continue;
+      this.feeds.delete(key);
+      this.stop(feed, true);
+    }
+    for (const [key, duty] of wanted) {
+      const feed = this.feeds.get(key);
+      if (feed === undefined) this.feeds.set(key, new FeedFollower(duty, this.host));
+      else feed.retry();
+    }
+  }
+
+  /** How the feeds into a shard go. */
+  statusOf(keyspace: string, shard: number): FeedStatus[] {
+    return this.all().filter(({ duty }) => duty.keyspace === keyspace && duty.targetShard === shard);
+  }
+
+  all(): FeedStatus[] {
+    return [...this.feeds.values()].map(({ status }) => status);
+  }
+
+  /** Ends all feeds: done when nothing is being applied any more. */
+  async close(): Promise<void> {
+    for (const feed of this.feeds.values()) this.stop(feed, false);
+    this.feeds.clear();
+    await Promise.all(this.stopping);
+  }
+
+  private stop(feed: FeedFollower, forget: boolean): void {
+    feed.close();
+    const done: Promise<void> = feed.stopped
+      .then(() => (forget ? this.forget(feed.duty) : undefined))
+      .finally(() => this.stopping.delete(done));
+    this.stopping.add(done);
+  }
+
+  private async forget(duty: FeedDuty): Promise<void> {
+    const route: ShardRoute | undefined = this.host.route(duty.keyspace, duty.targetShard);
+    if (route === undefined || route.closed || this.feeds.has(keyOf(duty))) return;
+    try {
+      await this.host.engine.forgetFeed(route, duty.feed);
+    } catch (error) {
+      // A position that is kept does no harm but to take a few bytes.
+      this.host.logger.verbose(`a feed was not forgotten: ${(error as Error).message}`);
+    }
+  }
+}

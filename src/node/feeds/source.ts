@@ -1,0 +1,208 @@
+import { FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
+import type { Timers } from '../../base/timers.js';
+import type {
+  FeedPosition,
+  FeedResume,
+  FollowerMessage,
+  FollowerStream,
+} from '../../cluster/feed-messages.js';
+import type { ShardRoute } from '../../workers/pool.js';
+import { readyRoute } from '../segments.js';
+import type { CopyRate } from './copy-rate.js';
+import type { FeedEngine, FeedState } from './engine.js';
+import { LOOK_EVERY_MS, SILENT_MAX_MS } from './timing.js';
+
+export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
+
+/** What the sources of a store have in common. */
+export interface SourceHost {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly rate: CopyRate;
+  /** The shard that a feed is of, or why it cannot be had. */
+  admit(open: OpenMessage): ShardRoute | string;
+  /** The end of the shard's log, as far as it is known; undefined while it does not log. */
+  headOf(route: ShardRoute): FeedPosition | undefined;
+  /** The log of the shard is another one than was thought. */
+  headFound(route: ShardRoute, head: FeedPosition): void;
+  /** What the follower has safely. */
+  acknowledged(source: FeedSource): void;
+  ended(source: FeedSource): void;
+}
+
+/**
+ * The source's side of one feed: sends the copy, piece by piece, and then the log, as it grows. No more is on its way
+ * than the follower's acknowledgements allow; a copy leaves the shard's clients at least half of the worker, and keeps
+ * to the rate that is set for copies.
+ */
+export class FeedSource {
+  open: OpenMessage | undefined;
+  route: ShardRoute | undefined;
+  /** The last record that the follower has safely; undefined while it copies. */
+  acked: FeedPosition | undefined;
+  /** What the follower will need next begins behind this record. */
+  needed: FeedPosition | undefined;
+  /** When the follower was last heard, Unix milliseconds. */
+  heardAtMs: number;
+  isCopying = false;
+  private sent: FeedPosition | undefined;
+  private copiedTo: string | undefined;
+  private sentBytes = 0;
+  private ackedBytes = 0;
+  private isOver = false;
+  private wakeUp: () => void = () => undefined;
+
+  constructor(
+    private readonly stream: FollowerStream,
+    private readonly host: SourceHost,
+  ) {
+    this.heardAtMs = host.timers.now();
+    stream.onMessage = (message) => this.hear(message);
+    stream.onEnd = () => this.over();
+  }
+
+  /** The shard has logged something. */
+  logged(): void {
+    this.wakeUp();
+  }
+
+  /** A sign of life; ends the feed where the follower gives none. */
+  beat(nowMs: number): void {
+    if (nowMs - this.heardAtMs > SILENT_MAX_MS) {
+      this.refuse(`nothing was heard of the follower for ${SILENT_MAX_MS / 1000} s`);
+      return;
+    }
+    const position = this.route && this.host.headOf(this.route);
+    if (position !== undefined && this.sent !== undefined)
+      this.stream.send({ kind: 'beat', position, nowMs });
+  }
+
+  /** Ends the feed; the follower is told why. */
+  refuse(reason: string): void {
+    if (this.isOver) return;
+    this.stream.send({ kind: 'refused', reason });
+    this.stream.end();
+    this.over();
+  }
+
+  private over(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.wakeUp();
+    this.host.ended(this);
+  }
+
+  private hear(message: FollowerMessage): void {
+    this.heardAtMs = this.host.timers.now();
+    if (message.kind === 'open') {
+      if (this.open !== undefined) this.refuse('the feed has been opened already');
+      else void this.serve(message);
+      return;
+    }
+    this.ackedBytes = message.bytes;
+    if (message.position !== undefined) {
+      this.acked = message.position;
+      this.needed = message.position;
+    }
+    if (this.route !== undefined) this.host.acknowledged(this);
+    this.wakeUp();
+  }
+
+  private async serve(open: OpenMessage): Promise<void> {
+    const route = this.host.admit(open);
+    if (typeof route === 'string') {
+      this.refuse(route);
+      return;
+    }
+    this.open = open;
+    this.route = route;
+    try {
+      await readyRoute(route);
+      this.begin(await this.host.engine.feedState(route), open.resume);
+      while (!this.isOver) {
+        if (this.sentBytes - this.ackedBytes >= FEED_WINDOW_BYTES) await this.pause(LOOK_EVERY_MS);
+        else if (this.isCopying) await this.copy(route, open);
+        else await this.tail(route);
+      }
+    } catch (error) {
+      this.refuse((error as Error).message);
+    }
+  }
+
+  /** Tells the follower what comes: what it lacks of the log, if that is there, or else a copy. */
+  private begin({ log }: FeedState, resume: FeedResume | undefined): void {
+    if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
+    const head = { log: log.log, sequence: log.sequence };
+    this.host.headFound(this.route!, head);
+    const goesOn =
+      resume !== undefined &&
+      resume.position.log === log.log &&
+      resume.position.sequence >= log.firstSequence - 1 &&
+      resume.position.sequence <= log.sequence;
+    const from = goesOn ? resume : { position: head, isCopying: true, copiedTo: undefined };
+    this.isCopying = from.isCopying;
+    this.copiedTo = from.copiedTo;
+    this.sent = from.position;
+    this.needed = from.position;
+    this.acked = from.isCopying ? undefined : from.position;
+    this.stream.send({ kind: 'begin', from });
+    this.host.acknowledged(this);
+  }
+
+  private async copy(route: ShardRoute, open: OpenMessage): Promise<void> {
+    const { engine, timers, rate } = this.host;
+    const startMs = timers.now();
+    const after = this.copiedTo;
+    const { rows, rowCount, last, isDone } = await engine.copySlice(
+      route,
+      after,
+      open.slots,
+      FEED_SLICE_BYTES,
+    );
+    this.stream.send({ kind: 'slice', rows, rowCount, after, last, isDone });
+    this.sentBytes += rows.length;
+    this.copiedTo = last;
+    this.isCopying = !isDone;
+    const nowMs = timers.now();
+    const tookMs = nowMs - startMs;
+    await this.pauseUntil(Math.max(rate.spend(rows.length, nowMs), nowMs + tookMs));
+  }
+
+  private async tail(route: ShardRoute): Promise<void> {
+    const sent = this.sent!;
+    const read = await this.host.engine.readLog(route, sent, FEED_SLICE_BYTES);
+    if ('gone' in read) {
+      this.begin(await this.host.engine.feedState(route), undefined);
+      return;
+    }
+    if (read.last.sequence > sent.sequence) {
+      this.stream.send({ kind: 'records', records: read.records, last: read.last });
+      this.sentBytes += read.records.length;
+      this.sent = read.last;
+    }
+    const head = this.host.headOf(route);
+    const hasMore = head !== undefined && head.log === read.last.log && head.sequence > read.last.sequence;
+    if (!hasMore) await this.pause(LOOK_EVERY_MS);
+  }
+
+  private async pauseUntil(atMs: number): Promise<void> {
+    for (;;) {
+      const waitMs = atMs - this.host.timers.now();
+      if (this.isOver || waitMs <= 0) return;
+      await this.pause(waitMs);
+    }
+  }
+
+  /** Until something happens, at most for so long. */
+  private pause(ms: number): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      const callOff = this.host.timers.after(ms, () => this.wakeUp());
+      this.wakeUp = () => {
+        callOff();
+        this.wakeUp = () => undefined;
+        resolve();
+      };
+    });
+  }
+}

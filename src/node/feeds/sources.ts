@@ -1,0 +1,307 @@
+import type { Logger } from '../../base/logger.js';
+import type { Timers } from '../../base/timers.js';
+import type { FeedPosition, FollowerStream } from '../../cluster/feed-messages.js';
+import type { ShardRoute } from '../../workers/pool.js';
+import type { CopyRate } from './copy-rate.js';
+import type { FollowerDuty } from './duties.js';
+import type { FeedEngine } from './engine.js';
+import { FeedSource, type OpenMessage, type SourceHost } from './source.js';
+import { BEAT_EVERY_MS } from './timing.js';
+
+/** What the sources need to know of their store. */
+export interface SourcesOptions {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly rate: CopyRate;
+  readonly logger: Pick<Logger, 'warning' | 'verbose'>;
+  readonly self: string;
+  clusterId(): string;
+  /** A shard that is open here. */
+  route(keyspace: string, shard: number): ShardRoute | undefined;
+}
+
+/** A store that follows shards of this one. */
+export interface FollowerStatus {
+  /** Its id. */
+  readonly store: string;
+  /** How many of the feeds that it should follow it has open, of how many. */
+  readonly open: number;
+  readonly feeds: number;
+  /** Some feed of it makes a copy. */
+  readonly isCopying: boolean;
+  /** Sum of the records that it has safely, over its feeds. */
+  readonly acknowledged: number;
+  /** Since it was last heard, milliseconds; undefined = not since this store was started. */
+  readonly silentMs: number | undefined;
+}
+
+/** Who follows a shard, and how far he is. */
+interface Follower {
+  readonly duty: FollowerDuty;
+  /** What it has safely; undefined while it copies, or has not been heard of. */
+  acked: FeedPosition | undefined;
+  /** Records up to this one it does not need; undefined = not known. */
+  needed: FeedPosition | undefined;
+  heardAtMs: number | undefined;
+  feed: FeedSource | undefined;
+}
+
+/** The log of a shard that somebody follows. */
+interface ShardLog {
+  readonly route: ShardRoute;
+  readonly followers: Map<string, Follower>;
+  /** Its end; undefined until the worker has said so. */
+  head: FeedPosition | undefined;
+  trimmedTo: number;
+  isSwitching: boolean;
+}
+
+const followerKey = (store: string, feed: string, shard: number) => `${store} ${shard} ${feed}`;
+
+/**
+ * The feeds of which this store is the source. A shard logs its changes as long as, by the topology, somebody follows
+ * it; records that all of them have are dropped.
+ */
+export class FeedSources implements SourceHost {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly rate: CopyRate;
+  private readonly logs = new Map<ShardRoute, ShardLog>();
+  private readonly feeds = new Set<FeedSource>();
+  private readonly listeners = new Set<() => void>();
+  private stopBeating: () => void;
+  private isClosed = false;
+
+  constructor(private readonly options: SourcesOptions) {
+    ({ engine: this.engine, timers: this.timers, rate: this.rate } = options);
+    this.stopBeating = this.timers.after(BEAT_EVERY_MS, () => this.beat());
+  }
+
+  /** Takes up the conversation with a follower. */
+  accept(stream: FollowerStream): void {
+    const feed = new FeedSource(stream, this);
+    if (this.isClosed) feed.refuse('this store is shutting down');
+    else this.feeds.add(feed);
+  }
+
+  /**
+   * Who follows what from now on. Shards that nobody follows any more cease to log.
+   * @param routes of all shards that are open here
+   */
+  follow(duties: readonly FollowerDuty[], routes: readonly ShardRoute[]): void {
+    const wanted = new Map<ShardRoute, Map<string, FollowerDuty>>();
+    for (const duty of duties) {
+      const route = this.options.route(duty.keyspace, duty.sourceShard);
+      if (route === undefined) continue;
+      const followers = wanted.get(route) ?? new Map<string, FollowerDuty>();
+      followers.set(followerKey(duty.follower, duty.feed, duty.targetShard), duty);
+      wanted.set(route, followers);
+    }
+    for (const [route, log] of this.logs) if (!wanted.has(route)) this.unfollow(log, routes.includes(route));
+    for (const [route, followers] of wanted) this.keepFollowers(route, followers);
+    this.tellListeners();
+  }
+
+  private unfollow(log: ShardLog, isHere: boolean): void {
+    this.logs.delete(log.route);
+    for (const { feed } of log.followers.values()) feed?.refuse('the shard is not followed any more');
+    if (!isHere) return;
+    this.engine.setLogging(log.route, false).catch((error: Error) => {
+      // It is tried again by the next start at the latest; until then the log is bounded.
+      this.options.logger.verbose(`a shard goes on logging though nobody follows it: ${error.message}`);
+    });
+  }
+
+  private keepFollowers(route: ShardRoute, wanted: ReadonlyMap<string, FollowerDuty>): void {
+    let log = this.logs.get(route);
+    if (log === undefined) {
+      log = { route, followers: new Map(), head: undefined, trimmedTo: 0, isSwitching: false };
+      this.logs.set(route, log);
+    }
+    for (const [key, { feed }] of log.followers)
+      if (!wanted.has(key)) {
+        feed?.refuse('the shard is not followed by this store any more');
+        log.followers.delete(key);
+      }
+    for (const [key, duty] of wanted)
+      if (!log.followers.has(key))
+        log.followers.set(key, {
+          duty,
+          acked: undefined,
+          needed: undefined,
+          heardAtMs: undefined,
+          feed: undefined,
+        });
+    if (log.head === undefined) void this.switchOn(log);
+  }
+
+  /** Has the shard log; tried again with each beat until it does. */
+  private async switchOn(log: ShardLog): Promise<void> {
+    if (log.isSwitching) return;
+    log.isSwitching = true;
+    try {
+      const head = await this.engine.setLogging(log.route, true);
+      this.headFound(log.route, head);
+    } catch (error) {
+      this.options.logger.verbose(`a shard cannot log its changes yet: ${(error as Error).message}`);
+    } finally {
+      log.isSwitching = false;
+    }
+  }
+
+  // ---------------------------------------------------------------- what the pool says
+
+  /** A shard has logged up to this record. */
+  logged(route: ShardRoute, sequence: number): void {
+    const log = this.logs.get(route);
+    if (log?.head === undefined) return;
+    log.head = { log: log.head.log, sequence };
+    for (const { feed } of log.followers.values()) feed?.logged();
+  }
+
+  // ---------------------------------------------------------------- what the feeds say
+
+  admit(open: OpenMessage): ShardRoute | string {
+    const { self, clusterId, route: find } = this.options;
+    if (open.clusterId !== clusterId()) return `this store belongs to cluster ${clusterId() || '(none yet)'}`;
+    if (open.source !== self) return `this is store ${self}, not ${open.source}`;
+    const route = find(open.keyspace, open.shard);
+    if (route === undefined) return `shard ${open.shard} of keyspace ${open.keyspace} is not here (yet)`;
+    const followers = [...(this.logs.get(route)?.followers.values() ?? [])];
+    const known = followers.filter(({ duty }) => duty.follower === open.follower && duty.feed === open.feed);
+    return known.length > 0
+      ? route
+      : 'the topology here does not say (yet) that this store follows the shard';
+  }
+
+  headOf(route: ShardRoute): FeedPosition | undefined {
+    return this.logs.get(route)?.head;
+  }
+
+  headFound(route: ShardRoute, head: FeedPosition): void {
+    const log = this.logs.get(route);
+    if (log === undefined) return;
+    const isNew = log.head?.log !== head.log;
+    if (isNew) log.trimmedTo = 0;
+    if (isNew || head.sequence > log.head!.sequence) log.head = head;
+  }
+
+  acknowledged(feed: FeedSource): void {
+    const follower = this.followerOf(feed);
+    if (follower === undefined) return;
+    if (follower.feed !== feed) follower.feed?.refuse('the follower has opened the feed anew');
+    follower.feed = feed;
+    follower.acked = feed.acked;
+    follower.needed = feed.needed;
+    follower.heardAtMs = feed.heardAtMs;
+    this.tellListeners();
+  }
+
+  ended(feed: FeedSource): void {
+    this.feeds.delete(feed);
+    const follower = this.followerOf(feed);
+    if (follower?.feed === feed) follower.feed = undefined;
+  }
+
+  private followerOf({ route, open }: FeedSource): Follower | undefined {
+    if (route === undefined || open === undefined) return undefined;
+    for (const follower of this.logs.get(route)?.followers.values() ?? [])
+      if (follower.duty.follower === open.follower && follower.duty.feed === open.feed) return follower;
+    return undefined;
+  }
+
+  private beat(): void {
+    const nowMs = this.timers.now();
+    for (const feed of this.feeds) feed.beat(nowMs);
+    for (const log of this.logs.values()) {
+      if (log.head === undefined) void this.switchOn(log);
+      else void this.trim(log, log.head);
+    }
+    if (!this.isClosed) this.stopBeating = this.timers.after(BEAT_EVERY_MS, () => this.beat());
+  }
+
+  /** Drops what all followers have. One that has not been heard of since the start may need anything. */
+  private async trim(log: ShardLog, { log: id }: FeedPosition): Promise<void> {
+    let through = Number.POSITIVE_INFINITY;
+    for (const { needed } of log.followers.values())
+      through = needed?.log === id ? Math.min(through, needed.sequence) : 0;
+    if (!Number.isFinite(through) || through <= log.trimmedTo) return;
+    const before = log.trimmedTo;
+    log.trimmedTo = through;
+    try {
+      await this.engine.trimLog(log.route, through);
+    } catch (error) {
+      log.trimmedTo = before;
+      this.options.logger.verbose(`a feed log was not shortened: ${(error as Error).message}`);
+    }
+  }
+
+  // ---------------------------------------------------------------- for clients and operators
+
+  /**
+   * How many replicas have all that these shards have logged so far: of each shard so many, the fewest count.
+   * @returns a function that tells
+   */
+  replicasSince(routes: readonly ShardRoute[]): () => number {
+    const marks = routes.map((route) => ({ route, head: this.headOf(route) }));
+    return () => Math.min(...marks.map(({ route, head }) => this.replicasWith(route, head)));
+  }
+
+  private replicasWith(route: ShardRoute, head: FeedPosition | undefined): number {
+    if (head === undefined) return 0;
+    const followers = [...(this.logs.get(route)?.followers.values() ?? [])];
+    const stores = followers
+      .filter(({ duty }) => duty.slots === undefined && duty.sourceShard === duty.targetShard)
+      .filter(({ acked }) => acked?.log === head.log && acked.sequence >= head.sequence)
+      .map(({ duty }) => duty.follower);
+    return new Set(stores).size;
+  }
+
+  /** Has `listener` called when a follower has more than before. @returns what ends that */
+  onAcknowledged(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private tellListeners(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Sum of the records logged, over the shards that are followed. */
+  get loggedRecords(): number {
+    let sum = 0;
+    for (const { head } of this.logs.values()) sum += head?.sequence ?? 0;
+    return sum;
+  }
+
+  /** The stores that follow this one. */
+  followers(): FollowerStatus[] {
+    const byStore = new Map<string, Follower[]>();
+    for (const { followers } of this.logs.values())
+      for (const follower of followers.values()) {
+        const { follower: store } = follower.duty;
+        byStore.set(store, [...(byStore.get(store) ?? []), follower]);
+      }
+    return [...byStore].map(([store, followers]) => this.statusOf(store, followers));
+  }
+
+  private statusOf(store: string, followers: readonly Follower[]): FollowerStatus {
+    const nowMs = this.timers.now();
+    const silent = followers.map(({ heardAtMs }) => heardAtMs).filter((atMs) => atMs !== undefined);
+    return {
+      store,
+      open: followers.filter(({ feed }) => feed !== undefined).length,
+      feeds: followers.length,
+      isCopying: followers.some(({ feed }) => feed?.isCopying === true),
+      acknowledged: followers.reduce((sum, { acked }) => sum + (acked?.sequence ?? 0), 0),
+      silentMs: silent.length === 0 ? undefined : Math.max(0, nowMs - Math.max(...silent)),
+    };
+  }
+
+  /** Ends all feeds, and lets nobody follow any more. */
+  close(): void {
+    this.isClosed = true;
+    this.stopBeating();
+    for (const feed of [...this.feeds]) feed.refuse('this store is shutting down');
+  }
+}
