@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   workers: ['base', 'types', 'commands', 'workers'],
   cluster: ['base', 'types', 'commands', 'cluster'],
   master: ['base', 'cluster', 'master'],
-  peers: ['base', 'cluster', 'master', 'peers'],
+  peers: ['base', 'types', 'cluster', 'master', 'peers'],
   node: ['base', 'types', 'commands', 'workers', 'cluster', 'node'],
   resp: ['base', 'types', 'commands', 'workers', 'cluster', 'node', 'resp'],
   cli: ['base', 'cluster', 'master', 'cli'],

@@ -1,3 +1,4 @@
+import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../types/feed.js';
 import type { MessageStream } from './messages.js';
 
 /*
@@ -9,23 +10,6 @@ import type { MessageStream } from './messages.js';
  * where the follower has the copy, the records at once. It goes on until either side ends it. The follower keeps its
  * position with the rows, so that after any interruption the feed goes on where it was.
  */
-
-/** A place in the feed log of a shard. */
-export interface FeedPosition {
-  /** Id of the log: positions of another one say nothing. */
-  readonly log: string;
-  /** Of a record; 0 = before the first one. */
-  readonly sequence: number;
-}
-
-/** How far a follower has come with a feed, as it is on its disk. */
-export interface FeedResume {
-  /** The last record that it has; while it copies, the one behind which it will go on. */
-  readonly position: FeedPosition;
-  readonly isCopying: boolean;
-  /** While it copies: the key up to which it has the copy, in latin1; undefined = nothing of it. */
-  readonly copiedTo: string | undefined;
-}
 
 /** What a follower says. */
 export type FollowerMessage =
@@ -46,7 +30,7 @@ export type FollowerMessage =
       /** One bit for each slot whose rows are wanted, from the lowest bit of the first byte; undefined = all. */
       readonly slots: Uint8Array | undefined;
       /** undefined = it has nothing yet. */
-      readonly resume: FeedResume | undefined;
+      readonly resume: FeedStart | undefined;
     }
   /** A sign of life, and what has been received and is safe. */
   | {
@@ -60,24 +44,14 @@ export type FollowerMessage =
 /** What a source says. */
 export type SourceMessage =
   /**
-   * What comes next: where there is a copy to be made, the rows behind `copiedTo`; then the records behind `position`.
-   * It is the first message, and comes again when the log has lost records that this follower still needed.
+   * What comes next: where there is a copy to be made, its rows; then the records of the log. It is the first message,
+   * and comes again when the log has lost records that this follower still needed.
    */
-  | { readonly kind: 'begin'; readonly from: FeedResume }
-  /** All rows with keys behind `after` up to `last`, in the feed's slots. */
-  | {
-      readonly kind: 'slice';
-      readonly rows: Uint8Array;
-      readonly rowCount: number;
-      /** undefined = from the first key. */
-      readonly after: string | undefined;
-      /** undefined where the shard has no key behind `after`. */
-      readonly last: string | undefined;
-      /** Whether that was the end of the copy. */
-      readonly isDone: boolean;
-    }
-  /** The records behind those that have been sent. */
-  | { readonly kind: 'records'; readonly records: Uint8Array; readonly last: FeedPosition }
+  | { readonly kind: 'begin'; readonly from: FeedStart }
+  /** The next rows of the copy, those in the feed's slots. */
+  | { readonly kind: 'slice'; readonly slice: CopySlice }
+  /** The next records of the log; what concerns other slots is left out. */
+  | { readonly kind: 'records'; readonly chunk: LogChunk }
   /** A sign of life. */
   | {
       readonly kind: 'beat';

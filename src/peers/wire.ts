@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
-import type { FeedPosition, FeedResume, FollowerMessage, SourceMessage } from '../cluster/feed-messages.js';
-import { SLOTS } from '../cluster/slots.js';
+import type { FollowerMessage, SourceMessage } from '../cluster/feed-messages.js';
 import { exact, given, idOf, type Maybe, WireError } from '../master/wire.js';
+import type { FeedPosition, FeedStart, LogChunk } from '../types/feed.js';
+import { FEED_SLOTS_BYTES } from '../types/feed-codec.js';
 
 /*
  * The messages of peer.proto as @grpc/proto-loader has them (see proto.ts), and what they say, as values of the
@@ -13,10 +14,24 @@ interface WirePosition {
   sequence: number;
 }
 
-interface WireResume {
+interface WireChunk {
+  after: Maybe<WirePosition>;
+  records: Uint8Array;
+  last: Maybe<WirePosition>;
+}
+
+interface WireCopyBegin {
   position: Maybe<WirePosition>;
-  isCopying: boolean;
-  copiedTo?: Uint8Array;
+  rememberedSince: number;
+  flushedAt: number;
+  after?: Uint8Array;
+}
+
+/** Of the members one is there: that which `phase` names. */
+interface WireStart {
+  phase?: string;
+  copying?: Maybe<WireCopyBegin>;
+  tailing?: Maybe<WirePosition>;
 }
 
 /** Of the members one is there: that which `message` names. */
@@ -30,7 +45,7 @@ export interface WireFollowerMessage {
     keyspace: string;
     shard: number;
     slots?: Uint8Array;
-    resume: Maybe<WireResume>;
+    resume: Maybe<WireStart>;
   }>;
   ack?: Maybe<{ position: Maybe<WirePosition>; bytes: number }>;
 }
@@ -38,7 +53,7 @@ export interface WireFollowerMessage {
 /** As {@link WireFollowerMessage}. */
 export interface WireSourceMessage {
   message?: string;
-  begin?: Maybe<WireResume>;
+  begin?: Maybe<WireStart>;
   slice?: Maybe<{
     rows: Uint8Array;
     rowCount: number;
@@ -46,7 +61,7 @@ export interface WireSourceMessage {
     last?: Uint8Array;
     isDone: boolean;
   }>;
-  records?: Maybe<{ records: Uint8Array; last: Maybe<WirePosition> }>;
+  records?: Maybe<WireChunk>;
   beat?: Maybe<{ position: Maybe<WirePosition>; nowMs: number }>;
   refused?: Maybe<{ reason: string }>;
 }
@@ -55,10 +70,14 @@ export interface WireSourceMessage {
 const LOG_ID_LENGTH_MAX = 64;
 /** A feed's id names stores, shards and changes. */
 const FEED_ID_LENGTH_MAX = 1024;
-const SLOT_BYTES = SLOTS / 8;
 
 function toWirePosition({ log, sequence }: FeedPosition): WirePosition {
   return { log, sequence };
+}
+
+/** Memory of its own: what is sent to a worker takes along all of the memory that it lies in. */
+function owned(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }
 
 function fromWirePosition(wire: WirePosition): FeedPosition {
@@ -82,15 +101,24 @@ function optional<Name extends string, Value>(
   return (value === undefined ? {} : { [name]: value }) as { [Key in Name]?: Value };
 }
 
-function toWireResume({ position, isCopying, copiedTo }: FeedResume): WireResume {
-  return { position: toWirePosition(position), isCopying, ...optional('copiedTo', toWireKey(copiedTo)) };
+function toWireStart(start: FeedStart): WireStart {
+  if (start.phase === 'tailing') return { tailing: toWirePosition(start.position) };
+  const { rememberedSince, flushedAt, ...position } = start.begin;
+  const after = optional('after', toWireKey(start.after));
+  return { copying: { position: toWirePosition(position), rememberedSince, flushedAt, ...after } };
 }
 
-function fromWireResume({ position, isCopying, copiedTo }: WireResume): FeedResume {
+function fromWireStart({ copying, tailing }: WireStart): FeedStart {
+  if (tailing) return { phase: 'tailing', position: fromWirePosition(tailing) };
+  const { position, rememberedSince, flushedAt, after } = given(copying, 'position');
   return {
-    position: fromWirePosition(given(position, 'position')),
-    isCopying,
-    copiedTo: isCopying ? fromWireKey(copiedTo) : undefined,
+    phase: 'copying',
+    begin: {
+      ...fromWirePosition(given(position, 'position')),
+      rememberedSince: exact(rememberedSince, 'remembered_since'),
+      flushedAt: exact(flushedAt, 'flushed_at'),
+    },
+    after: fromWireKey(after),
   };
 }
 
@@ -100,7 +128,7 @@ export function toWireFollowerMessage(message: FollowerMessage): WireFollowerMes
     return { ack: { position: position && toWirePosition(position), bytes } };
   }
   const { kind: _, slots, resume, ...facts } = message;
-  return { open: { ...facts, ...optional('slots', slots), resume: resume && toWireResume(resume) } };
+  return { open: { ...facts, ...optional('slots', slots), resume: resume && toWireStart(resume) } };
 }
 
 /** @throws WireError */
@@ -112,8 +140,8 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
   if (!open) throw new WireError('it is none that this version knows');
   const { clusterId, follower, source, feed, keyspace, shard, slots, resume } = open;
   if (feed === '' || feed.length > FEED_ID_LENGTH_MAX) throw new WireError('a feed without an id');
-  if (slots !== undefined && slots.length !== SLOT_BYTES)
-    throw new WireError(`slots in ${slots.length} bytes instead of ${SLOT_BYTES}`);
+  if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
+    throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
   return {
     kind: 'open',
     clusterId,
@@ -122,22 +150,34 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     feed,
     keyspace: idOf(keyspace, 'keyspace'),
     shard,
-    slots,
-    resume: resume ? fromWireResume(resume) : undefined,
+    slots: slots && owned(slots),
+    resume: resume ? fromWireStart(resume) : undefined,
+  };
+}
+
+function toWireChunk({ after, records, last }: LogChunk): WireChunk {
+  return { after: toWirePosition(after), records, last: toWirePosition(last) };
+}
+
+function fromWireChunk({ after, records, last }: WireChunk): LogChunk {
+  return {
+    after: fromWirePosition(given(after, 'position')),
+    records: owned(records),
+    last: fromWirePosition(given(last, 'position')),
   };
 }
 
 export function toWireSourceMessage(message: SourceMessage): WireSourceMessage {
   switch (message.kind) {
     case 'begin':
-      return { begin: toWireResume(message.from) };
+      return { begin: toWireStart(message.from) };
     case 'slice': {
-      const { rows, rowCount, after, last, isDone } = message;
+      const { rows, rowCount, after, last, isDone } = message.slice;
       const keys = { ...optional('after', toWireKey(after)), ...optional('last', toWireKey(last)) };
       return { slice: { rows, rowCount, ...keys, isDone } };
     }
     case 'records':
-      return { records: { records: message.records, last: toWirePosition(message.last) } };
+      return { records: toWireChunk(message.chunk) };
     case 'beat':
       return { beat: { position: toWirePosition(message.position), nowMs: message.nowMs } };
     case 'refused':
@@ -148,18 +188,13 @@ export function toWireSourceMessage(message: SourceMessage): WireSourceMessage {
 /** @throws WireError */
 export function fromWireSourceMessage(wire: WireSourceMessage): SourceMessage {
   const { begin, slice, records, beat, refused } = wire;
-  if (begin) return { kind: 'begin', from: fromWireResume(begin) };
+  if (begin) return { kind: 'begin', from: fromWireStart(begin) };
   if (slice) {
     const { rows, rowCount, isDone } = slice;
     const range = { after: fromWireKey(slice.after), last: fromWireKey(slice.last) };
-    return { kind: 'slice', rows, rowCount, ...range, isDone };
+    return { kind: 'slice', slice: { rows: owned(rows), rowCount, ...range, isDone } };
   }
-  if (records)
-    return {
-      kind: 'records',
-      records: records.records,
-      last: fromWirePosition(given(records.last, 'position')),
-    };
+  if (records) return { kind: 'records', chunk: fromWireChunk(records) };
   if (beat)
     return {
       kind: 'beat',

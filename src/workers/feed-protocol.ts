@@ -1,25 +1,13 @@
+import type { CopyBegin, CopySlice, FeedPosition, FeedStart, LogChunk } from '../types/feed.js';
 import type { FeedSlots } from '../types/feed-codec.js';
+
+export type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../types/feed.js';
 
 /*
  * What the node asks of a worker for feeds: how a shard's copies, and slots that move, get their data. A source shard
  * keeps a log of what its clients write; a target shard copies the source's rows in key order, and then follows the
  * source's log. docs/design/0011-feeds.md has the whole of it.
  */
-
-/** A place in the feed log of a shard: behind the record of that number, 0 = before the first. */
-export interface FeedPosition {
-  /** Which log: a random text, another one whenever a log begins anew. */
-  readonly log: string;
-  readonly sequence: number;
-}
-
-/** What a source says when a copy begins, before the first slice. */
-export interface CopyBegin extends FeedPosition {
-  /** Every deletion later than this timestamp the source has as a tombstone, which is copied as rows are. */
-  readonly rememberedSince: number;
-  /** Timestamp of the last flush of the source: older rows than that are gone. 0 = there was none. */
-  readonly flushedAt: number;
-}
 
 /** The feed log of a shard that logs. */
 export interface LogState extends CopyBegin {
@@ -31,16 +19,12 @@ export interface LogState extends CopyBegin {
 
 /** How far a target has come with a feed. It is on disk in the same batch as the rows. */
 export type FeedProgress =
-  | {
-      readonly phase: 'copying';
-      readonly begin: CopyBegin;
-      /** The key, latin1, behind which the copy goes on; undefined at its beginning. */
-      readonly after: string | undefined;
+  | (Extract<FeedStart, { phase: 'copying' }> & {
       /** Rows and bytes that have arrived since the copy began. */
       readonly rows: number;
       readonly bytes: number;
-    }
-  | { readonly phase: 'tailing'; readonly position: FeedPosition };
+    })
+  | Extract<FeedStart, { phase: 'tailing' }>;
 
 /** What a shard knows of feeds. */
 export interface FeedState {
@@ -50,31 +34,9 @@ export interface FeedState {
   readonly feeds: Readonly<Record<string, FeedProgress>>;
 }
 
-/** Records of a log, in order and without a gap. */
-export interface LogChunk {
-  readonly after: FeedPosition;
-  /** Encoded, see types/feed-codec.ts; empty where no record concerns the slots asked for, or there is none. */
-  readonly records: Uint8Array;
-  /** Where the next chunk begins: equal to `after` when there was nothing to read. */
-  readonly last: FeedPosition;
-}
-
 /** A position that its log cannot continue: the records behind it have gone, or the log has. Copy again. */
 export interface LogGone {
   readonly gone: true;
-}
-
-/** Rows of a range of keys. */
-export interface CopySlice {
-  /** The range: behind this key, latin1; undefined = from the first. */
-  readonly after: string | undefined;
-  /** The range: up to and with this key; undefined = to the last. */
-  readonly last: string | undefined;
-  /** Encoded, see types/feed-codec.ts. */
-  readonly rows: Uint8Array;
-  readonly rowCount: number;
-  /** Whether nothing comes behind it. */
-  readonly isDone: boolean;
 }
 
 /** What applying something did to the rows of the target. */

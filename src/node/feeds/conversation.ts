@@ -1,6 +1,7 @@
 import { FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
-import type { FeedPosition, FeedResume, SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
+import type { SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
+import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../../types/feed.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
@@ -13,7 +14,7 @@ const QUEUE_MESSAGES_MAX = 10_000;
 /** What a conversation tells of how it goes. */
 export interface ConversationEvents {
   /** The copy begins, goes on, or is done. */
-  progress(resume: FeedResume, rows: number, bytes: number): void;
+  progress(at: FeedStart, rows: number, bytes: number): void;
   /** The source has answered. */
   begun(): void;
 }
@@ -39,7 +40,7 @@ export class FeedConversation {
   private ending: { readonly reason: Error | undefined } | undefined;
   private heardAtMs: number;
   private bytes = 0;
-  private at: FeedResume | undefined;
+  private at: FeedStart | undefined;
   private stopTimer: () => void = () => undefined;
 
   constructor(
@@ -82,7 +83,7 @@ export class FeedConversation {
 
   private acknowledge(): void {
     const { at } = this;
-    const position = at === undefined || at.isCopying ? undefined : at.position;
+    const position = at?.phase === 'tailing' ? at.position : undefined;
     this.stream.send({ kind: 'ack', position, bytes: this.bytes });
   }
 
@@ -117,13 +118,13 @@ export class FeedConversation {
   private async apply(message: SourceMessage): Promise<void> {
     switch (message.kind) {
       case 'begin':
-        this.begin(message.from);
-        return;
+        await this.begin(message.from);
+        break;
       case 'slice':
-        await this.applySlice(message);
+        await this.applySlice(message.slice);
         break;
       case 'records':
-        await this.applyRecords(message);
+        await this.applyRecords(message.chunk);
         break;
       case 'beat':
         this.heardHead(message.position);
@@ -134,43 +135,50 @@ export class FeedConversation {
     if (this.ending === undefined) this.acknowledge();
   }
 
-  private begin(from: FeedResume): void {
-    const { meter, events } = this.parts;
+  private async begin(from: FeedStart): Promise<void> {
+    const { engine, meter, events } = this.parts;
+    const { feed, slots } = this.duty;
+    if (from.phase === 'copying' && from.after === undefined)
+      await engine.beginCopy(this.route, feed, from.begin, slots);
     this.at = from;
-    if (from.isCopying) meter.copying();
+    if (from.phase === 'copying') meter.copying();
     else meter.reached(from.position.sequence);
     events.begun();
     events.progress(from, 0, 0);
   }
 
-  private async applySlice(slice: Extract<SourceMessage, { kind: 'slice' }>): Promise<void> {
+  private async applySlice(slice: CopySlice): Promise<void> {
     const { engine, meter, events } = this.parts;
     const { at, duty } = this;
-    if (at?.isCopying !== true || at.copiedTo !== slice.after)
+    if (at?.phase !== 'copying' || at.after !== slice.after)
       throw new Error('the source sent a piece of a copy that does not belong here');
-    const { rows, rowCount, after, last, isDone } = slice;
-    const piece = { rows, begin: at.position, after, last, isDone, slots: duty.slots };
-    await engine.applyCopy(this.route, duty.feed, piece);
-    this.bytes += rows.length;
-    this.at = { position: at.position, isCopying: !isDone, copiedTo: isDone ? undefined : last };
-    if (isDone) meter.reached(at.position.sequence);
-    events.progress(this.at, rowCount, rows.length);
+    await engine.applyCopy(this.route, duty.feed, slice);
+    this.bytes += slice.rows.length;
+    const { log, sequence } = at.begin;
+    this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
+    if (slice.isDone) meter.reached(sequence);
+    events.progress(this.at, slice.rowCount, slice.rows.length);
   }
 
-  private async applyRecords({ records, last }: Extract<SourceMessage, { kind: 'records' }>): Promise<void> {
+  private async applyRecords(chunk: LogChunk): Promise<void> {
     const { engine, meter, events } = this.parts;
     const { at, duty } = this;
-    if (at === undefined || at.isCopying || at.position.log !== last.log)
+    if (at?.phase !== 'tailing' || !isSame(at.position, chunk.after) || chunk.last.log !== at.position.log)
       throw new Error('the source sent records of its log that do not belong here');
-    await engine.applyRecords(this.route, duty.feed, records, last, duty.slots);
-    this.bytes += records.length;
-    this.at = { position: last, isCopying: false, copiedTo: undefined };
-    meter.reached(last.sequence);
-    events.progress(this.at, 0, records.length);
+    await engine.applyRecords(this.route, duty.feed, chunk);
+    this.bytes += chunk.records.length;
+    this.at = { phase: 'tailing', position: chunk.last };
+    meter.reached(chunk.last.sequence);
+    events.progress(this.at, 0, chunk.records.length);
   }
 
   private heardHead(position: FeedPosition): void {
-    if (this.at?.position.log === position.log)
-      this.parts.meter.headIs(position.sequence, this.parts.timers.now());
+    const { at } = this;
+    const log = at?.phase === 'copying' ? at.begin.log : at?.position.log;
+    if (log === position.log) this.parts.meter.headIs(position.sequence, this.parts.timers.now());
   }
+}
+
+function isSame(one: FeedPosition, other: FeedPosition): boolean {
+  return one.log === other.log && one.sequence === other.sequence;
 }

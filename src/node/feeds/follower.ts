@@ -1,10 +1,11 @@
 import { Backoff } from '../../base/backoff.js';
 import type { Logger } from '../../base/logger.js';
 import type { Timers } from '../../base/timers.js';
-import type { FeedPosition, FeedResume, SourceStream } from '../../cluster/feed-messages.js';
+import type { SourceStream } from '../../cluster/feed-messages.js';
 import type { StoreEntry } from '../../cluster/topology.js';
+import type { FeedPosition, FeedStart } from '../../types/feed.js';
+import type { FeedProgress } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
-import { readyRoute } from '../segments.js';
 import { FeedConversation } from './conversation.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
@@ -55,7 +56,7 @@ export class FeedFollower {
   private isConversing = false;
   private isClosed = false;
   private problem = '';
-  private resume: FeedResume | undefined;
+  private at: FeedStart | undefined;
   private copiedRows = 0;
   private copiedBytes = 0;
   /** Since when the source has not been heard, Unix milliseconds. */
@@ -86,16 +87,16 @@ export class FeedFollower {
   }
 
   get status(): FeedStatus {
-    const { duty, meter, resume, isConversing, problem, copiedRows, copiedBytes } = this;
+    const { duty, meter, at, isConversing, problem, copiedRows, copiedBytes } = this;
     const nowMs = this.host.timers.now();
-    const isCopying = resume?.isCopying !== false;
-    const state = !isConversing ? 'connecting' : isCopying ? 'copying' : 'tailing';
+    const position = at?.phase === 'tailing' ? at.position : undefined;
+    const state = !isConversing ? 'connecting' : position === undefined ? 'copying' : 'tailing';
     return {
       duty,
       state,
       problem,
       isLevel: isConversing && meter.isLevel,
-      position: isCopying ? undefined : resume?.position,
+      position,
       lagRecords: meter.records,
       lagMs: isConversing ? meter.lagMs(nowMs) : nowMs - this.lostAtMs,
       copiedRows,
@@ -138,14 +139,13 @@ export class FeedFollower {
     if (source === undefined) throw new Error(`store ${duty.sourceStore} is not known here`);
     const route = host.route(duty.keyspace, duty.targetShard);
     if (route === undefined) throw new Error('the shard to be filled is not open here yet');
-    await readyRoute(route);
-    const resume = (await engine.feedState(route)).feeds[duty.feed];
+    const progress = (await engine.state(route)).feeds[duty.feed];
     if (this.isClosed) return undefined;
-    this.resume = resume;
+    this.recall(progress);
     const stream = host.connect(source);
     const events = {
       begun: () => this.begun(),
-      progress: (at: FeedResume, rows: number, bytes: number) => this.progressed(at, rows, bytes),
+      progress: (at: FeedStart, rows: number, bytes: number) => this.progressed(at, rows, bytes),
     };
     this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
     const { feed, keyspace, sourceShard, slots } = duty;
@@ -158,7 +158,7 @@ export class FeedFollower {
       keyspace,
       shard: sourceShard,
       slots,
-      resume,
+      resume: this.at,
     });
     return this.conversation.over;
   }
@@ -170,23 +170,33 @@ export class FeedFollower {
     this.isConversing = true;
   }
 
-  private progressed(at: FeedResume, rows: number, bytes: number): void {
-    const { duty, host, resume: before } = this;
-    this.resume = at;
-    if (at.isCopying && at.copiedTo === undefined) {
+  /** Where the feed was before the conversation, as it is on the disk. */
+  private recall(progress: FeedProgress | undefined): void {
+    if (progress?.phase === 'copying') {
+      const { phase, begin, after, rows, bytes } = progress;
+      this.at = { phase, begin, after };
+      this.copiedRows = rows;
+      this.copiedBytes = bytes;
+    } else this.at = progress;
+  }
+
+  private progressed(at: FeedStart, rows: number, bytes: number): void {
+    const { duty, host, at: before } = this;
+    this.at = at;
+    if (at.phase === 'copying' && at.after === undefined) {
       this.copiedRows = 0;
       this.copiedBytes = 0;
-      const why =
-        before !== undefined && !before.isCopying ? ' anew, because its log does not reach back' : '';
+      const why = before?.phase === 'tailing' ? ' anew, because its log does not reach back' : '';
       host.logger.notice(`${describeFeed(duty, host)} begins with a copy${why}`);
-    } else if (at.isCopying || before?.isCopying === true) {
-      this.copiedRows += rows;
-      this.copiedBytes += bytes;
-      if (!at.isCopying)
-        host.logger.notice(
-          `${describeFeed(duty, host)} has its copy: ${this.copiedRows} rows, ${this.copiedBytes} bytes`,
-        );
+      return;
     }
+    if (before?.phase !== 'copying') return;
+    this.copiedRows += rows;
+    this.copiedBytes += bytes;
+    if (at.phase === 'tailing')
+      host.logger.notice(
+        `${describeFeed(duty, host)} has its copy: ${this.copiedRows} rows, ${this.copiedBytes} bytes`,
+      );
   }
 
   private pause(ms: number): Promise<void> {

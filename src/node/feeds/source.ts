@@ -1,15 +1,11 @@
 import { FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
-import type {
-  FeedPosition,
-  FeedResume,
-  FollowerMessage,
-  FollowerStream,
-} from '../../cluster/feed-messages.js';
+import type { FollowerMessage, FollowerStream } from '../../cluster/feed-messages.js';
+import type { CopyBegin, FeedPosition, FeedStart } from '../../types/feed.js';
+import type { FeedState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
-import { readyRoute } from '../segments.js';
 import type { CopyRate } from './copy-rate.js';
-import type { FeedEngine, FeedState } from './engine.js';
+import type { FeedEngine } from './engine.js';
 import { LOOK_EVERY_MS, SILENT_MAX_MS } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
@@ -44,9 +40,8 @@ export class FeedSource {
   needed: FeedPosition | undefined;
   /** When the follower was last heard, Unix milliseconds. */
   heardAtMs: number;
-  isCopying = false;
-  private sent: FeedPosition | undefined;
-  private copiedTo: string | undefined;
+  /** Where the feed goes on, as far as it has been sent. */
+  private at: FeedStart | undefined;
   private sentBytes = 0;
   private ackedBytes = 0;
   private isOver = false;
@@ -61,6 +56,10 @@ export class FeedSource {
     stream.onEnd = () => this.over();
   }
 
+  get isCopying(): boolean {
+    return this.at?.phase === 'copying';
+  }
+
   /** The shard has logged something. */
   logged(): void {
     this.wakeUp();
@@ -73,8 +72,7 @@ export class FeedSource {
       return;
     }
     const position = this.route && this.host.headOf(this.route);
-    if (position !== undefined && this.sent !== undefined)
-      this.stream.send({ kind: 'beat', position, nowMs });
+    if (position !== undefined && this.at !== undefined) this.stream.send({ kind: 'beat', position, nowMs });
   }
 
   /** Ends the feed; the follower is told why. */
@@ -117,12 +115,12 @@ export class FeedSource {
     this.open = open;
     this.route = route;
     try {
-      await readyRoute(route);
-      this.begin(await this.host.engine.feedState(route), open.resume);
+      this.begin(await this.host.engine.state(route), open.resume);
       while (!this.isOver) {
+        const at = this.at!;
         if (this.sentBytes - this.ackedBytes >= FEED_WINDOW_BYTES) await this.pause(LOOK_EVERY_MS);
-        else if (this.isCopying) await this.copy(route, open);
-        else await this.tail(route);
+        else if (at.phase === 'copying') await this.copy(route, open, at);
+        else await this.tail(route, open, at.position);
       }
     } catch (error) {
       this.refuse((error as Error).message);
@@ -130,58 +128,52 @@ export class FeedSource {
   }
 
   /** Tells the follower what comes: what it lacks of the log, if that is there, or else a copy. */
-  private begin({ log }: FeedState, resume: FeedResume | undefined): void {
+  private begin({ log }: FeedState, resume: FeedStart | undefined): void {
     if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
-    const head = { log: log.log, sequence: log.sequence };
-    this.host.headFound(this.route!, head);
-    const goesOn =
-      resume !== undefined &&
-      resume.position.log === log.log &&
-      resume.position.sequence >= log.firstSequence - 1 &&
-      resume.position.sequence <= log.sequence;
-    const from = goesOn ? resume : { position: head, isCopying: true, copiedTo: undefined };
-    this.isCopying = from.isCopying;
-    this.copiedTo = from.copiedTo;
-    this.sent = from.position;
-    this.needed = from.position;
-    this.acked = from.isCopying ? undefined : from.position;
+    this.host.headFound(this.route!, log);
+    const { sequence, rememberedSince, flushedAt } = log;
+    const begin: CopyBegin = { log: log.log, sequence, rememberedSince, flushedAt };
+    const from: FeedStart =
+      resume !== undefined && reaches(log, positionOf(resume))
+        ? resume
+        : { phase: 'copying', begin, after: undefined };
+    this.at = from;
+    this.needed = positionOf(from);
+    this.acked = from.phase === 'copying' ? undefined : from.position;
     this.stream.send({ kind: 'begin', from });
     this.host.acknowledged(this);
   }
 
-  private async copy(route: ShardRoute, open: OpenMessage): Promise<void> {
+  private async copy(
+    route: ShardRoute,
+    open: OpenMessage,
+    at: Extract<FeedStart, { phase: 'copying' }>,
+  ): Promise<void> {
     const { engine, timers, rate } = this.host;
     const startMs = timers.now();
-    const after = this.copiedTo;
-    const { rows, rowCount, last, isDone } = await engine.copySlice(
-      route,
-      after,
-      open.slots,
-      FEED_SLICE_BYTES,
-    );
-    this.stream.send({ kind: 'slice', rows, rowCount, after, last, isDone });
-    this.sentBytes += rows.length;
-    this.copiedTo = last;
-    this.isCopying = !isDone;
+    const slice = await engine.copySlice(route, at.after, open.slots, FEED_SLICE_BYTES);
+    this.stream.send({ kind: 'slice', slice });
+    this.sentBytes += slice.rows.length;
+    const { log, sequence } = at.begin;
+    this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     const nowMs = timers.now();
     const tookMs = nowMs - startMs;
-    await this.pauseUntil(Math.max(rate.spend(rows.length, nowMs), nowMs + tookMs));
+    await this.pauseUntil(Math.max(rate.spend(slice.rows.length, nowMs), nowMs + tookMs));
   }
 
-  private async tail(route: ShardRoute): Promise<void> {
-    const sent = this.sent!;
-    const read = await this.host.engine.readLog(route, sent, FEED_SLICE_BYTES);
-    if ('gone' in read) {
-      this.begin(await this.host.engine.feedState(route), undefined);
+  private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
+    const chunk = await this.host.engine.readLog(route, after, FEED_SLICE_BYTES, open.slots);
+    if ('gone' in chunk) {
+      this.begin(await this.host.engine.state(route), undefined);
       return;
     }
-    if (read.last.sequence > sent.sequence) {
-      this.stream.send({ kind: 'records', records: read.records, last: read.last });
-      this.sentBytes += read.records.length;
-      this.sent = read.last;
+    if (chunk.last.sequence > after.sequence) {
+      this.stream.send({ kind: 'records', chunk });
+      this.sentBytes += chunk.records.length;
+      this.at = { phase: 'tailing', position: chunk.last };
     }
     const head = this.host.headOf(route);
-    const hasMore = head !== undefined && head.log === read.last.log && head.sequence > read.last.sequence;
+    const hasMore = head !== undefined && head.log === chunk.last.log && head.sequence > chunk.last.sequence;
     if (!hasMore) await this.pause(LOOK_EVERY_MS);
   }
 
@@ -205,4 +197,16 @@ export class FeedSource {
       };
     });
   }
+}
+
+function positionOf(start: FeedStart): FeedPosition {
+  return start.phase === 'copying' ? start.begin : start.position;
+}
+
+/** Whether a log has all records behind a position. */
+function reaches(
+  { log, sequence, firstSequence }: NonNullable<FeedState['log']>,
+  position: FeedPosition,
+): boolean {
+  return position.log === log && position.sequence >= firstSequence - 1 && position.sequence <= sequence;
 }

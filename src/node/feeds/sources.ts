@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.js';
 import type { Timers } from '../../base/timers.js';
-import type { FeedPosition, FollowerStream } from '../../cluster/feed-messages.js';
+import type { FollowerStream } from '../../cluster/feed-messages.js';
+import type { FeedPosition } from '../../types/feed.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FollowerDuty } from './duties.js';
@@ -141,7 +142,7 @@ export class FeedSources implements SourceHost {
     log.isSwitching = true;
     try {
       const head = await this.engine.setLogging(log.route, true);
-      this.headFound(log.route, head);
+      if (head !== undefined) this.headFound(log.route, head);
     } catch (error) {
       this.options.logger.verbose(`a shard cannot log its changes yet: ${(error as Error).message}`);
     } finally {
@@ -178,12 +179,12 @@ export class FeedSources implements SourceHost {
     return this.logs.get(route)?.head;
   }
 
-  headFound(route: ShardRoute, head: FeedPosition): void {
+  headFound(route: ShardRoute, { log: id, sequence }: FeedPosition): void {
     const log = this.logs.get(route);
     if (log === undefined) return;
-    const isNew = log.head?.log !== head.log;
+    const isNew = log.head?.log !== id;
     if (isNew) log.trimmedTo = 0;
-    if (isNew || head.sequence > log.head!.sequence) log.head = head;
+    if (isNew || sequence > log.head!.sequence) log.head = { log: id, sequence };
   }
 
   acknowledged(feed: FeedSource): void {

@@ -1,0 +1,69 @@
+import type { Logger } from '../../base/logger.js';
+import { SYSTEM_TIMERS, type Timers } from '../../base/timers.js';
+import type { FollowerStream, SourceStream } from '../../cluster/feed-messages.js';
+import type { StoreEntry, Topology } from '../../cluster/topology.js';
+import type { ShardRoute } from '../../workers/pool.js';
+import { CopyRate } from './copy-rate.js';
+import { feedsOf, followersOf } from './duties.js';
+import type { FeedEngine } from './engine.js';
+import { FeedFollowers } from './followers.js';
+import { FeedSources } from './sources.js';
+
+/** What feeds need of their store. */
+export interface FeedsOptions {
+  readonly engine: FeedEngine;
+  readonly logger: Logger;
+  /** Id of this store. */
+  readonly self: string;
+  readonly timers?: Timers;
+  /** Bytes a second that copies may take from this store; 0 = no limit. */
+  bytesPerSecond(): number;
+  topology(): Topology;
+  /** A shard that is open here. */
+  route(keyspace: string, shard: number): ShardRoute | undefined;
+  /** All of those. */
+  routes(): readonly ShardRoute[];
+}
+
+const NO_WAY = (): SourceStream => {
+  throw new Error('this node does not speak to other stores');
+};
+
+/** The feeds of a store, in both directions: those that the topology says, for as long as it says so. */
+export class Feeds {
+  readonly sources: FeedSources;
+  readonly followers: FeedFollowers;
+  /** Begins a conversation with another store; to be set before the first topology that needs it. */
+  connect: (store: StoreEntry) => SourceStream = NO_WAY;
+
+  constructor(private readonly options: FeedsOptions) {
+    const { engine, logger, self, timers = SYSTEM_TIMERS, topology, route } = options;
+    const clusterId = () => topology().clusterId;
+    const common = { engine, timers, logger, self, clusterId, route };
+    this.sources = new FeedSources({ ...common, rate: new CopyRate(options.bytesPerSecond) });
+    this.followers = new FeedFollowers({
+      ...common,
+      store: (id) => topology().stores.get(id),
+      nameOf: (id) => topology().keyspaces.get(id)?.name ?? id,
+      connect: (store) => this.connect(store),
+    });
+  }
+
+  /** Another topology is in force. */
+  topologyChanged(): void {
+    const { self, topology, routes } = this.options;
+    this.sources.follow(followersOf(self, topology()), routes());
+    this.followers.follow(feedsOf(self, topology()));
+  }
+
+  /** Takes up the conversation with a store that follows this one. */
+  accept(stream: FollowerStream): void {
+    this.sources.accept(stream);
+  }
+
+  /** Ends all feeds: done when nothing is being applied any more. */
+  async close(): Promise<void> {
+    this.sources.close();
+    await this.followers.close();
+  }
+}

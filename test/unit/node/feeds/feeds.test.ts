@@ -1,0 +1,193 @@
+import { describe, expect, test } from 'vitest';
+import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
+import { copies, FeedNodes } from '../../../support/fake-stores.js';
+
+/** Lets what is on its way arrive, without time passing. */
+async function settle(isDone: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 200 && !isDone(); turn++) await quiet();
+  expect(isDone()).toBe(true);
+}
+
+function pair() {
+  const timers = new ManualTimers();
+  const stores = new FeedNodes(2, timers);
+  const [owner, replica] = stores.nodes as [(typeof stores.nodes)[0], (typeof stores.nodes)[0]];
+  return { timers, stores, owner, replica };
+}
+
+/** Both sides follow each other, and nothing is left to be done. */
+async function level({ timers, owner, replica }: ReturnType<typeof pair>): Promise<void> {
+  for (let round = 0; round < 40; round++) {
+    await timers.advance(500);
+    if (owner.status?.isLevel && replica.status?.isLevel) return;
+  }
+  throw new Error(`not level: ${JSON.stringify([owner.status, replica.status])}`);
+}
+
+describe('feeds between two stores', () => {
+  test('copy what there is, and then follow each write at once', async () => {
+    const two = pair();
+    const { stores, owner, replica } = two;
+    for (let index = 0; index < 9; index++) owner.write(`k${index}`, 'old', index + 1);
+    replica.write('k3', 'newer', 100);
+    stores.join();
+    await level(two);
+    expect(replica.shard.values).toEqual(owner.shard.values);
+    expect(owner.shard.values.k3).toBe('newer');
+    expect(replica.shard.copies).toBe(1);
+    owner.write('k0', 'new', 200);
+    await settle(() => replica.shard.values.k0 === 'new');
+    replica.write('k1', 'from the other side', 201);
+    await settle(() => owner.shard.values.k1 === 'from the other side');
+    // What came by a feed is not fed back.
+    expect(owner.shard.log!.records.length + replica.shard.log!.records.length).toBeLessThanOrEqual(2);
+  });
+
+  test('go on where they were after both sides wrote while nothing went through', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    stores.sever();
+    owner.write('a', 'owner', 10);
+    owner.write('b', 'owner', 30);
+    replica.write('a', 'replica', 20);
+    replica.write('b', 'replica', 25);
+    await timers.advance(5000);
+    expect(replica.status).toMatchObject({ state: 'connecting', problem: 'the network is cut' });
+    expect(replica.status!.lagMs).toBeGreaterThan(1000);
+    stores.mend();
+    await level(two);
+    expect(owner.shard.values).toEqual({ a: 'replica', b: 'owner' });
+    expect(replica.shard.values).toEqual(owner.shard.values);
+    expect([owner.shard.copies, replica.shard.copies]).toEqual([1, 1]);
+  });
+
+  test('copy again, without the follower being emptied, when the log has lost what was needed', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    replica.write('mine', 'kept', 5);
+    stores.sever();
+    for (let index = 0; index < 5; index++) owner.write(`k${index}`, 'v', index + 1);
+    owner.engine.overrun(owner.shard);
+    await timers.advance(5000);
+    stores.mend();
+    await level(two);
+    expect(replica.shard.copies).toBe(2);
+    expect(replica.shard.values).toMatchObject({ mine: 'kept', k4: 'v' });
+    expect(owner.shard.values).toEqual(replica.shard.values);
+  });
+
+  test('drop what all followers have, and nothing that one of them may need', async () => {
+    const timers = new ManualTimers();
+    const stores = new FeedNodes(3, timers);
+    const [owner, first, second] = stores.nodes as [
+      (typeof stores.nodes)[0],
+      (typeof stores.nodes)[0],
+      (typeof stores.nodes)[0],
+    ];
+    stores.join();
+    for (let round = 0; round < 10; round++) await timers.advance(500);
+    owner.write('a', '1', 1);
+    await timers.advance(2000);
+    expect(owner.shard.log!.records).toEqual([]);
+    second.feeds.followers.follow([]);
+    owner.write('b', '1', 1);
+    await timers.advance(4000);
+    expect(first.shard.values.b).toBe('1');
+    expect(owner.shard.log!.records.length).toBe(1);
+  });
+
+  test('count the replicas that have what was written so far', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    owner.write('a', '1', 1);
+    const count = owner.feeds.sources.replicasSince([owner.shard.route]);
+    expect(count()).toBe(0);
+    let told = 0;
+    owner.feeds.sources.onAcknowledged(() => {
+      told++;
+    });
+    await settle(() => count() === 1);
+    expect(told).toBeGreaterThan(0);
+    stores.sever();
+    owner.write('b', '1', 2);
+    const later = owner.feeds.sources.replicasSince([owner.shard.route]);
+    await timers.advance(10_000);
+    expect([count(), later()]).toEqual([1, 0]);
+    stores.mend();
+    await level(two);
+    expect(later()).toBe(1);
+    expect(owner.feeds.sources.followers()).toMatchObject([
+      { store: replica.entry.id, open: 1, feeds: 1, isCopying: false, acknowledged: 2 },
+    ]);
+  });
+
+  test('try again after something could not be applied', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    replica.engine.failure = new Error('the disk is full');
+    owner.write('a', '1', 1);
+    await settle(() => replica.status?.problem === 'the disk is full');
+    await timers.advance(2000);
+    expect(replica.shard.values).toEqual({ a: '1' });
+  });
+
+  test('end when the topology does not want them any more, and are forgotten', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    const alone = copies([owner.entry], 2);
+    owner.apply(alone);
+    replica.apply(alone);
+    await timers.advance(1000);
+    expect(owner.shard.log).toBeUndefined();
+    expect(replica.shard.progress).toEqual({});
+    expect(replica.status).toBeUndefined();
+  });
+
+  test('are refused to stores of other clusters and to those that mean another store', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    replica.apply({ ...replica.topology, clusterId: 'other' });
+    await timers.advance(1000);
+    expect(replica.status!.problem).toBe('this store belongs to cluster test');
+    replica.apply({ ...replica.topology, clusterId: 'test' });
+    await level(two);
+    expect(owner.status!.isLevel).toBe(true);
+  });
+
+  test('keep to the rate that is set for copies', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    for (let index = 10; index < 40; index++) owner.write(`k${index}`, 'v'.repeat(50), 1);
+    owner.bytesPerSecond = 200;
+    stores.join();
+    await timers.advance(3000);
+    const half = replica.shard.rows.size;
+    expect(half).toBeGreaterThan(2);
+    expect(half).toBeLessThan(20);
+    expect(replica.status).toMatchObject({ state: 'copying', copiedRows: half });
+    await timers.advance(20_000);
+    expect(replica.shard.rows.size).toBe(30);
+  });
+
+  test('end with the store, after what is being applied', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    owner.write('a', '1', 1);
+    await Promise.all([owner.feeds.close(), replica.feeds.close()]);
+    await timers.advance(5000);
+    expect(replica.feeds.followers.all()).toEqual([]);
+  });
+});
