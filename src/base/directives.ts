@@ -480,6 +480,17 @@ export const DIRECTIVES = {
     'TCP port on which the master listens; 0 is 8278 for vasto master, none for vasto server',
     FIXED,
   ),
+  'peer-port': directive(
+    integer(-1, 65535),
+    -1,
+    'TCP port by which other stores copy from this one; -1 is port + 10000, 0 none',
+    FIXED,
+  ),
+  'migration-rate': directive(
+    memory(),
+    0,
+    'bytes a second that copies for other stores may read here; 0 is no limit',
+  ),
   'cluster-id': directive(text(), '', 'the cluster that a master serves; empty is that of the first stores', {
     ...FIXED,
     refuse: (id) => (id === '' ? undefined : refuseWord(id)),

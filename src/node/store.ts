@@ -21,6 +21,7 @@ import {
   type WorkerSettings,
 } from '../workers/protocol.js';
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { Feeds } from './feeds/feeds.js';
 import { type Keyspace, Keyspaces } from './keyspaces.js';
 import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
@@ -57,6 +58,8 @@ export class Store {
   /** See DEBUG SET-ACTIVE-EXPIRE. */
   activeExpire = true;
   readonly membership = new Membership();
+  /** What goes from and to other stores that hold the same shards. */
+  readonly feeds: Feeds;
   /** Slots that are on their way from or to this store. */
   moves: SlotMoves = NO_MOVES;
   private readonly shards: LocalShards | undefined;
@@ -76,6 +79,16 @@ export class Store {
     this.keyspaces = new Keyspaces(registry?.storeId ?? '', (keyspace, shard) =>
       this.shards?.route(keyspace, shard),
     );
+    this.feeds = new Feeds({
+      engine: pool.feeds,
+      logger,
+      self: this.id,
+      bytesPerSecond: () => config.values['migration-rate'],
+      topology: () => this.keyspaces.topology,
+      route: (keyspace, shard) => this.shards?.route(keyspace, shard),
+      routes: () => this.localShards().map(({ route }) => route),
+    });
+    pool.feeds.onLogged = (route, sequence) => this.feeds.sources.logged(route, sequence);
   }
 
   /** Opens the data directory and starts the workers. */
@@ -168,6 +181,7 @@ export class Store {
     const numbers = new Map(this.keyspaces.all().map((keyspace) => [keyspace, keyspace.db]));
     for (const { route } of gone) route.closed = true;
     this.keyspaces.apply(topology);
+    this.feeds.topologyChanged();
     if (gone.length > 0) this.events.watchesLost(gone.map(({ route }) => route));
     for (const [one, was] of numbers) {
       const other = was === undefined ? undefined : this.keyspaces.numbered(was);
@@ -297,6 +311,7 @@ export class Store {
     if (this.closed) return;
     this.closed = true;
     await this.changes;
+    await this.feeds.close();
     await this.shards?.settled();
     await this.pool.close();
     await this.registry?.close();

@@ -6,16 +6,18 @@ import type { StoreEntry } from '../cluster/topology.js';
 const EVERY_ADDRESS: ReadonlySet<string> = new Set(['*', '0.0.0.0', '::', '::*']);
 const LOOPBACK = '127.0.0.1';
 
-/** How others reach a store, as its configuration has it. The epoch is for the master to set. */
-export function storeEntry({ values }: Config, id: string): StoreEntry {
+/**
+ * How others reach a store, as its configuration has it. The epoch is for the master to set.
+ * @param peerPort 0 = other stores do not
+ */
+export function storeEntry({ values }: Config, id: string, peerPort: number): StoreEntry {
   return {
     id,
     epoch: 0,
     host: announcedHost(values['cluster-announce-host'], values.bind, networkInterfaces),
     port: values.port,
     tlsPort: values['tls-port'],
-    // Stores do not speak gRPC to each other yet.
-    peerPort: 0,
+    peerPort,
     zone: values.zone,
     tags: values.tags,
     doors: values['cluster-port'],

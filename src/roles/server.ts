@@ -8,6 +8,7 @@ import type { Store } from '../node/store.js';
 import { describeData, openData } from './data.js';
 import { storeEntry } from './identity.js';
 import { runNode, type Tie } from './node.js';
+import { openPeers } from './peers.js';
 
 /** `vasto server`: store and master in one process, all that one machine needs. Others may join it by `master-port`. */
 export async function serveServer(config: Config): Promise<void> {
@@ -24,7 +25,11 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
     settleMs: isAlone ? 0 : SETTLE_MS,
     logger,
   });
-  const agent = new StoreAgent(store, storeEntry(config, store.id), logger, { isLocal: true });
+  // Where no other store can join, none will want what this one holds.
+  const peers = isAlone ? undefined : await openPeers(config, logger, store);
+  const agent = new StoreAgent(store, storeEntry(config, store.id, peers?.port ?? 0), logger, {
+    isLocal: true,
+  });
   const door = isAlone ? undefined : await openMaster(config, logger, master);
   store.manager = master;
   agent.converse(master.connectStore());
@@ -35,6 +40,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
       agent.stop();
       await door?.close();
       master.close();
+      await peers?.close();
     },
   };
 }

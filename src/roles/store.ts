@@ -7,6 +7,7 @@ import { describeData, openData } from './data.js';
 import { storeEntry } from './identity.js';
 import { describeMasters, mastersOf } from './masters.js';
 import { runNode, type Tie } from './node.js';
+import { openPeers } from './peers.js';
 
 /** `vasto store`: holds data for a cluster. What it held before it serves at once, whether or not a master is there. */
 export function serveStore(config: Config): Promise<void> {
@@ -20,7 +21,8 @@ export function serveStore(config: Config): Promise<void> {
 
 async function join(config: Config, logger: Logger, store: Store): Promise<Tie> {
   const masters = mastersOf(config, logger, 'store');
-  const agent = new StoreAgent(store, storeEntry(config, store.id), logger);
+  const peers = await openPeers(config, logger, store);
+  const agent = new StoreAgent(store, storeEntry(config, store.id, peers.port), logger);
   store.manager = new RemoteManager(masters, store.membership, () => store.keyspaces.topology);
   const stop = masters.keepRegistered(agent);
   return {
@@ -28,6 +30,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
       stop();
       agent.stop();
       masters.close();
+      await peers.close();
     },
   };
 }

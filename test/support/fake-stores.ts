@@ -89,7 +89,7 @@ export class FeedNodes {
 
   constructor(count: number, timers: Timers) {
     this.nodes = Array.from({ length: count }, (_, index) => new FeedNode(storeEntry(index + 1), timers));
-    for (const node of this.nodes) node.feeds.connect = (store) => this.connect(store);
+    for (const node of this.nodes) node.feeds.start((store) => this.connect(store));
   }
 
   private connect({ id }: StoreEntry): SourceStream {

@@ -25,16 +25,11 @@ export interface FeedsOptions {
   routes(): readonly ShardRoute[];
 }
 
-const NO_WAY = (): SourceStream => {
-  throw new Error('this node does not speak to other stores');
-};
-
 /** The feeds of a store, in both directions: those that the topology says, for as long as it says so. */
 export class Feeds {
   readonly sources: FeedSources;
   readonly followers: FeedFollowers;
-  /** Begins a conversation with another store; to be set before the first topology that needs it. */
-  connect: (store: StoreEntry) => SourceStream = NO_WAY;
+  private connect: ((store: StoreEntry) => SourceStream) | undefined;
 
   constructor(private readonly options: FeedsOptions) {
     const { engine, logger, self, timers = SYSTEM_TIMERS, topology, route } = options;
@@ -45,12 +40,22 @@ export class Feeds {
       ...common,
       store: (id) => topology().stores.get(id),
       nameOf: (id) => topology().keyspaces.get(id)?.name ?? id,
-      connect: (store) => this.connect(store),
+      connect: (store) => this.connect!(store),
     });
   }
 
-  /** Another topology is in force. */
+  /**
+   * Begins to follow what the topology says, and lets others follow.
+   * @param connect begins a conversation with another store; throws where that cannot be
+   */
+  start(connect: (store: StoreEntry) => SourceStream): void {
+    this.connect = connect;
+    this.topologyChanged();
+  }
+
+  /** Another topology is in force. Before the start of feeds it changes nothing. */
   topologyChanged(): void {
+    if (this.connect === undefined) return;
     const { self, topology, routes } = this.options;
     this.sources.follow(followersOf(self, topology()), routes());
     this.followers.follow(feedsOf(self, topology()));

@@ -20,6 +20,8 @@ const NOT_IN_REDIS = [
   'set-max-listpack-value',
   'master',
   'master-port',
+  'peer-port',
+  'migration-rate',
   'cluster-id',
   'zone',
   'tags',

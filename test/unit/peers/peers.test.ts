@@ -22,7 +22,7 @@ class Peer extends FeedNode {
     const config = Config.load({ flags });
     const security = GrpcSecurity.of(config);
     this.clients = new PeerClients(security);
-    this.feeds.connect = (store) => this.clients.connect(store);
+    this.feeds.start((store) => this.clients.connect(store));
     this.server = await PeerServer.listen(config, WARN, security, this.feeds, 0);
     this.proxy = await TcpProxy.open(this.server.port);
     return this;
