@@ -5,6 +5,8 @@ export interface MovingSlot {
   /** Ids of the stores. */
   readonly from: string;
   readonly to: string;
+  /** The shard that the slot is part of, once it is there. */
+  readonly shard: number;
   /** Where this node, which is one of the two, has the keys of the slot that are here. */
   readonly here: ShardRoute;
 }

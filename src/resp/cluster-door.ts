@@ -3,7 +3,7 @@ import { ListArguments } from '../base/arguments.js';
 import type { CommandError } from '../base/command-errors.js';
 import { commandSlot, commonSlot, NO_SLOT } from '../cluster/command-slot.js';
 import type { DoorMap } from '../cluster/door-map.js';
-import { redirection, type SlotMove, TRY_AGAIN } from '../cluster/redirection.js';
+import { redirection, type SlotMove } from '../cluster/redirection.js';
 import { integerOf } from '../cluster/reply-scanner.js';
 import { findKeys } from '../commands/introspection.js';
 import type { Command } from '../commands/table.js';
@@ -33,7 +33,7 @@ export function interceptAtDoor(
   frames: Buffer,
 ): boolean {
   const { session } = connection;
-  session.takeAsking();
+  session.takeAsking(command);
   const needsKeyspace = command.runs !== 'front' || ABOUT_KEYSPACE.has(command.name);
   if (session.keyspace === undefined) {
     const found = server.doors.keyspace(session.door);
@@ -88,8 +88,10 @@ function redirect(
       turnAway(server, connection, command, refusal);
       return true;
     }
-    if (move?.to !== map.self || map.ownerOf(slot) === map.self) return false;
-    runAsked(server, connection, command, args, frames, moving);
+    const isArriving = move?.to === map.self && map.ownerOf(slot) !== map.self;
+    // What MULTI queues goes there with EXEC, when the transaction is planned.
+    if (!isArriving || (session.queued !== undefined && command.name !== 'watch')) return false;
+    runAsked(connection, command, args, frames, moving);
     return true;
   }
   const refusal = redirection(map, { ...request, keyCount: 1 });
@@ -149,22 +151,17 @@ function slotMove({ nodes }: DoorMap, { from, to }: MovingSlot, keysHere: number
 
 /** Runs a command, for whose slot ASKING was said, where the keys arrive. */
 function runAsked(
-  server: RespServer,
   connection: Connection,
   command: Command,
   args: Buffer[],
   frames: Buffer,
   { here }: MovingSlot,
 ): void {
-  // A transaction, and what belongs to one, has to wait until its slot has an owner for certain.
-  if (connection.session.queued !== undefined || command.name === 'watch') {
-    turnAway(server, connection, command, TRY_AGAIN);
-    return;
-  }
   if (here.ready !== undefined || here.owner.isCongestedFor(frames.length)) {
     connection.holdBack(args, frames);
     connection.stallUntil(here.ready !== undefined ? readyRoute(here) : here.owner.relieved());
     return;
   }
+  if (command.name === 'watch') connection.session.watched.add(here);
   send(connection, here, command, args, frames);
 }

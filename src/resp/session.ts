@@ -160,10 +160,12 @@ export class Session {
     this.set(Attention.ClusterDoor, true);
   }
 
-  /** To be called before each command at a cluster door: ASKING counts for one. */
-  takeAsking(): void {
+  /** To be called before each command at a cluster door: ASKING counts for one, or for a transaction. */
+  takeAsking(command: Command): void {
     this.hasAsked = this.isAsking;
-    this.isAsking = false;
+    const isInTransaction =
+      this.queued !== undefined && command.name !== 'exec' && command.name !== 'discard';
+    if (!isInTransaction && command.name !== 'multi') this.isAsking = false;
   }
 
   /** The topology has changed: numbers may mean other keyspaces, and keyspaces be elsewhere. */

@@ -221,6 +221,8 @@ class TransactionPlan {
     const { places, shardsOfSlots } = keyspace;
     const slot = commandSlot(command, args);
     const isElsewhere = this.session.door !== '' && places[0]!.local === undefined;
+    const arriving = this.arriving(keyspace, slot);
+    if (arriving !== undefined) return arriving;
     if (places.length === 1 && (slot !== NO_SLOT || !isElsewhere)) return places[0]!;
     if (slot === SEVERAL_SLOTS) return CROSS_SLOT;
     const target = targetDatabase(this.store, this.session, command, args);
@@ -229,6 +231,14 @@ class TransactionPlan {
     if (before !== undefined && before !== slot) return CROSS_SLOT;
     this.slots.set(keyspace, slot);
     return places[shardsOfSlots[slot]!]!;
+  }
+
+  /** Where the keys of a slot arrive that is on its way here, for whom ASKING was said. */
+  private arriving({ id }: Keyspace, slot: number): ShardPlace | undefined {
+    if (!this.session.hasAsked || slot < 0) return undefined;
+    const moving = this.store.moves.moveOf(id, slot);
+    if (moving?.to !== this.store.id) return undefined;
+    return { shard: moving.shard, store: this.store.id, local: moving.here };
   }
 
   private swap(args: readonly Buffer[]): void {

@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { shardsOfSlots } from '../../src/cluster/jump-hash.js';
 import { keySlot } from '../../src/cluster/slots.js';
 import type { RawClient } from '../support/client.js';
 import { haveTool } from '../support/environment.js';
 import { RedisCluster } from '../support/redis-cluster.js';
 import { itemsOf, numberOf, type Reply, render, textOf } from '../support/reply.js';
-import { StaticCluster } from '../support/static-cluster.js';
+import { keyspaceId, StaticCluster } from '../support/static-cluster.js';
+
+/** The stores of the keyspace's shards. */
+const SHARDS = [0, 1, 2, 0];
 
 /** Keys by where they are, as seen from the node that is asked. */
 interface Keys {
@@ -24,7 +28,7 @@ interface Side {
 }
 
 /** Each script runs on a connection of its own; HERE, ALSO, THERE are keys, ID and OTHER ids of nodes. */
-const SCRIPTS = `
+const SCRIPTS = scripts(`
 SET HERE 1 / GET HERE / GET THERE / SET THERE 1 / EXISTS HERE THERE / MGET HERE ALSO / MGET {HERE}1 HERE
 MSET HERE 1 ALSO 2 / MSET HERE 1 {HERE}2 2 / MSET HERE 1 ALSO / MSET HERE / DEL HERE ALSO / UNLINK HERE THERE
 RENAME HERE THERE / RENAME HERE {HERE}2 / TOUCH HERE ALSO / BITOP AND HERE ALSO {HERE}1 / PFCOUNT HERE ALSO
@@ -58,10 +62,12 @@ CLUSTER REPLICAS / CLUSTER REPLICAS x / CLUSTER REPLICAS ID / CLUSTER SLAVES OTH
 CLUSTER ADDSLOTS / CLUSTER ADDSLOTSRANGE 1 / CLUSTER MEET x / CLUSTER FORGET / CLUSTER SETSLOT 1 / CLUSTER REPLICATE / CLUSTER SET-CONFIG-EPOCH / CLUSTER BUMPEPOCH x / CLUSTER DELSLOTSRANGE 1
 MULTI / CLUSTER KEYSLOT x / CLUSTER COUNTKEYSINSLOT 1 / CLUSTER MYID / EXEC
 WAIT 0 0 / COMMAND COUNT x / COMMAND GETKEYS MGET HERE ALSO / PING / ECHO a
-`
-  .trim()
-  .split('\n')
-  .map((line) => line.split(' / ').map((command) => command.split(' ')));
+`);
+
+function scripts(text: string): string[][][] {
+  const lines = text.trim().split('\n');
+  return lines.map((line) => line.split(' / ').map((command) => command.split(' ')));
+}
 
 describe.skipIf(!haveTool('redis-server'))('a cluster door beside a node of Redis Cluster', () => {
   let redis: RedisCluster;
@@ -72,7 +78,7 @@ describe.skipIf(!haveTool('redis-server'))('a cluster door beside a node of Redi
   beforeAll(async () => {
     [redis, vasto] = await Promise.all([
       RedisCluster.start(),
-      StaticCluster.start(3, 0, [{ name: 'k', db: undefined, shards: [0, 1, 2, 0] }], [], () => ['k']),
+      StaticCluster.start(3, 0, [{ name: 'k', db: undefined, shards: SHARDS }], [], () => ['k']),
     ]);
     theirs = await sideOf(redis.nodes[0]!.port, () => redis.nodes[0]!.connect());
     mine = await sideOf(vasto.stores[0]!.doorPort('k'), () => vasto.stores[0]!.connectDoor('k'));
@@ -81,8 +87,43 @@ describe.skipIf(!haveTool('redis-server'))('a cluster door beside a node of Redi
 
   it.each([2, 3] as const)('says the same, word for word, in RESP%i', async (version) => {
     for (const script of SCRIPTS) {
-      const [a, b] = [await run(mine, script, version), await run(theirs, script, version)];
-      expect(a).toEqual(b);
+      await theSame(mine, theirs, [script], version);
+      for (const side of [mine, theirs]) await run(side, [['FLUSHALL']], 2);
+    }
+  });
+
+  it.each([2, 3] as const)('does the same while a slot is on its way, in RESP%i', async (version) => {
+    const slot = (side: Side) => keySlot(Buffer.from(side.keys.here));
+    const targets = {
+      theirs: await sideOf(redis.nodes[1]!.port, () => redis.nodes[1]!.connect(), theirs.keys.here),
+      mine: await sideOf(
+        vasto.stores[1]!.doorPort('k'),
+        () => vasto.stores[1]!.connectDoor('k'),
+        mine.keys.here,
+      ),
+    };
+    // Once the slot moves, a key that is not there is sent for elsewhere.
+    for (const side of [mine, theirs]) {
+      const client = await side.connect();
+      await client.command('SET', side.keys.here, '1');
+      client.close();
+    }
+    const [from, to] = [vasto.stores[0]!, vasto.stores[1]!];
+    const move = { keyspace: keyspaceId('k'), slot: slot(mine), from: from.storeId, to: to.storeId };
+    await from.move({ ...move, shard: shardsOfSlots(SHARDS.length)[slot(mine)]! });
+    await to.move({ ...move, shard: SHARDS.indexOf(1) });
+    const [source, target] = [await redis.nodes[0]!.connect(), await redis.nodes[1]!.connect()];
+    for (const [client, words] of [
+      [target, ['IMPORTING', theirs.ids[0]!]],
+      [source, ['MIGRATING', targets.theirs.ids[0]!]],
+    ] as const)
+      expect(await client.rendered('CLUSTER', 'SETSLOT', slot(theirs), ...words)).toBe('+OK');
+    await theSame(targets.mine, targets.theirs, [[['ASKING'], ['SET', '{THERE}b', '2']]], version);
+    await theSame(mine, theirs, MOVING_FROM, version);
+    await theSame(targets.mine, targets.theirs, MOVING_TO, version);
+    for (const client of [source, target]) {
+      await client.rendered('CLUSTER', 'SETSLOT', slot(theirs), 'STABLE');
+      client.close();
     }
   });
 
@@ -93,7 +134,26 @@ describe.skipIf(!haveTool('redis-server'))('a cluster door beside a node of Redi
   });
 });
 
-async function sideOf(port: number, connect: () => Promise<RawClient>): Promise<Side> {
+/** Scripts for the node that a slot leaves, and for the one it goes to; a and b are keys of it, which either has one of. */
+const MOVING_FROM = scripts(`
+GET HERE / GET {HERE}b / MGET HERE {HERE}b / MGET {HERE}b {HERE}c / MGET HERE HERE / SET {HERE}c 1 / EXISTS HERE {HERE}b
+ASKING / GET {HERE}b / GET ALSO / GET THERE / MGET HERE ALSO
+MULTI / GET HERE / EXEC / MULTI / GET HERE / GET {HERE}b / EXEC / MULTI / MGET HERE {HERE}b / EXEC / GET HERE
+RENAME HERE {HERE}c / WATCH HERE / WATCH {HERE}b / WATCH HERE {HERE}b / UNWATCH
+SET HERE 2 / APPEND HERE 3 / GET HERE / SET HERE 1
+READONLY / GET {HERE}b / READWRITE
+`);
+const MOVING_TO = scripts(`
+GET THERE / GET {THERE}b / SET {THERE}c 1 / ASKING / GET {THERE}b / GET {THERE}b / ASKING / GET THERE
+ASKING / MGET THERE {THERE}b / ASKING / MGET {THERE}b {THERE}b / ASKING / SET {THERE}c 3 / ASKING / DEL {THERE}c
+ASKING / PING / GET {THERE}b / ASKING / GET HERE / ASKING / MGET HERE {THERE}b
+ASKING / MULTI / GET {THERE}b / EXEC / MULTI / ASKING / GET {THERE}b / EXEC
+ASKING / WATCH {THERE}b / ASKING / WATCH {THERE}b {THERE}c / UNWATCH
+ASKING / RENAME THERE {THERE}d / ASKING / INCR {THERE}b / ASKING / DECR {THERE}b
+`);
+
+/** @param there the key that is elsewhere, if not just any */
+async function sideOf(port: number, connect: () => Promise<RawClient>, there?: string): Promise<Side> {
   const client = await connect();
   const owned = new Set<number>();
   const ids = [await client.text('CLUSTER', 'MYID')];
@@ -107,8 +167,13 @@ async function sideOf(port: number, connect: () => Promise<RawClient>): Promise<
   client.close();
   const words = Array.from({ length: 100 }, (_, index) => `w${index}`);
   const [here, alsoHere] = words.filter((word) => owned.has(keySlot(Buffer.from(word))));
-  const there = words.find((word) => !owned.has(keySlot(Buffer.from(word))));
-  return { port, connect, keys: { here: here!, alsoHere: alsoHere!, there: there! }, ids };
+  const elsewhere = there ?? words.find((word) => !owned.has(keySlot(Buffer.from(word))))!;
+  return { port, connect, keys: { here: here!, alsoHere: alsoHere!, there: elsewhere }, ids };
+}
+
+async function theSame(mine: Side, theirs: Side, all: readonly string[][][], version: 2 | 3): Promise<void> {
+  for (const script of all)
+    expect(await run(mine, script, version)).toEqual(await run(theirs, script, version));
 }
 
 /** The commands with what came of each, in words that do not depend on which keys and nodes there are. */
@@ -133,13 +198,12 @@ async function run(side: Side, script: readonly string[][], version: 2 | 3): Pro
       text = text.replaceAll(`"${value}"`, `"${name}"`);
       text = text.replaceAll(`:${keySlot(Buffer.from(value))}`, `:slot of ${name}`);
     }
-    text = text.replace(/MOVED (\d+) 127\.0\.0\.1:(\d+)/, (_, slot, port) => {
+    text = text.replace(/(MOVED|ASK) (\d+) 127\.0\.0\.1:(\d+)/, (_, code, slot, port) => {
       const name = [...names].find(([, value]) => keySlot(Buffer.from(value)) === Number(slot))?.[0];
-      return `MOVED slot of ${name} ${Number(port) === side.port ? 'itself' : 'elsewhere'}`;
+      return `${code} slot of ${name} ${Number(port) === side.port ? 'itself' : 'elsewhere'}`;
     });
     lines.push(`${command.join(' ')} -> ${text}`);
   }
-  await client.command('FLUSHALL');
   client.close();
   return lines;
 }

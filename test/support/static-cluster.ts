@@ -80,11 +80,29 @@ export class StaticNode {
     });
   }
 
-  async tell(topology: Topology): Promise<void> {
-    this.child.send({ topology: toRecord(topology) });
+  tell(topology: Topology): Promise<void> {
+    return this.say({ topology: toRecord(topology) });
+  }
+
+  private async say(what: object): Promise<void> {
+    this.child.send(what);
     const [message] = (await once(this.child, 'message')) as [Message];
     if (!('applied' in message) || !message.applied)
       throw new Error(`not applied: ${JSON.stringify(message)}`);
+  }
+
+  /**
+   * Has it take a slot for one on its way between two stores, of which it is one.
+   * @param move.shard where it has the keys of the slot
+   */
+  move(move: {
+    readonly keyspace: string;
+    readonly slot: number;
+    readonly shard: number;
+    readonly from: string;
+    readonly to: string;
+  }): Promise<void> {
+    return this.say({ move });
   }
 
   connect(): Promise<RawClient> {
@@ -108,6 +126,11 @@ export class StaticNode {
     this.child.kill('SIGKILL');
     await ended;
   }
+}
+
+/** The id that a keyspace of the test has. */
+export function keyspaceId(name: string): string {
+  return Buffer.from(name).toString('hex').padEnd(16, '0');
 }
 
 export interface KeyspacePlan {
@@ -154,7 +177,7 @@ export class StaticCluster {
       { id, epoch, host: '127.0.0.1', port, tlsPort: 0, peerPort: 0, zone: '', tags: [], doors },
     ]);
     const entries = keyspaces.map(({ name, db, shards }): [string, KeyspaceEntry] => {
-      const id = Buffer.from(name).toString('hex').padEnd(16, '0');
+      const id = keyspaceId(name);
       const places = shards.map((store) => ({ stores: [this.stores[store]!.storeId] }));
       return [id, { id, epoch, name, db, replicas: 1, tags: [], shards: places, deleted: false }];
     });

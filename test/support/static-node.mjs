@@ -17,7 +17,18 @@ await runNode(Config.load({ flags }), {
       ? openData(config, logger, events)
       : Promise.resolve(Store.openEmpty(config, logger, events)),
   join: async (_config, _logger, store) => {
-    process.on('message', ({ topology }) => {
+    process.on('message', ({ topology, move }) => {
+      if (move !== undefined) {
+        const { route } = store
+          .localShards()
+          .find(({ keyspace, shard }) => keyspace === move.keyspace && shard === move.shard);
+        const isMoved = (keyspace, slot) => keyspace === move.keyspace && slot === move.slot;
+        store.moves = {
+          moveOf: (keyspace, slot) => (isMoved(keyspace, slot) ? { ...move, here: route } : undefined),
+        };
+        process.send({ applied: true });
+        return;
+      }
       store.applyTopology(fromRecord(topology)).then(
         () => process.send({ applied: true }),
         (error) => process.send({ applied: false, error: error.message }),

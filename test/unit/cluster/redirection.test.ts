@@ -53,7 +53,7 @@ const SELF: DoorNode = { id: 'self', host: '127.0.0.1', port: 7000, peerPort: 0 
 const OTHER: DoorNode = { id: 'other', host: '10.0.0.2', port: 7001, peerPort: 0 };
 
 /** A map in which one of the two, or nobody, owns every slot. */
-function mapOwnedBy(owner: string) {
+function mapOwnedBy(owner: string, ...copies: string[]) {
   const entry = (node: DoorNode) => ({
     id: node.id,
     epoch: 1,
@@ -66,7 +66,7 @@ function mapOwnedBy(owner: string) {
     doors: [{ port: node.port, keyspace: 'k' }],
   });
   const stores = withStore(withStore(EMPTY_TOPOLOGY, entry(SELF)), entry(OTHER));
-  const shards = [{ stores: [owner] }];
+  const shards = [{ stores: [owner, ...copies] }];
   const keyspace = {
     id: 'k',
     epoch: 1,
@@ -111,5 +111,14 @@ describe('redirection', () => {
     expect(said('other', { asking: true, move: { ...move, keysHere: 0 } })).toBeUndefined();
     expect(said('other', { asking: true, keyCount: 2, move: { ...move, keysHere: 1 } })).toMatch(/^TRYAGAIN/);
     expect(said('other', { asking: true, keyCount: 2, move: { ...move, keysHere: 2 } })).toBeUndefined();
+  });
+
+  it('lets those read who take copies, where there is one', () => {
+    const map = mapOwnedBy('other', 'self');
+    const ask = (takesCopy: boolean) =>
+      redirection(map, { slot: 5, keyCount: 1, asking: false, takesCopy })?.text;
+    expect(ask(true)).toBeUndefined();
+    expect(ask(false)).toBe('MOVED 5 10.0.0.2:7001');
+    expect(said('other', { takesCopy: true })).toBe('MOVED 5 10.0.0.2:7001');
   });
 });

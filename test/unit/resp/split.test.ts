@@ -24,9 +24,10 @@ function run(
   shards: number,
   answer: (shard: number, words: string[]) => string,
   version: 2 | 3 = 2,
+  asked?: number[],
 ): string {
   const args = words.map((word) => Buffer.from(word, 'latin1'));
-  let split = splitCommand(findCommand(words[0]!.toLowerCase())!, args, divisionOf(shards), version);
+  let split = splitCommand(findCommand(words[0]!.toLowerCase())!, args, divisionOf(shards, asked), version);
   for (;;) {
     if (split instanceof CommandError) return `-${split.text}\r\n`;
     const ask = (part: Part) =>
@@ -182,5 +183,41 @@ describe('commands over several shards', () => {
     expect(run(['SCAN', unknown], 3, (shard, words) => `-ERR ${shard} does not know ${words[1]}\r\n`)).toBe(
       `-ERR 0 does not know ${unknown}\r\n`,
     );
+  });
+
+  it('ask only the shards that they are about, where those are named', () => {
+    const ask = (words: string[], asked: number[], answer: (shard: number, words: string[]) => string) =>
+      run(words, 5, answer, 2, asked);
+    expect(ask(['DBSIZE'], [1, 4], (shard) => `:${10 ** shard}\r\n`)).toBe(':10010\r\n');
+    const random = (shard: number, [name]: string[]) => (name === 'DBSIZE' ? ':3\r\n' : bulk(`k${shard}`));
+    expect(ask(['RANDOMKEY'], [3], random)).toBe(bulk('k3'));
+    const scanned: string[] = [];
+    const step = (shard: number, [, cursor]: string[]) => {
+      scanned.push(`${shard}:${cursor}`);
+      return array(bulk('0'), array());
+    };
+    const next = ask(['SCAN', '0'], [2, 4], step).split('\r\n')[2]!;
+    expect(next).toBe(String(4n << 53n));
+    expect(ask(['SCAN', next], [2, 4], step)).toBe(array(bulk('0'), array()));
+    // A shard that was begun and is asked for elsewhere by now is gone on with.
+    const begun = String((1n << 53n) + 7n);
+    expect(ask(['SCAN', begun], [2], step)).toBe(array(bulk(String(2n << 53n)), array()));
+    expect(scanned).toEqual(['2:0', '4:0', '1:7']);
+  });
+
+  it('of no shards find nothing', () => {
+    const none = (words: string[]) => {
+      const args = words.map((word) => Buffer.from(word));
+      const split = splitCommand(findCommand(words[0]!.toLowerCase())!, args, divisionOf(3, []), 2);
+      if (split instanceof CommandError) return split.text;
+      expect(split.parts).toEqual([]);
+      return String(split.merge([]));
+    };
+    expect(none(['DBSIZE'])).toBe(':0\r\n');
+    expect(none(['KEYS', '*'])).toBe('*0\r\n');
+    expect(none(['RANDOMKEY'])).toBe('$-1\r\n');
+    expect(none(['SCAN', '0'])).toBe(array(bulk('0'), array()));
+    expect(none(['FLUSHDB'])).toBe('+OK\r\n');
+    expect(none(['VASTO.PREFIX', 'a'])).toBe('*0\r\n');
   });
 });
