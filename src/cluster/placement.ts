@@ -24,6 +24,10 @@ export interface PlacementRequest {
   readonly near?: string;
   /** Whether `near` holds the first copies whatever its load: for what is made by being used. */
   readonly nearFirst?: boolean;
+  /** Shards that have holders already, which they keep; those with too few of them get more. */
+  readonly begun?: readonly ShardEntry[];
+  /** By id, zones of holders that cannot be chosen. */
+  readonly zones?: ReadonlyMap<string, string>;
 }
 
 /** Who is to hold what, and why; or why nobody can. */
@@ -34,11 +38,19 @@ export type Placement =
 /** The share of its disk below which a store gets new shards only if there is no other. */
 const FREE_SHARE_MIN = 0.1;
 
-/** A store with what the plan has given it so far. */
+/** A store with what it has of the keyspace. */
 interface Candidate {
   readonly store: PlacementStore;
   copies: number;
   owned: number;
+  /** Those of `copies` that are not among the `shards` of the store. */
+  added: number;
+}
+
+/** A holder of the shard in question. */
+interface Holder {
+  readonly id: string;
+  readonly zone: string;
 }
 
 /**
@@ -55,37 +67,66 @@ export function place(stores: readonly PlacementStore[], request: PlacementReque
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const reason = refusal(stores, fitting, request);
   if (reason !== undefined) return { reason };
-  const candidates = fitting.map((store): Candidate => ({ store, copies: 0, owned: 0 }));
+  const { begun = [] } = request;
+  const candidates = fitting.map((store): Candidate => {
+    const copies = begun.filter(({ stores: holders }) => holders.includes(store.id)).length;
+    const owned = begun.filter(({ stores: [owner] }) => owner === store.id).length;
+    return { store, copies, owned, added: 0 };
+  });
   const shards: ShardEntry[] = [];
   const explanation: string[] = [];
   for (let shard = 0; shard < request.shards; shard++) {
-    const chosen: Candidate[] = [];
-    const whys: string[] = [];
-    while (chosen.length < request.replicas) {
-      const { best, why } = choose(candidates, chosen, request);
-      best.copies++;
-      chosen.push(best);
-      whys.push(`${best.store.address}${zoneText(best.store)}: ${why}`);
-    }
-    const owner = lightest(chosen, request);
-    chosen[owner]!.owned++;
-    moveToFront(chosen, owner);
-    moveToFront(whys, owner);
-    shards.push({ stores: chosen.map(({ store }) => store.id) });
-    explanation.push(`shard ${shard} on ${whys.join('; ')}`);
+    const { chosen, whys } = complete(candidates, begun[shard]?.stores ?? [], request);
+    if (chosen === undefined)
+      return { reason: `there is no other store for one more copy of shard ${shard}` };
+    shards.push({ stores: chosen });
+    if (whys.length > 0) explanation.push(`shard ${shard} on ${whys.join('; ')}`);
   }
   return { shards, explanation };
+}
+
+/** Chooses what a shard lacks. `chosen` is undefined when there is nobody to choose. */
+function complete(
+  candidates: readonly Candidate[],
+  holders: readonly string[],
+  request: PlacementRequest,
+): { chosen: readonly string[] | undefined; whys: readonly string[] } {
+  const chosen = holders.map((id): Holder => {
+    const candidate = candidates.find(({ store }) => store.id === id);
+    return candidate?.store ?? { id, zone: request.zones?.get(id) ?? '' };
+  });
+  const added: Candidate[] = [];
+  const whys: string[] = [];
+  while (chosen.length < request.replicas) {
+    const found = choose(candidates, chosen, request);
+    if (found === undefined) return { chosen: undefined, whys };
+    const { best, why } = found;
+    best.copies++;
+    best.added++;
+    added.push(best);
+    chosen.push(best.store);
+    whys.push(`${best.store.address}${zoneText(best.store)}: ${why}`);
+  }
+  // One that has an owner keeps it.
+  if (holders.length === 0) {
+    const owner = lightest(added, request);
+    added[owner]!.owned++;
+    moveToFront(chosen, owner);
+    moveToFront(whys, owner);
+  }
+  return { chosen: chosen.map(({ id }) => id), whys };
 }
 
 function refusal(
   stores: readonly PlacementStore[],
   fitting: readonly PlacementStore[],
-  { replicas, tags }: PlacementRequest,
+  { shards, replicas, tags, begun = [] }: PlacementRequest,
 ): string | undefined {
   if (stores.length === 0) return 'no store is connected to the master';
   const wanted = `the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`;
   if (fitting.length === 0) return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
-  if (fitting.length >= replicas) return undefined;
+  const held = shards > begun.length ? 0 : Math.min(...begun.map(({ stores: { length } }) => length));
+  if (fitting.length >= replicas - held) return undefined;
   const which = tags.length === 0 ? 'living stores' : `living stores with ${wanted}`;
   return `${replicas} copies of each shard need as many stores, and there are only ${fitting.length} ${which}`;
 }
@@ -95,7 +136,7 @@ function refusal(
  * leaves only some of the candidates.
  */
 interface Criterion {
-  penalty(candidate: Candidate, chosen: readonly Candidate[], request: PlacementRequest): number;
+  penalty(candidate: Candidate, chosen: readonly Holder[], request: PlacementRequest): number;
   reason(candidate: Candidate): string;
 }
 
@@ -106,7 +147,7 @@ const CRITERIA: readonly Criterion[] = [
     reason: () => 'it was asked',
   },
   {
-    penalty: ({ store }, chosen) => chosen.filter((other) => other.store.zone === store.zone).length,
+    penalty: ({ store }, chosen) => chosen.filter((other) => other.zone === store.zone).length,
     reason: () => 'a zone with the fewest copies',
   },
   {
@@ -115,8 +156,8 @@ const CRITERIA: readonly Criterion[] = [
   },
   { penalty: ({ copies }) => copies, reason: ({ copies }) => `only ${copies} of this keyspace` },
   {
-    penalty: ({ store, copies }) => store.shards + copies,
-    reason: ({ store, copies }) => `only ${store.shards + copies} in all`,
+    penalty: ({ store, added }) => store.shards + added,
+    reason: ({ store, added }) => `only ${store.shards + added} in all`,
   },
   {
     penalty: ({ store: { freeBytes, totalBytes } }) =>
@@ -126,13 +167,14 @@ const CRITERIA: readonly Criterion[] = [
   { penalty: ({ store }, _chosen, { near }) => (store.id === near ? 0 : 1), reason: () => 'it was asked' },
 ];
 
-/** The best store for one more copy of a shard, and what decided. */
+/** The best store for one more copy of a shard, and what decided; undefined when there is none. */
 function choose(
   candidates: readonly Candidate[],
-  chosen: readonly Candidate[],
+  chosen: readonly Holder[],
   request: PlacementRequest,
-): { best: Candidate; why: string } {
-  let left = candidates.filter((candidate) => !chosen.includes(candidate));
+): { best: Candidate; why: string } | undefined {
+  let left = candidates.filter(({ store }) => !chosen.some(({ id }) => id === store.id));
+  if (left.length === 0) return undefined;
   const reasons: string[] = left.length === 1 ? ['the only one'] : [];
   for (const { penalty, reason } of CRITERIA) {
     if (left.length === 1) break;

@@ -54,12 +54,77 @@ export interface KeyspaceEntry {
   /** In order: shard n serves the slots that jump consistent hashing gives to bucket n. */
   readonly shards: readonly ShardEntry[];
   readonly deleted: boolean;
+  /** A change of its shards or of who holds them that is under way. See docs/design/0009-changes.md. */
+  readonly change?: KeyspaceChange;
 }
 
 export interface ShardEntry {
   /** Ids of the stores that hold it, the owner first. */
   readonly stores: readonly string[];
+  /** The store that owned it before a failover, and gets it back when it has all that was written meanwhile. */
+  readonly home?: string;
+  /**
+   * The epoch of the last takeover in which it lost slots, or in which holders came, went or changed places; where
+   * there is none, it is as it was made. Of copies that were away it tells whether they missed more than writes.
+   */
+  readonly since?: number;
 }
+
+/** What somebody wanted: for people, and for how it ends; the phases are the same for all. */
+export type ChangeKind =
+  | 'resize'
+  | 'replace'
+  | 'move'
+  | 'drain'
+  | 'rebalance'
+  | 'replicas'
+  /** Shards go back to the owners that they had before a failover. */
+  | 'failback';
+
+interface ChangeFacts {
+  /** 16 hexadecimal digits; the same for all keyspaces that one request changes. */
+  readonly id: string;
+  readonly kind: ChangeKind;
+  /** Unix milliseconds. */
+  readonly startedAtMs: number;
+  /** The epoch with which the phase began: what stores say of a phase, they say of this. */
+  readonly since: number;
+  /** When the phase began, unix milliseconds. */
+  readonly sinceMs: number;
+  /** Copies of each shard that there are to be. */
+  readonly replicas: number;
+  /** Hand-overs that were tried and given up. */
+  readonly attempts: number;
+}
+
+/**
+ * A change under way, in its phases:
+ *
+ * - `prepare`: the stores of the target fill their shards. Nothing is different for clients.
+ * - `handover`: writes of slots that get another owner wait, until the new owners have all there is.
+ * - `takeover`: the target is what the entry's `shards` say. Each new owner begins when the former one has said that it
+ *   takes no more, and it has everything up to there.
+ * - `cleanup`: what is not theirs any more goes away from the former holders, but for those in `former`.
+ * - `undo`: given up before the takeover; what had been filled goes away.
+ */
+export type KeyspaceChange = ChangeFacts &
+  (
+    | {
+        readonly phase: 'prepare' | 'handover' | 'undo';
+        /** The shards as they are to be, or were to be. */
+        readonly target: readonly ShardEntry[];
+      }
+    | {
+        readonly phase: 'takeover' | 'cleanup';
+        /**
+         * By the shards that there were, those holders of them, of which it is not certain that the new ones have all
+         * that they have; the owner first while there is one to take over from.
+         */
+        readonly former: readonly ShardEntry[];
+      }
+  );
+
+export type ChangePhase = KeyspaceChange['phase'];
 
 export const EMPTY_TOPOLOGY: Topology = { clusterId: '', stores: new Map(), keyspaces: new Map() };
 

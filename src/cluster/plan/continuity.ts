@@ -1,0 +1,88 @@
+import { SlotSet } from '../slot-set.js';
+import type { KeyspaceEntry, ShardEntry } from '../topology.js';
+import { dutiesIn } from './duties.js';
+import type { CopyPlace } from './feeds.js';
+
+/*
+ * What a copy may still believe of itself when its store hears of another entry: it may have been away through any
+ * number of changes, and slots may have left it and come back.
+ */
+
+/** What a copy remembers. */
+export interface CopyMemory {
+  /** The entry that was in force here; undefined when there was none. */
+  readonly entry: KeyspaceEntry | undefined;
+  /** The slots of which it had everything. */
+  readonly complete: SlotSet;
+  /** The latest mark in the log of another copy up to which it has everything; 0 = none. */
+  readonly markFrom: (from: CopyPlace) => number;
+}
+
+/**
+ * The slots that a copy has complete once another entry is in force. The others it gets anew, by its feeds, from whoever
+ * is complete.
+ *
+ * - If the shard has been through a takeover of which the store has not heard, nothing counts.
+ * - If a copy is not followed any more, and its log was not read to the mark at its end, its slots do not count: what
+ *   was written there last came to others by the same log, and is not in theirs.
+ * - What was filled for a change counts for that change alone: it is followed no further, and so grows old, when that
+ *   is over.
+ */
+export function completeAfter(
+  { entry: before, complete, markFrom }: CopyMemory,
+  after: KeyspaceEntry,
+  store: string,
+  shard: number,
+): SlotSet {
+  const duties = dutiesIn(after, store);
+  const duty = duties.shards.find((each) => each.shard === shard);
+  if (duty === undefined || before === undefined || !isContinued(before, after, store, shard))
+    return SlotSet.EMPTY;
+  const since = before.change !== undefined && 'former' in before.change ? before.change.since : Infinity;
+  let left = complete;
+  for (const { from, to, slots } of dutiesIn(before, store).feeds) {
+    if (to.shard !== shard || markFrom(from) >= since) continue;
+    const isFollowed = duties.feeds.some((feed) => feed.to.shard === shard && isPlace(feed.from, from));
+    if (!isFollowed) left = left.without(slots);
+  }
+  const phase = after.change?.phase;
+  if (phase === 'takeover') return left.within(duty.kept);
+  const isGoingOn = phase !== undefined && isSameChange(before, after);
+  return left.within(isGoingOn ? duty.wanted : duty.slots);
+}
+
+/** Whether what was filled for a change, and the positions that go with it, are still of use. */
+export function isSameChange(before: KeyspaceEntry, after: KeyspaceEntry): boolean {
+  return before.change !== undefined && before.change.id === after.change?.id;
+}
+
+/** Whether no takeover of the shard has been missed. */
+function isContinued(before: KeyspaceEntry, after: KeyspaceEntry, store: string, shard: number): boolean {
+  const now = [after.shards[shard], formerIn(after, shard)];
+  const then = [before.shards[shard], formerIn(before, shard)];
+  if (then.some((was) => now.some((is) => isSame(was, is, store)))) return true;
+  // It was being filled, and belongs to the shard now.
+  const { change } = before;
+  return (
+    change !== undefined &&
+    'target' in change &&
+    isSameChange(before, after) &&
+    isHolder(change.target[shard], store)
+  );
+}
+
+function formerIn({ change }: KeyspaceEntry, shard: number): ShardEntry | undefined {
+  return change !== undefined && 'former' in change ? change.former[shard] : undefined;
+}
+
+function isSame(was: ShardEntry | undefined, is: ShardEntry | undefined, store: string): boolean {
+  return isHolder(was, store) && isHolder(is, store) && was!.since === is!.since;
+}
+
+function isHolder(shard: ShardEntry | undefined, store: string): boolean {
+  return shard?.stores.includes(store) === true;
+}
+
+function isPlace(one: CopyPlace, other: CopyPlace): boolean {
+  return one.store === other.store && one.shard === other.shard;
+}

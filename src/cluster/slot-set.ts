@@ -1,0 +1,157 @@
+import { shardsOfSlots } from './jump-hash.js';
+import { SLOTS } from './slots.js';
+
+/** A set of slots that does not change. */
+export class SlotSet {
+  /** The set without a slot. */
+  static readonly EMPTY = SlotSet.where(() => false);
+  /** The set of all slots. */
+  static readonly ALL = SlotSet.where(() => true);
+
+  private constructor(
+    private readonly bits: Uint8Array,
+    /** How many slots are in it. */
+    readonly size: number,
+  ) {}
+
+  static where(isIn: (slot: number) => boolean): SlotSet {
+    const bits = new Uint8Array(SLOTS / 8);
+    let size = 0;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (!isIn(slot)) continue;
+      bits[slot >> 3]! |= 1 << (slot & 7);
+      size++;
+    }
+    return new SlotSet(bits, size);
+  }
+
+  static of(slots: Iterable<number>): SlotSet {
+    const bits = new Uint8Array(SLOTS / 8);
+    let size = 0;
+    for (const slot of slots) {
+      const bit = 1 << (slot & 7);
+      if ((bits[slot >> 3]! & bit) === 0) size++;
+      bits[slot >> 3]! |= bit;
+    }
+    return new SlotSet(bits, size);
+  }
+
+  /**
+   * From what {@link toBytes} gave.
+   * @throws RangeError for another length
+   */
+  static fromBytes(bytes: Uint8Array): SlotSet {
+    if (bytes.length !== SLOTS / 8)
+      throw new RangeError(`a set of slots has ${SLOTS / 8} bytes, not ${bytes.length}`);
+    return SlotSet.where((slot) => (bytes[slot >> 3]! & (1 << (slot & 7))) !== 0);
+  }
+
+  /** A bit for each slot, that of slot 0 the lowest of the first byte. */
+  toBytes(): Uint8Array {
+    return this.bits.slice();
+  }
+
+  get isEmpty(): boolean {
+    return this.size === 0;
+  }
+
+  has(slot: number): boolean {
+    return (this.bits[slot >> 3]! & (1 << (slot & 7))) !== 0;
+  }
+
+  /** Those in this or the other. */
+  with(other: SlotSet): SlotSet {
+    if (other === this || other.isEmpty) return this;
+    return this.combine(other, (mine, theirs) => mine | theirs);
+  }
+
+  /** Those in this and not in the other. */
+  without(other: SlotSet): SlotSet {
+    if (this.isEmpty || other.isEmpty) return this;
+    return this.combine(other, (mine, theirs) => mine & ~theirs);
+  }
+
+  /** Those in this and in the other. */
+  within(other: SlotSet): SlotSet {
+    if (other === this || this.isEmpty) return this;
+    return this.combine(other, (mine, theirs) => mine & theirs);
+  }
+
+  private combine(other: SlotSet, bitsOf: (mine: number, theirs: number) => number): SlotSet {
+    const bits = this.bits.map((mine, index) => bitsOf(mine, other.bits[index]!));
+    let size = 0;
+    for (let left of bits) for (; left !== 0; left &= left - 1) size++;
+    return new SlotSet(bits, size);
+  }
+
+  includes(other: SlotSet): boolean {
+    return other === this || other.bits.every((bits, index) => (bits & ~this.bits[index]!) === 0);
+  }
+
+  equals(other: SlotSet): boolean {
+    return this.size === other.size && this.includes(other);
+  }
+
+  *[Symbol.iterator](): Generator<number> {
+    for (let slot = 0; slot < SLOTS; slot++) if (this.has(slot)) yield slot;
+  }
+}
+
+/** Numbers of shards whose sets are kept: a change knows two, and few keyspaces change at a time. */
+const COUNTS_KEPT_MAX = 8;
+const shares = new Map<number, (SlotSet | undefined)[]>();
+
+/** The slots of one shard out of so many. */
+export function slotsOfShard(shardCount: number, shard: number): SlotSet {
+  const homes = shardsOfSlots(shardCount);
+  let sets = shares.get(shardCount);
+  if (sets === undefined) {
+    sets = [];
+    keepBounded(shares, shardCount, sets);
+  }
+  sets[shard] ??= shardCount === 1 ? SlotSet.ALL : SlotSet.where((slot) => homes[slot] === shard);
+  return sets[shard];
+}
+
+/** The slots that go from one shard to another when the number of shards changes. */
+export interface Flow {
+  readonly from: number;
+  readonly to: number;
+  readonly slots: SlotSet;
+}
+
+const flows = new Map<number, readonly Flow[]>();
+
+/**
+ * Where the slots of a keyspace of `before` shards are when it has `after`: each slot is in one flow, also those that
+ * stay where they are. Jump hashing has slots go only to new shards, or only from those that go, so there are at most
+ * `before` × `after` flows and never more than there are slots.
+ */
+export function flowsBetween(before: number, after: number): readonly Flow[] {
+  const key = before * 65536 + after;
+  const known = flows.get(key);
+  if (known !== undefined) return known;
+  const was = shardsOfSlots(before);
+  const is = shardsOfSlots(after);
+  const members = new Map<number, number[]>();
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const pair = was[slot]! * 65536 + is[slot]!;
+    const slots = members.get(pair);
+    if (slots === undefined) members.set(pair, [slot]);
+    else slots.push(slot);
+  }
+  const found = [...members]
+    .sort(([one], [other]) => one - other)
+    .map(([pair, slots]): Flow => {
+      const from = Math.floor(pair / 65536);
+      return { from, to: pair % 65536, slots: SlotSet.of(slots) };
+    });
+  keepBounded(flows, key, found);
+  return found;
+}
+
+function keepBounded<Value>(cache: Map<number, Value>, key: number, value: Value): void {
+  const [oldest] = cache.keys();
+  if (oldest !== undefined && cache.size >= COUNTS_KEPT_MAX) cache.delete(oldest);
+  cache.set(key, value);
+}

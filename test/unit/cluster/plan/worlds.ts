@@ -1,0 +1,50 @@
+import { place } from '../../../../src/cluster/placement.js';
+import type { PlanStore } from '../../../../src/cluster/plan/plan.js';
+import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
+
+const GB = 2 ** 30;
+
+/** Living stores with nothing in them. @param facts what is not as usual, by id */
+export function planStores(
+  ids: readonly string[],
+  facts: Readonly<Record<string, Partial<PlanStore>>> = {},
+): PlanStore[] {
+  return ids.map((id, index) => ({
+    id,
+    address: `host-${id}:${7001 + index}`,
+    zone: '',
+    tags: [],
+    shards: 0,
+    freeBytes: 50 * GB,
+    totalBytes: 100 * GB,
+    alive: true,
+    ...facts[id],
+  }));
+}
+
+/** A keyspace as it would be made on stores. */
+export function entryOf({
+  shards,
+  replicas = 1,
+  stores,
+  name = 'orders',
+}: {
+  readonly shards: number;
+  readonly replicas?: number;
+  readonly stores: readonly string[] | readonly PlanStore[];
+  readonly name?: string;
+}): KeyspaceEntry {
+  const all = stores.map((store) => (typeof store === 'string' ? planStores([store])[0]! : store));
+  const placement = place(all, { shards, replicas, tags: [] });
+  if ('reason' in placement) throw new Error(placement.reason);
+  return {
+    id: `id of ${name}`,
+    epoch: 1,
+    name,
+    db: undefined,
+    replicas,
+    tags: [],
+    shards: placement.shards,
+    deleted: false,
+  };
+}
