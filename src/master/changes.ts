@@ -1,6 +1,7 @@
 import type { KeyspaceRequest, TaskProgress } from '../cluster/manager.js';
 import { ManagerError } from '../cluster/manager.js';
 import { type PlacementStore, place } from '../cluster/placement.js';
+import { storesConcerned } from '../cluster/plan/duties.js';
 import {
   type KeyspaceEntry,
   keyspaceByName,
@@ -140,7 +141,7 @@ export class Changes {
   private async remove(entry: KeyspaceEntry): Promise<void> {
     const { context } = this;
     const marker = markerOf(entry, context.newEpoch());
-    const living = holdersOf(entry).filter((store) => context.link(store) !== undefined);
+    const living = storesConcerned(entry).filter((store) => context.link(store) !== undefined);
     const failure = await this.apply([marker], living);
     // Whatever went wrong: it is deleted. A store that still holds something is told again when it registers.
     context.publish([marker]);
@@ -296,7 +297,7 @@ function keysOf({ name, db }: { readonly name: string; readonly db?: number | un
 }
 
 /** What stays of a deleted keyspace. */
-function markerOf(entry: KeyspaceEntry, epoch: number): KeyspaceEntry {
+function markerOf({ change: _, ...entry }: KeyspaceEntry, epoch: number): KeyspaceEntry {
   return { ...entry, epoch, deleted: true, shards: [], tags: [] };
 }
 

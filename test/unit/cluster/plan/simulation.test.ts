@@ -1,25 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { dutiesIn } from '../../../../src/cluster/plan/duties.js';
-import { isSameShards, type Plan, type PlanContext } from '../../../../src/cluster/plan/plan.js';
+import { isSameShards, type Plan } from '../../../../src/cluster/plan/plan.js';
 import { planResize } from '../../../../src/cluster/plan/resize.js';
 import { abortChange } from '../../../../src/cluster/plan/steps.js';
 import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
 import type { Random } from '../../../support/random.js';
 import { seeded } from '../../../support/replay.js';
 import { SAMPLE, Simulation } from './simulation.js';
-import { entryOf, planStores } from './worlds.js';
+import { entryOf, planContext } from './worlds.js';
 
 const IDS = ['a', 'b', 'c', 'd', 'e'];
-
-function contextOf(simulation: Simulation): PlanContext {
-  return {
-    stores: planStores(IDS).map((store) => ({ ...store, alive: simulation.stores.get(store.id)!.isAlive })),
-    bytesOf: () => 0,
-    newEpoch: simulation.context.newEpoch,
-    nowMs: simulation.nowMs,
-    id: `change ${simulation.context.newEpoch()}`,
-  };
-}
 
 /** Whoever takes writes of a slot is alone, and has all that was acknowledged. */
 function checkOwners(simulation: Simulation): void {
@@ -87,7 +77,7 @@ describe('a change under any interleaving', () => {
         for (const slot of SAMPLE) simulation.write(slot);
         const begun = begin(
           simulation,
-          planResize(simulation.entry!, random.int(1, 6), contextOf(simulation)),
+          planResize(simulation.entry!, random.int(1, 6), planContext(simulation)),
         );
         for (let turn = 0; turn < 400; turn++) {
           happen(simulation, random);

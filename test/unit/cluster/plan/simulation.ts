@@ -235,6 +235,8 @@ export class Simulation {
   private epoch: number;
   nowMs = 0;
   readonly journal: string[] = [];
+  /** Why entries were published, by epoch. */
+  readonly reasons = new Map<number, string>();
 
   constructor(ids: readonly string[], entry: KeyspaceEntry) {
     const stores = new Map<string, SimulatedStore>();
@@ -264,6 +266,7 @@ export class Simulation {
   publish(entry: KeyspaceEntry, why: string): void {
     this.entry = entry;
     this.published.push(entry);
+    this.reasons.set(entry.epoch, why);
     this.journal.push(`epoch ${entry.epoch} ${entry.change?.phase ?? 'settled'}: ${why}`);
   }
 

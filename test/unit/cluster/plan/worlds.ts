@@ -1,6 +1,7 @@
 import { place } from '../../../../src/cluster/placement.js';
-import type { PlanStore } from '../../../../src/cluster/plan/plan.js';
+import type { PlanContext, PlanStore } from '../../../../src/cluster/plan/plan.js';
 import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
+import type { Simulation } from './simulation.js';
 
 const GB = 2 ** 30;
 
@@ -46,5 +47,24 @@ export function entryOf({
     tags: [],
     shards: placement.shards,
     deleted: false,
+  };
+}
+
+/** What planners know of a simulation. @param facts of its stores, by id */
+export function planContext(
+  simulation: Simulation,
+  facts: Readonly<Record<string, Partial<PlanStore>>> = {},
+): PlanContext {
+  const { newEpoch } = simulation.context;
+  return {
+    stores: planStores([...simulation.stores.keys()], facts).map((store) => ({
+      ...store,
+      alive: simulation.living.has(store.id),
+      shards: simulation.stores.get(store.id)!.copies.size,
+    })),
+    bytesOf: () => 0,
+    newEpoch,
+    nowMs: simulation.nowMs,
+    id: `change ${newEpoch()}`,
   };
 }
