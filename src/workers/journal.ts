@@ -17,7 +17,8 @@ import { keyScratch, rowBytes } from './row-scratch.js';
 /** A record that is on disk, or will be with the next commit. */
 interface JournalRecord {
   readonly number: number;
-  readonly bytes: number;
+  /** Where in the stream of rows that the journal could have taken it was written, bytes. */
+  readonly position: number;
   /** When it was written, Unix milliseconds. */
   readonly writtenMs: number;
   /** The rows it was written for; those of them whose `journaledIn` is its number have their bytes nowhere else. */
@@ -30,10 +31,16 @@ export interface JournalContents {
   readonly records: readonly JournalRecord[];
 }
 
-/** A journal is at most so many memtables of the shard long, bytes. */
-const BYTES_MAX_MEMTABLES = 4;
+/** A record goes when rows of so many memtables of the shard have come behind it: the journal is at most as long. */
+const LENGTH_MAX_MEMTABLES = 4;
 /** Share of the row cache that rows may have which cannot be evicted because the journal has them. */
 const HELD_SHARE_MAX = 0.25;
+/** Share of a record's rows that may still count when it goes; beyond it the journal costs more than it saves. */
+const RESTING_SHARE_MAX = 0.6;
+/** Rows over which that share is averaged. */
+const RESTING_ROWS_AVERAGED = 4096;
+/** Of so many batches one goes to a journal that does not pay, to see whether it would. */
+const SAMPLED_EVERY = 16;
 
 /**
  * The write-behind journal of a shard. Rows that are overwritten again and again go into it at each commit, all of a
@@ -44,12 +51,18 @@ const HELD_SHARE_MAX = 0.25;
  * back, so whoever reads finds it there. The last record that names a key tells what counts, so a journaled row that is
  * written to `default` after all is revoked in the same batch. Records go in the order in which they came: a
  * revocation never goes before what it revokes.
+ *
+ * Where most rows of a record still count when it must go, since more keys are overwritten than the journal is long, it
+ * only adds to the work. Then rows go to their place at once, but for a sample that tells when this changes.
  */
 export class Journal {
   private records: JournalRecord[] = [];
   /** Place of the oldest record in `records`: taking it off the front would move all others. */
   private first = 0;
-  private bytes = 0;
+  /** Bytes of the rows that it has taken, or could have taken. */
+  private position = 0;
+  private restingShare = 0;
+  private batches = 0;
   private nextNumber = 1;
   private readonly writer = new JournalWriter();
 
@@ -63,15 +76,19 @@ export class Journal {
 
   constructor(private readonly cache: RowCache) {}
 
-  /** Whether the commit should write the row here: not where more than its value has changed. */
+  /** Whether the commit should write the row here: not where more than its value has changed. To be asked once. */
   accepts(row: Row): boolean {
-    return (
-      row.written &&
-      row.type === row.storedType &&
-      row.expiresAtMs === row.storedExpiresAtMs &&
-      isKey(row.type) &&
-      row.key.length + row.value.length <= JOURNALED_ROW_BYTES_MAX
-    );
+    if (
+      !row.written ||
+      row.type !== row.storedType ||
+      row.expiresAtMs !== row.storedExpiresAtMs ||
+      !isKey(row.type)
+    )
+      return false;
+    const bytes = row.key.length + row.value.length;
+    if (bytes > JOURNALED_ROW_BYTES_MAX) return false;
+    this.position += bytes + ROW_OVERHEAD_BYTES;
+    return this.restingShare <= RESTING_SHARE_MAX || this.batches % SAMPLED_EVERY === 0;
   }
 
   /** Stages a row that is accepted. */
@@ -92,7 +109,7 @@ export class Journal {
     const record = this.writer.take();
     const number = this.nextNumber + this.added.length;
     target.put('log', journalKey(number), record);
-    this.added.push({ number, bytes: record.length, writtenMs: nowMs, rows: this.addedRows });
+    this.added.push({ number, position: this.position, writtenMs: nowMs, rows: this.addedRows });
     this.addedCount += this.addedRows.length;
     this.addedRows = [];
   }
@@ -100,58 +117,50 @@ export class Journal {
   /** Ends the staging of a batch: the last record, and the write-back of what is due. */
   finish(target: Database, nowMs: number): void {
     if (!this.writer.isEmpty) this.closeRecord(target, nowMs);
-    const rowsMax = Math.max(WRITE_BACK_ROWS_MAX, 2 * this.addedCount);
-    this.stageWriteBack(target, rowsMax, (bytes, held, record) =>
-      this.mustShrink(target, bytes, held, record, nowMs),
-    );
+    this.stageWriteBack(target, Math.max(WRITE_BACK_ROWS_MAX, 2 * this.addedCount), nowMs);
+    this.batches++;
   }
 
   /** Whether rows should be written back though there is no batch to commit. */
   isDue(target: Database, nowMs: number): boolean {
     const oldest = this.records[this.first];
-    return oldest !== undefined && this.mustShrink(target, this.bytes, this.cache.heldBytes, oldest, nowMs);
+    if (oldest === undefined) return false;
+    return isOld(oldest, nowMs) || this.isCrowded(target, this.cache.heldBytes, oldest);
   }
 
-  private mustShrink(
-    target: Database,
-    bytes: number,
-    heldBytes: number,
-    oldest: JournalRecord,
-    nowMs: number,
-  ): boolean {
+  private isCrowded(target: Database, heldBytes: number, oldest: JournalRecord): boolean {
     return (
-      bytes > BYTES_MAX_MEMTABLES * target.memtableBytes ||
-      heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit ||
-      oldest.writtenMs + JOURNAL_AGE_MAX_MS <= nowMs
+      this.position - oldest.position > LENGTH_MAX_MEMTABLES * target.memtableBytes ||
+      heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit
     );
   }
 
-  /**
-   * Stages the rows of the oldest records for `default`, and the end of the records, as long as `goOn` says so of what
-   * would be left, and fewer than `rowsMax` rows are staged.
-   */
-  private stageWriteBack(
-    target: Database,
-    rowsMax: number,
-    goOn: (bytes: number, heldBytes: number, oldest: JournalRecord) => boolean,
-  ): void {
+  /** Stages the rows of the oldest records that must go for `default`, about `rowsMax` of them, and the end of the records. */
+  private stageWriteBack(target: Database, rowsMax: number, nowMs: number): void {
     let left = rowsMax;
-    let { bytes } = this;
     let { heldBytes } = this.cache;
-    for (const { bytes: more } of this.added) bytes += more;
     for (; left > 0; this.taken++) {
       const record = this.records[this.first + this.taken];
-      if (record === undefined || !goOn(bytes, heldBytes, record)) break;
+      if (record === undefined) break;
+      const crowded = this.isCrowded(target, heldBytes, record);
+      if (!crowded && !isOld(record, nowMs)) break;
+      let resting = 0;
       for (const row of record.rows) {
         // A row that the batch has changed is written by it, here or there.
         if (row.journaledIn !== record.number || row.dirty) continue;
         target.put('default', keyScratch(row.key), rowBytes(row));
         heldBytes -= row.cachedBytes;
-        left--;
+        resting++;
       }
       target.delete('log', journalKey(record.number));
-      bytes -= record.bytes;
+      left -= resting;
+      if (crowded) this.learn(resting, record.rows.length);
     }
+  }
+
+  private learn(resting: number, rows: number): void {
+    if (rows === 0) return;
+    this.restingShare += (resting / rows - this.restingShare) * Math.min(1, rows / RESTING_ROWS_AVERAGED);
   }
 
   /**
@@ -160,7 +169,7 @@ export class Journal {
   writeAllBack(database: Database): void {
     try {
       while (this.records.length > this.first) {
-        this.stageWriteBack(database, WRITE_BACK_ROWS_MAX, () => true);
+        this.stageWriteBack(database, WRITE_BACK_ROWS_MAX, Number.POSITIVE_INFINITY);
         database.commit(false);
         this.committed();
       }
@@ -175,7 +184,6 @@ export class Journal {
     for (let index = 0; index < this.taken; index++) {
       const record = this.records[this.first + index]!;
       for (const row of record.rows) if (row.journaledIn === record.number) this.release(row);
-      this.bytes -= record.bytes;
     }
     this.dropOldest(this.taken);
     for (const row of this.revoked) this.release(row);
@@ -185,7 +193,6 @@ export class Journal {
         row.journaledIn = record.number;
       }
       this.records.push(record);
-      this.bytes += record.bytes;
       this.nextNumber = record.number + 1;
     }
     this.discard();
@@ -227,12 +234,19 @@ export class Journal {
     this.discard();
     this.records = [...records];
     this.first = 0;
-    this.bytes = records.reduce((sum, record) => sum + record.bytes, 0);
+    this.position = 0;
     this.nextNumber = (records.at(-1)?.number ?? 0) + 1;
   }
 }
 
+function isOld(record: JournalRecord, nowMs: number): boolean {
+  return record.writtenMs + JOURNAL_AGE_MAX_MS <= nowMs;
+}
+
 export const NO_JOURNAL: JournalContents = { records: [] };
+
+/** What a row has in a record beside its key and value, bytes. */
+const ROW_OVERHEAD_BYTES = 14;
 
 /** Records done with from which on their places are given back. */
 const RECORDS_MOVED_MIN = 256;
@@ -253,7 +267,7 @@ export function readJournal(database: Database, home: RowTable): JournalContents
       // As old as can be, so that they are written back soon.
       records.push({
         number,
-        bytes: record!.length,
+        position: 0,
         writtenMs: 0,
         rows: lastRows(record!, number, known, home),
       });
