@@ -2,10 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { run } from './cli/program.js';
-import { serveGateway } from './roles/gateway.js';
-import { serveMaster } from './roles/master.js';
 import { serveServer } from './roles/server.js';
-import { serveStore } from './roles/store.js';
 
 const STANDARD_INPUT = 0;
 
@@ -24,7 +21,13 @@ const exitCode = await run(
     variables: process.env,
     home: homedir(),
   },
-  { server: serveServer, master: serveMaster, store: serveStore, gateway: serveGateway },
+  {
+    server: serveServer,
+    // Loaded by those who are started as such: gRPC takes a tenth of a second, which every command line would wait.
+    master: async (config) => (await import('./roles/master.js')).serveMaster(config),
+    store: async (config) => (await import('./roles/store.js')).serveStore(config),
+    gateway: async (config) => (await import('./roles/gateway.js')).serveGateway(config),
+  },
 ).catch((error: Error) => {
   process.stderr.write(`vasto: ${error.message}\n`);
   return 1;

@@ -1,43 +1,14 @@
-import { Config } from '../base/config.js';
-import { quoteWord } from '../base/config-text.js';
-import type { DirectiveName } from '../base/directives.js';
-import { ManagerError } from '../cluster/manager.js';
-import { MasterClient } from '../master/client.js';
-import { GrpcSecurity } from '../master/credentials.js';
 import type { ClusterClient } from './cluster-client.js';
 import { MasterCluster } from './master-cluster.js';
 import { RespCluster } from './resp-cluster.js';
-import type { MasterChoice, Target } from './target.js';
+import type { Target } from './target.js';
 
 /** Reaches a cluster; nothing is sent before something is asked. Rejects with ManagerError. */
 export type OpenCluster = (target: Target) => Promise<ClusterClient>;
 
 export const openCluster: OpenCluster = async (target) => {
   if (target.kind === 'server') return new RespCluster(() => target.server, target.name);
-  const { addresses, timeoutMs } = target.master;
-  const security = securityOf(target.master);
-  return new MasterCluster(new MasterClient({ addresses, security, answerMs: timeoutMs, patienceMs: 0 }));
+  // Loaded where it is needed: gRPC takes a tenth of a second.
+  const { openMaster } = await import('./open-master.js');
+  return new MasterCluster(openMaster(target.master));
 };
-
-/** What a node with the same secret and certificates would have. @throws ManagerError */
-function securityOf({ tls, secret, secretFile }: MasterChoice): GrpcSecurity {
-  if (tls !== undefined && tls.cacert === undefined)
-    throw new ManagerError(
-      'IMPOSSIBLE',
-      'with --tls a master is only spoken to if its certificate is vouched for: say by whom with --cacert',
-    );
-  const words: [DirectiveName, string | undefined][] = [
-    ['cluster-secret', secret],
-    ['cluster-secret-file', secretFile],
-    ['tls-cluster', tls === undefined ? undefined : 'yes'],
-    ['tls-ca-cert-file', tls?.cacert],
-    ['tls-cert-file', tls?.cert],
-    ['tls-key-file', tls?.key],
-  ];
-  const lines = words.map(([name, word]) => (word === undefined ? '' : `${name} ${quoteWord(word)}`));
-  try {
-    return GrpcSecurity.of(Config.load({ text: lines.join('\n') }));
-  } catch (error) {
-    throw new ManagerError('IMPOSSIBLE', (error as Error).message, { cause: error });
-  }
-}

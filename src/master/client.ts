@@ -194,6 +194,7 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
     over: AbortSignal,
   ): Promise<void> {
     const backoff = new Backoff();
+    let told = '';
     while (!over.aborted) {
       let connection: MasterConnection;
       try {
@@ -209,11 +210,17 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
       if (this.problem !== '') this.options.logger?.notice(`the master at ${connection.address} answers`);
       this.problem = '';
       const beganAtMs = Date.now();
-      await run(connection, over);
+      const reason = await run(connection, over);
       if (over.aborted) return;
       // What is left of the connection is not to be trusted: a new one says hello first.
       this.reach.discard(connection);
-      if (Date.now() - beganAtMs >= CONVERSATION_MIN_MS) backoff.reset();
+      if (Date.now() - beganAtMs >= CONVERSATION_MIN_MS) {
+        backoff.reset();
+        told = '';
+      } else if (reason !== undefined && reason.message !== told) {
+        this.options.logger?.warning(`the master at ${connection.address} hangs up: ${reason.message}`);
+        told = reason.message;
+      }
       await this.wait(backoff.delayMs, over);
       backoff.grow();
     }
@@ -228,7 +235,7 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
   }
 
   private followOnce(
-    { client }: MasterConnection,
+    { client, address }: MasterConnection,
     listener: TopologyListener,
     over: AbortSignal,
   ): Promise<Error | undefined> {
@@ -240,7 +247,7 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
       let isConnected = false;
       const end = (error?: Error) => {
         over.removeEventListener('abort', cancel);
-        if (isConnected) listener.connected(false);
+        if (isConnected && !over.aborted) listener.connected(false);
         isConnected = false;
         resolve(error);
       };
@@ -260,7 +267,7 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
           call.cancel();
         }
       });
-      call.on('error', end);
+      call.on('error', (error: Error) => end(new Error(managerErrorOf(error, address).message)));
       call.on('end', () => end());
     });
   }

@@ -18,7 +18,7 @@ export interface Standing {
 }
 
 /** How long a change waits for a master that is away: one that is started again is there by then. */
-export const PATIENCE_MS = 4000;
+export const PATIENCE_MS = 4500;
 const LOOK_EVERY_MS = 20;
 
 /** The master of a node, in another process. Nothing is asked of a master that has not taken the node in. */

@@ -1,14 +1,13 @@
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
-import { GrpcSecurity } from '../master/credentials.js';
-import { GrpcServer } from '../master/grpc-server.js';
+import type { GrpcServer } from '../master/grpc-server.js';
 import { Master, SETTLE_MS } from '../master/master.js';
 import { StoreAgent } from '../node/agent.js';
 import type { Store } from '../node/store.js';
 import { describeData, openData } from './data.js';
 import { storeEntry } from './identity.js';
 import { runNode, type Tie } from './node.js';
-import { openPeers } from './peers.js';
+import type { Peers } from './peers.js';
 
 /** `vasto server`: store and master in one process, all that one machine needs. Others may join it by `master-port`. */
 export async function serveServer(config: Config): Promise<void> {
@@ -26,11 +25,11 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
     logger,
   });
   // Where no other store can join, none will want what this one holds.
-  const peers = isAlone ? undefined : await openPeers(config, logger, store);
+  const peers = isAlone ? undefined : await joinPeers(config, logger, store);
   const agent = new StoreAgent(store, storeEntry(config, store.id, peers?.port ?? 0), logger, {
     isLocal: true,
   });
-  const door = isAlone ? undefined : await openMaster(config, logger, master);
+  const door = isAlone ? undefined : await openDoor(config, logger, master);
   store.manager = master;
   agent.converse(master.connectStore());
   // Where others may join, what they remember is waited for; meanwhile this one serves what it has.
@@ -45,15 +44,14 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   };
 }
 
-/** Lets other stores and gateways join. @throws Error with a message for people */
-async function openMaster(config: Config, logger: Logger, master: Master): Promise<GrpcServer> {
-  const port = config.values['master-port'];
-  try {
-    const server = await GrpcServer.listen(config, logger, GrpcSecurity.of(config), master, port);
-    logger.notice(`master on port ${port}; join with: vasto store --master HOST:${port}`);
-    return server;
-  } catch (error) {
-    master.close();
-    throw error;
-  }
+/** The way to other stores. gRPC is loaded where it is needed: most servers go without. */
+async function joinPeers(config: Config, logger: Logger, store: Store): Promise<Peers> {
+  const { openPeers } = await import('./peers.js');
+  return openPeers(config, logger, store);
+}
+
+/** Lets other stores and gateways join. */
+async function openDoor(config: Config, logger: Logger, master: Master): Promise<GrpcServer> {
+  const { openMaster } = await import('./master-door.js');
+  return openMaster(config, logger, master, config.values['master-port']);
 }
