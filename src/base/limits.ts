@@ -59,7 +59,7 @@ export const MONITOR_OUTPUT_BYTES_MAX = 64 << 20;
 export const SHARDS_OPENING_MAX = 8;
 
 /** How long a command waits for a database that comes into being by being used, milliseconds. */
-export const DATABASE_WAIT_MS = 5000;
+export const DATABASE_WAIT_MS = 10_000;
 
 /** Files of tls-ca-cert-dir. */
 export const TLS_CA_FILES_MAX = 1000;

@@ -1,7 +1,16 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+
+/** What becomes of connections. */
+export interface Reception {
+  /** Whether a client that sends no more may still be answered. */
+  readonly allowHalfOpen: boolean;
+  accept(socket: Socket): void;
+  /** What went wrong after the port was opened. */
+  warn(message: string): void;
+}
 
 /** A port that is to be opened on each address of the directive bind. */
-export interface PortToOpen {
+export interface PortToOpen extends Reception {
   /** Those with a leading `-` may be missing on this machine; `*` is every one. */
   readonly bind: readonly string[];
   readonly port: number;
@@ -9,9 +18,6 @@ export interface PortToOpen {
   readonly directive: string;
   /** Connections that may wait to be taken. */
   readonly backlog: number;
-  accept(socket: Socket): void;
-  /** What went wrong after the port was opened. */
-  warn(message: string): void;
 }
 
 /**
@@ -38,24 +44,27 @@ export async function openPort(place: PortToOpen): Promise<Server[]> {
 async function openAddress(written: string, place: PortToOpen): Promise<Server | undefined> {
   const isOptional = written.startsWith('-');
   const address = isOptional ? written.slice(1) : written;
+  const { port, backlog, directive } = place;
+  const host = address === '*' ? '0.0.0.0' : address;
   try {
-    return await listen(address === '*' ? '0.0.0.0' : address, place);
+    return await listen({ host, port, ipv6Only: host.includes(':'), backlog }, place);
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
     if (isOptional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return undefined;
     const reason = code === 'EADDRINUSE' ? 'another program listens there' : String(code || cause);
     throw new Error(
-      `cannot listen on ${address}:${place.port}: ${reason}. Choose another with --${place.directive} or --bind.`,
+      `cannot listen on ${address}:${port}: ${reason}. Choose another with --${directive} or --bind.`,
       { cause },
     );
   }
 }
 
-function listen(host: string, { port, backlog, accept, warn }: PortToOpen): Promise<Server> {
-  const server = createServer({ noDelay: true }, accept);
+/** Opens one place, a port or the path of a socket. */
+export function listen(where: ListenOptions, { allowHalfOpen, accept, warn }: Reception): Promise<Server> {
+  const server = createServer({ allowHalfOpen, noDelay: true }, accept);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port, ipv6Only: host.includes(':'), backlog }, () => {
+    server.listen(where, () => {
       server.off('error', reject);
       server.on('error', (error) => warn(`listener: ${error.message}`));
       resolve(server);

@@ -59,6 +59,8 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
   private readonly running = new Set<AbortController>();
   /** Why no master can be reached at present, for people; '' while none is looked for in vain. */
   problem = '';
+  /** Since when none answers, Unix milliseconds; undefined while one does. For clients of which something goes on by itself. */
+  awaySinceMs: number | undefined = Date.now();
 
   constructor(private readonly options: MasterClientOptions) {
     this.reach = new MasterReach(options.addresses, options.security, options.answerMs);
@@ -209,9 +211,11 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
       if (over.aborted) return;
       if (this.problem !== '') this.options.logger?.notice(`the master at ${connection.address} answers`);
       this.problem = '';
+      this.awaySinceMs = undefined;
       const beganAtMs = Date.now();
       const reason = await run(connection, over);
       if (over.aborted) return;
+      this.awaySinceMs = Date.now();
       // What is left of the connection is not to be trusted: a new one says hello first.
       this.reach.discard(connection);
       if (Date.now() - beganAtMs >= CONVERSATION_MIN_MS) {

@@ -66,6 +66,7 @@ export class GrpcListener {
       port: service.port,
       directive: service.directive,
       backlog: config.values['tcp-backlog'],
+      allowHalfOpen: false,
       accept: (socket) => listener.accept(socket),
       warn: (message) => logger.warning(`${service.name}: ${message}`),
     });

@@ -223,7 +223,11 @@ export class Master implements ClusterManager {
         return;
       }
       this.isSettled = true;
+      const before = this.topology;
       this.admit(candidates);
+      // Where all were refused, followers are still to hear which cluster this is.
+      if (isSameTopology(before, this.topology))
+        for (const listener of this.listeners) listener.topology(this.topology);
       this.wake();
     });
   }

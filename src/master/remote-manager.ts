@@ -17,8 +17,10 @@ export interface Standing {
   readonly refusal: string;
 }
 
-/** How long a change waits for a master that is away: one that is started again is there by then. */
-export const PATIENCE_MS = 4500;
+/** How long after a master was lost changes wait for it: one that is started again is there by then. */
+export const PATIENCE_MS = 8000;
+/** How long they wait for one that has been away for longer. */
+const SHORT_PATIENCE_MS = 500;
 const LOOK_EVERY_MS = 20;
 
 /** The master of a node, in another process. Nothing is asked of a master that has not taken the node in. */
@@ -28,7 +30,6 @@ export class RemoteManager implements ClusterManager {
     private readonly standing: Standing,
     /** What the node has been told. */
     private readonly heard: () => Topology,
-    private readonly patienceMs = PATIENCE_MS,
   ) {}
 
   get topology(): Topology {
@@ -36,9 +37,9 @@ export class RemoteManager implements ClusterManager {
   }
 
   async createKeyspace(request: KeyspaceRequest): Promise<KeyspaceEntry> {
-    const untilMs = Date.now() + this.patienceMs;
+    const untilMs = Date.now() + PATIENCE_MS;
     for (;;) {
-      await this.admitted(untilMs);
+      await this.admitted();
       try {
         return await this.client.createKeyspace(request);
       } catch (error) {
@@ -71,8 +72,10 @@ export class RemoteManager implements ClusterManager {
   }
 
   /** Waits until there is a master that knows this node. */
-  private async admitted(untilMs = Date.now() + this.patienceMs): Promise<void> {
+  private async admitted(): Promise<void> {
     const { standing, client } = this;
+    const nowMs = Date.now();
+    const untilMs = Math.max((client.awaySinceMs ?? nowMs) + PATIENCE_MS, nowMs + SHORT_PATIENCE_MS);
     while (!standing.connected) {
       if (standing.refusal !== '')
         throw new ManagerError('IMPOSSIBLE', `the master refused this node: ${standing.refusal}`);

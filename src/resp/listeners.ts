@@ -1,7 +1,8 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
+import { listen, openPort } from '../cluster/listening.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import { TlsDoors } from './tls-door.js';
 
@@ -18,7 +19,7 @@ export const PLAIN_DOOR: Door = { kind: 'plain', keyspace: '', tls: false };
 const PLAIN_TLS_DOOR: Door = { ...PLAIN_DOOR, tls: true };
 
 /** Where to listen: on each address of the directive bind. */
-interface PortToOpen {
+interface PlaceToListen {
   readonly port: number;
   /** The directive that named the port, for messages. */
   readonly directive: string;
@@ -55,14 +56,14 @@ export class Listeners {
     const places = this.places();
     if (places.some(({ door }) => door.tls))
       this.tls = new TlsDoors(this.config, this.logger, (socket, door) => this.host.accept(socket, door));
-    for (const place of places) await this.openPort(place);
+    for (const place of places) await this.openDoor(place);
     if (values.unixsocket !== '') await this.openPath(values.unixsocket, values.unixsocketperm);
   }
 
   /** The ports of the configuration; each gets a listener on each address. */
-  private places(): PortToOpen[] {
+  private places(): PlaceToListen[] {
     const { values } = this.config;
-    const places: PortToOpen[] = [];
+    const places: PlaceToListen[] = [];
     if (values.port !== 0) places.push({ port: values.port, directive: 'port', door: PLAIN_DOOR });
     if (values['tls-port'] !== 0)
       places.push({ port: values['tls-port'], directive: 'tls-port', door: PLAIN_TLS_DOOR });
@@ -79,57 +80,32 @@ export class Listeners {
     if (unixsocket !== '') rmSync(unixsocket, { force: true });
   }
 
-  private async openPort(place: PortToOpen): Promise<void> {
-    const { bind } = this.config.values;
-    let opened = 0;
-    for (const address of bind) if (await this.openAddress(address, place)) opened++;
-    if (opened === 0) throw new Error(`none of the addresses of bind could be opened: ${bind.join(' ')}`);
-  }
-
-  /**
-   * An address written with a leading `-` may be missing on this machine.
-   * @returns whether it is there
-   */
-  private async openAddress(written: string, { port, directive, door }: PortToOpen): Promise<boolean> {
-    const optional = written.startsWith('-');
-    const address = optional ? written.slice(1) : written;
-    try {
-      const host = address === '*' ? '0.0.0.0' : address;
-      await this.listen({ host, port, ipv6Only: host.includes(':') }, door);
-      return true;
-    } catch (cause) {
-      const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-      if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return false;
-      const reason = code === 'EADDRINUSE' ? 'another program listens there' : String(code || cause);
-      throw new Error(
-        `cannot listen on ${address}:${port}: ${reason}. Choose another with --${directive} or --bind.`,
-        { cause },
-      );
-    }
+  private async openDoor({ port, directive, door }: PlaceToListen): Promise<void> {
+    const { values } = this.config;
+    const servers = await openPort({
+      bind: values.bind,
+      port,
+      directive,
+      backlog: values['tcp-backlog'],
+      allowHalfOpen: true,
+      accept: (socket) => this.arrive(socket, door),
+      warn: (message) => this.logger.warning(message),
+    });
+    this.servers.push(...servers);
   }
 
   private async openPath(path: string, mode: number): Promise<void> {
     rmSync(path, { force: true });
-    await this.listen({ path }, PLAIN_DOOR);
-    if (mode !== 0) chmodSync(path, mode);
-  }
-
-  private listen(
-    where: { path: string } | { host: string; port: number; ipv6Only: boolean },
-    door: Door,
-  ): Promise<void> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.arrive(socket, door),
+    const server = await listen(
+      { path, backlog: this.config.values['tcp-backlog'] },
+      {
+        allowHalfOpen: true,
+        accept: (socket) => this.arrive(socket, PLAIN_DOOR),
+        warn: (message) => this.logger.warning(message),
+      },
     );
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ ...where, backlog: this.config.values['tcp-backlog'] }, () => {
-        server.off('error', reject);
-        server.on('error', (error) => this.logger.warning(`listener: ${error.message}`));
-        this.servers.push(server);
-        resolve();
-      });
-    });
+    this.servers.push(server);
+    if (mode !== 0) chmodSync(path, mode);
   }
 
   private arrive(socket: Socket, door: Door): void {

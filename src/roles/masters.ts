@@ -2,7 +2,6 @@ import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
 import { MasterClient } from '../master/client.js';
 import { GrpcSecurity } from '../master/credentials.js';
-import { PATIENCE_MS } from '../master/remote-manager.js';
 
 /** How long a master has to answer a node before the next one is tried, milliseconds. */
 const ANSWER_MS = 2000;
@@ -16,7 +15,8 @@ export function mastersOf(config: Config, logger: Logger, role: string): MasterC
     addresses,
     security: GrpcSecurity.of(config),
     answerMs: ANSWER_MS,
-    patienceMs: PATIENCE_MS,
+    // RemoteManager waits for the node to be taken in; a connection that breaks just then is no reason to wait longer.
+    patienceMs: ANSWER_MS,
     logger,
   });
 }

@@ -15,7 +15,7 @@ const STORE_FLAGS = ['--workers', '1', '--maxmemory', '64mb'];
 
 /** A process of a cluster. It keeps its port and its directory when it is started again. */
 export class ClusterNode {
-  private process!: TestServer;
+  private process: TestServer | undefined;
   /** What its earlier processes printed. */
   private past = '';
 
@@ -34,20 +34,25 @@ export class ClusterNode {
 
   /** All that it has printed, in this life and earlier ones. */
   get output(): string {
-    return this.past + this.process.output;
+    return this.past + (this.process?.output ?? '');
   }
 
   get pid(): number {
-    return this.process.pid;
+    return this.running.pid;
   }
 
   get exited(): Promise<Exit> {
-    return this.process.exited;
+    return this.running.exited;
+  }
+
+  private get running(): TestServer {
+    if (this.process === undefined) throw new Error(`${this.role} ${this.port} has not been started`);
+    return this.process;
   }
 
   /** Begins to start the process; {@link ready} tells when it serves. */
   async spawn(moreFlags: readonly string[] = []): Promise<void> {
-    if (this.process !== undefined) this.past += this.process.output;
+    this.past = this.output;
     const { role, dir } = this;
     const port = role === 'master' ? await freePort() : this.port;
     const own = role === 'master' ? ['--master-port', String(this.port)] : [];
@@ -58,10 +63,10 @@ export class ClusterNode {
 
   /** Until it answers. */
   async ready(): Promise<void> {
-    if (this.role !== 'master') return this.process.ready();
+    if (this.role !== 'master') return this.running.ready();
     const seen = this.past.length;
     let exit: Exit | undefined;
-    void this.process.exited.then((how) => {
+    void this.running.exited.then((how) => {
       exit = how;
     });
     await waitUntil('the master listens', () => {
@@ -77,11 +82,11 @@ export class ClusterNode {
   }
 
   connect(): Promise<RawClient> {
-    return this.process.connect();
+    return this.running.connect();
   }
 
   connect3(): Promise<RawClient> {
-    return this.process.connect3();
+    return this.running.connect3();
   }
 
   /** Sends a command on a connection of its own. @returns the reply as tests compare it */
@@ -96,15 +101,20 @@ export class ClusterNode {
 
   /** SIGTERM, and the exit awaited. */
   stop(): Promise<Exit> {
-    return this.process.stop();
+    return this.running.stop();
   }
 
   kill9(): Promise<void> {
-    return this.process.kill9();
+    return this.running.kill9();
+  }
+
+  /** Ends it, if it was ever started. */
+  async end(): Promise<void> {
+    if (this.process !== undefined) await this.process.kill9();
   }
 
   signal(name: NodeJS.Signals): void {
-    this.process.child.kill(name);
+    this.running.child.kill(name);
   }
 
   /** Has it stand still until {@link resume}, connections open. */
@@ -179,10 +189,16 @@ export class TestCluster {
 
   /** One more store, started and registered. */
   async addStore(flags: readonly string[] = []): Promise<ClusterNode> {
-    const store = await this.newNode('store', flags);
-    this.stores.push(store);
+    const store = await this.prepareStore(flags);
     await store.start();
     await this.storesUp();
+    return store;
+  }
+
+  /** One more store, which the test starts. */
+  async prepareStore(flags: readonly string[] = []): Promise<ClusterNode> {
+    const store = await this.newNode('store', flags);
+    this.stores.push(store);
     return store;
   }
 
@@ -220,8 +236,7 @@ export class TestCluster {
   /** Ends everything at once; data stays until the test process ends. */
   async stop(): Promise<void> {
     this.control.close();
-    for (const node of [...this.nodes, this.master]) node.resume();
-    await Promise.all([...this.nodes, this.master].map((node) => node.kill9()));
+    await Promise.all([...this.nodes, this.master].map((node) => node.end()));
   }
 
   private async newNode(role: Role, flags: readonly string[] = []): Promise<ClusterNode> {

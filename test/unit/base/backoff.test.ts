@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Backoff } from '../../../src/master/backoff.js';
+import { Backoff } from '../../../src/base/backoff.js';
 
 it('tries again at once, then after a tenth of a second, in the end once a second', () => {
   const backoff = new Backoff(() => 0.5);
