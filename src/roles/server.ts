@@ -29,7 +29,13 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   const agent = new StoreAgent(store, storeEntry(config, store.id, peers?.port ?? 0), logger, {
     isLocal: true,
   });
-  const door = isAlone ? undefined : await openDoor(config, logger, master);
+  let door: GrpcServer | undefined;
+  try {
+    if (!isAlone) door = await openDoor(config, logger, master);
+  } catch (error) {
+    await peers?.close();
+    throw error;
+  }
   store.manager = master;
   agent.converse(master.connectStore());
   // Where others may join, what they remember is waited for; meanwhile this one serves what it has.
