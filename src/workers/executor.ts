@@ -9,6 +9,7 @@ import type { ShardContext } from '../commands/definition.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { ShardView } from '../types/shard-view.js';
 import { type Batch, openBatch } from './batch.js';
+import { BatchWatches } from './batch-watches.js';
 import { CommandClock } from './command-clock.js';
 import { eachCommand, prefetchRows } from './prefetch.js';
 import {
@@ -24,7 +25,6 @@ import { type PartEntry, ReplyPart } from './reply-part.js';
 import { StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
-import type { WatchRecord } from './watch-table.js';
 
 /** What the executor needs of its worker. */
 export interface ExecutorHost {
@@ -100,10 +100,7 @@ export class Executor {
   /** Shards that commands ran on since the last commit, and those that others moved keys to. */
   private readonly touched = new Set<Shard>();
   private readonly targets = new Set<Shard>();
-  /** Watches that EXEC has ended since the last commit. */
-  private endedWatches: { segment: number; shard: Shard; records: WatchRecord[] }[] = [];
-  /** Clients that said WATCH since the last commit. */
-  private begunWatches: { segment: number; shard: Shard; clientId: number }[] = [];
+  private readonly watches: BatchWatches;
   /** Shards that the segment has touched. */
   private involved: Shard[] = [];
   private segment = 0;
@@ -123,6 +120,7 @@ export class Executor {
 
   constructor(private readonly host: ExecutorHost) {
     this.clock = new CommandClock(host.statistics);
+    this.watches = new BatchWatches(host.shards);
     const executor = this;
     this.context = {
       reply: this.reply,
@@ -142,10 +140,7 @@ export class Executor {
         return executor.host.refusal(executor.shard!) === undefined;
       },
       watch(key) {
-        const shard = executor.shard!;
-        const { clientId, segment } = executor;
-        shard.watches.watch(clientId, key, shard.peek(key) !== undefined);
-        executor.begunWatches.push({ segment, shard, clientId });
+        executor.watches.begin(executor.segment, executor.shard!, executor.clientId, key);
       },
     };
   }
@@ -258,27 +253,16 @@ export class Executor {
       if (entry.involved.some((shard) => committed.has(shard)))
         kept.set(entry.segment, { entry, bytes: bytes.subarray(entry.start, entry.end) });
     }
-    this.restoreWatches(kept);
+    this.watches.restore(kept);
     this.forgetAttempt();
     this.host.commitFailed(failing, error);
     return { entries: kept, committed };
   }
 
-  /** Puts back the watches of the transactions that will run again. */
-  private restoreWatches(kept: ReadonlyMap<number, unknown>): void {
-    for (const { segment, shard, records } of this.endedWatches)
-      if (!kept.has(segment)) shard.watches.import(records);
-    // Watches that were begun by what will not run again may be ended by what will: such a client's next EXEC fails,
-    // which costs it another try, where one that succeeded by mistake would cost data.
-    for (const { segment, shard, clientId } of this.begunWatches)
-      if (kept.has(segment)) shard.watches.breakAll(clientId);
-  }
-
   private forgetAttempt(): void {
     this.touched.clear();
     this.targets.clear();
-    this.endedWatches = [];
-    this.begunWatches = [];
+    this.watches.forget();
   }
 
   /** Runs the commands behind the checkpoint, and moves it where a part of the replies is committed and sent. */
@@ -380,8 +364,8 @@ export class Executor {
       if (REPLYING_INSTRUCTIONS.has(batch.words[at]!) || batch.words[at]! >= 0) replies++;
       at += 2 + 2 * batch.words[at + 1]!;
     }
-    const broken = this.watchesBroken();
-    this.endWatches();
+    const broken = this.watches.broken(this.clientId, this.shard!.nowMs);
+    this.watches.end(this.segment, this.clientId);
     if (broken !== false) {
       if (broken === true) this.reply.nilArray();
       else this.reply.error(broken);
@@ -390,31 +374,6 @@ export class Executor {
     this.reply.array(replies);
     for (let index = 0; index < count; index++) commandAt = this.runNext(batch, commandAt);
     return at;
-  }
-
-  /** Whether a watched key has changed; an error if that cannot be told. */
-  private watchesBroken(): boolean | CommandError {
-    const { nowMs } = this.shard!;
-    try {
-      for (const shard of this.host.shards.values()) {
-        if (shard.watches.size === 0) continue;
-        shard.nowMs = nowMs;
-        if (shard.watches.isBroken(this.clientId, (key) => shard.peek(key) !== undefined)) return true;
-      }
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      return new CommandError(`EXECABORT Transaction discarded because of: ${error.message}`);
-    }
-    return false;
-  }
-
-  private endWatches(): void {
-    for (const shard of this.host.shards.values()) {
-      const records = shard.watches.exportOf(this.clientId);
-      if (records.length === 0) continue;
-      this.endedWatches.push({ segment: this.segment, shard, records });
-      shard.watches.unwatch(this.clientId);
-    }
   }
 
   /** Runs the command or instruction at `at` and returns where the next one stands. */
@@ -432,7 +391,7 @@ export class Executor {
     if (code === Instruction.Reply) this.reply.bytes(this.args.bytes(0));
     else if (code === Instruction.UseShard) this.enterShard(value, shard.nowMs);
     else if (code === Instruction.UseTarget) this.enterTarget(value);
-    else if (code === Instruction.Unwatch) this.endWatches();
+    else if (code === Instruction.Unwatch) this.watches.end(this.segment, this.clientId);
     else if (code === Instruction.Flush) {
       const refusal = this.host.refusal(shard);
       if (refusal === undefined) shard.flush();
