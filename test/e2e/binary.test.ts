@@ -30,7 +30,7 @@ function canBuild(): boolean {
 
 describe.skipIf(!canBuild())('the single executable', () => {
   let binary: string;
-  let running: ChildProcess | undefined;
+  const running = new Set<ChildProcess>();
 
   beforeAll(() => {
     binary = join(temporaryDir(), 'vasto');
@@ -38,24 +38,30 @@ describe.skipIf(!canBuild())('the single executable', () => {
   }, BUILD_TIMEOUT_MS);
 
   afterEach(() => {
-    running?.kill('SIGKILL');
-    running = undefined;
+    for (const child of running) child.kill('SIGKILL');
+    running.clear();
   });
 
-  /** Starts a server in a directory, with nothing in the environment but where to unpack; waits for its PONG. */
-  async function start(
-    directory: string,
-    cache: string,
-  ): Promise<{ client: RawClient; kill(): Promise<void> }> {
-    const port = await freePort();
-    let output = '';
-    const child = spawn(binary, ['server', '--port', String(port)], {
+  function launch(words: readonly string[], directory: string, cache: string): ChildProcess {
+    const child = spawn(binary, words, {
       cwd: directory,
       env: { XDG_CACHE_HOME: cache },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    running = child;
-    for (const stream of [child.stdout, child.stderr]) {
+    running.add(child);
+    return child;
+  }
+
+  /** Starts a node in a directory, with nothing in the environment but where to unpack; waits for its PONG. */
+  async function start(
+    directory: string,
+    cache: string,
+    words: readonly string[] = ['server'],
+  ): Promise<{ client: RawClient; kill(): Promise<void> }> {
+    const port = await freePort();
+    let output = '';
+    const child = launch([...words, '--port', String(port)], directory, cache);
+    for (const stream of [child.stdout!, child.stderr!]) {
       stream.on('data', (chunk: Buffer) => {
         output += chunk.toString();
       });
@@ -97,6 +103,24 @@ describe.skipIf(!canBuild())('the single executable', () => {
     const second = await start(directory, cache);
     expect(await second.client.text('GET', 'key')).toBe('value');
     await second.kill();
+  });
+
+  it('is master, store and gateway, and operates them', async () => {
+    const cache = temporaryDir();
+    const master = `127.0.0.1:${await freePort()}`;
+    launch(['master', '--master-port', master.split(':')[1]!], temporaryDir(), cache);
+    await start(temporaryDir(), cache, ['store', '--master', master]);
+    const gateway = await start(temporaryDir(), cache, ['gateway', '--master', master]);
+    const admin = (...words: string[]) =>
+      spawnSync(binary, ['admin', '--master', master, ...words], {
+        cwd: temporaryDir(),
+        env: { XDG_CACHE_HOME: cache },
+        encoding: 'utf8',
+      });
+    expect(admin('wait-ready').stdout).toBe('ready\n');
+    expect(admin('keyspace', 'create', 'orders', '--shards', '3', '--db', '0').status).toBe(0);
+    expect(await gateway.client.rendered('SET', 'key', 'value')).toBe('+OK');
+    expect(admin('keyspace', 'describe', 'orders').stdout).toContain('3 shards');
   });
 
   it('has the threads of vasto bench in it', () => {
