@@ -38,5 +38,25 @@ function load(): MasterMethods {
   const service = loadSync(file, { longs: Number, defaults: true, arrays: true, oneofs: true })[
     'vasto.v1.Master'
   ];
-  return service as unknown as MasterMethods;
+  const methods = service as unknown as MasterMethods;
+  return {
+    ...methods,
+    Register: { ...methods.Register, responseSerialize: once(methods.Register.responseSerialize) },
+    Follow: { ...methods.Follow, responseSerialize: once(methods.Follow.responseSerialize) },
+  };
+}
+
+/** Has a message with a topology serialized once, for all that it is sent to; wire.ts makes one of each topology. */
+function once<Message extends { topology?: WireTopology | null | undefined }>(
+  serialize: (message: Message) => Buffer,
+): (message: Message) => Buffer {
+  const made = new WeakMap<Message, Buffer>();
+  return (message) => {
+    if (!message.topology) return serialize(message);
+    const known = made.get(message);
+    if (known !== undefined) return known;
+    const bytes = serialize(message);
+    made.set(message, bytes);
+    return bytes;
+  };
 }

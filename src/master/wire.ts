@@ -205,6 +205,18 @@ export function fromWireTopology(wire: WireTopology): Topology {
   };
 }
 
+/** Makes one message of a topology, however many it is for: proto.ts then serializes it once. */
+function remembered<Message>(make: (topology: Topology) => Message): (topology: Topology) => Message {
+  const made = new WeakMap<Topology, Message>();
+  return (topology) => {
+    const known = made.get(topology);
+    if (known !== undefined) return known;
+    const message = make(topology);
+    made.set(topology, message);
+    return message;
+  };
+}
+
 // ---------------------------------------------------------------- stores
 
 function toWireShard({ keyspace, shard, keys, bytes, state }: ShardStatus): WireShardStatus {
@@ -290,6 +302,10 @@ function errorOf({ error }: { readonly error?: string }): { error?: string } {
   return error === undefined ? {} : { error };
 }
 
+const topologyForStores = remembered(
+  (topology): WireMasterMessage => ({ topology: toWireTopology(topology) }),
+);
+
 export function toWireMasterMessage(message: MasterMessage): WireMasterMessage {
   switch (message.kind) {
     case 'welcome':
@@ -297,7 +313,7 @@ export function toWireMasterMessage(message: MasterMessage): WireMasterMessage {
     case 'refused':
       return { refused: { reason: message.reason } };
     case 'topology':
-      return { topology: toWireTopology(message.topology) };
+      return topologyForStores(message.topology);
     case 'compact':
       return { compact: { task: message.task, keyspace: message.keyspace, shard: message.shard } };
   }
@@ -317,8 +333,12 @@ export function fromWireMasterMessage(wire: WireMasterMessage): MasterMessage {
 
 // ---------------------------------------------------------------- followers, questions and changes
 
+const topologyForFollowers = remembered(
+  (topology): WireFollowMessage => ({ topology: toWireTopology(topology) }),
+);
+
 export function toWireFollowMessage(message: FollowMessage): WireFollowMessage {
-  if (message.kind === 'topology') return { topology: toWireTopology(message.topology) };
+  if (message.kind === 'topology') return topologyForFollowers(message.topology);
   return { event: { atMs: message.event.atMs, text: message.event.text } };
 }
 

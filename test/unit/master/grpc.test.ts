@@ -138,7 +138,7 @@ describe('a master over gRPC', () => {
     await grpc.stop();
     // Asked while there is nobody: answered when there is, and when what the stores know is known.
     const topology = client.fetchTopology();
-    const again = await started({}, '', grpc.port);
+    const again = await started({ settleMs: 1500 }, '', grpc.port);
     expect((await topology).keyspaces.get(entry.id)).toEqual(entry);
     expect((await topology).clusterId).toBe(stores[0]!.clusterId);
     await waitUntil('all are back', async () => (await client.stores()).every(({ alive }) => alive));
