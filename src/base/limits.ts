@@ -40,6 +40,9 @@ export const RESTORED_BYTES_MAX = 1 << 30;
 /** Rows that one sweep of expired keys ends before it lets commands run. */
 export const SWEEP_ROWS_MAX = 1000;
 
+/** Element rows of collections that have gone, which one sweep removes before it lets commands run. */
+export const SWEEP_ELEMENTS_MAX = 2000;
+
 /** Rows that the rewriting of a shard copies before it lets commands run. */
 export const REWRITE_SLICE_ROWS = 1000;
 

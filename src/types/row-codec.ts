@@ -1,5 +1,7 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { RowFormatError, readUint64, writeLatin1, writeUint64 } from './binary.js';
+import { decodeCollection } from './collections/decode.js';
+import type { ElementHost } from './collections/elements.js';
 import { type Row, RowType, stringValue } from './row.js';
 
 export { RowFormatError, readUint64, writeLatin1, writeUint64 };
@@ -12,7 +14,7 @@ export { RowFormatError, readUint64, writeLatin1, writeUint64 };
  *   1       1      flags, see RowFlag
  *   2       8      timestamp, unsigned, big-endian: Unix ms × 1024 + counter
  *   10      8      expiry, Unix ms, unsigned, big-endian; only with HAS_EXPIRY
- *   10|18   …      payload: the bytes of a string; nothing for a tombstone
+ *   10|18   …      payload: the bytes of a string; nothing for a tombstone; of a collection see its class
  */
 const HAS_EXPIRY = 0x10;
 const TYPE_MASK = 0x0f;
@@ -34,21 +36,32 @@ export function encodeRow(row: Row, target: Buffer, start = 0): number {
     at += EXPIRY_BYTES;
   }
   if (row.type === RowType.Tombstone) return at;
+  if (row.collection !== undefined) return row.collection.encode(target, at);
   const { value } = row;
   if (typeof value === 'string') writeLatin1(target, at, value);
   else target.set(value, at);
   return at + value.length;
 }
 
-/** Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long. */
-export function decodeRow(row: Row, bytes: Buffer): void {
-  decodeContents(row, bytes);
+/** Room that {@link encodeRow} needs. */
+export function rowRoom(row: Row): number {
+  return ROW_HEADER_BYTES_MAX + (row.collection?.encodedBytesMax ?? row.value.length);
+}
+
+/**
+ * Fills `row` from its stored bytes. The row keeps a view of `bytes` when its value is long.
+ * @param host where collections have their elements; without, only strings are rows
+ * @throws RowFormatError
+ */
+export function decodeRow(row: Row, bytes: Buffer, host?: ElementHost): void {
+  decodeContents(row, bytes, host);
   row.storedType = row.type;
   row.storedExpiresAtMs = row.expiresAtMs;
+  row.storedElementExpiryMs = row.collection?.nextExpiryMs ?? 0;
 }
 
 /** As {@link decodeRow}, for bytes that are not what is stored of the row. */
-export function decodeContents(row: Row, bytes: Buffer): void {
+export function decodeContents(row: Row, bytes: Buffer, host?: ElementHost): void {
   const payloadAt = headerLength(bytes);
   row.type = (bytes[0]! & TYPE_MASK) as RowType;
   row.flags = bytes[1]!;
@@ -56,7 +69,13 @@ export function decodeContents(row: Row, bytes: Buffer): void {
   row.expiresAtMs = payloadAt > HEADER_BYTES ? readUint64(bytes, HEADER_BYTES) : 0;
   if (row.type === RowType.String) row.value = stringValue(bytes.subarray(payloadAt));
   else if (row.type === RowType.Tombstone) row.value = '';
-  else throw new RowFormatError(`a row of type ${row.type}, which this version does not know`);
+  else {
+    if (host === undefined) throw new RowFormatError(`a row of type ${row.type} where only strings may be`);
+    row.value = '';
+    row.collection = decodeCollection(row.type, bytes, payloadAt, host);
+    return;
+  }
+  row.collection = undefined;
 }
 
 function headerLength(bytes: Buffer): number {
@@ -91,16 +110,34 @@ export function rowHeader(bytes: Buffer): RowHeader {
 /** Key in the `ttl` family: expiry (8 bytes, big-endian), then the user's key. Its order is expiry order. */
 export const TTL_KEY_PREFIX_BYTES = EXPIRY_BYTES;
 
-/** Writes a `ttl` key into `target` and returns its length. */
-export function encodeTtlKey(expiresAtMs: number, key: string, target: Buffer): number {
+/**
+ * Set in the first byte of a `ttl` key: the time is when the first element of the key's collection ends. Such keys come
+ * behind all others.
+ */
+const ELEMENT_EXPIRY = 0x80;
+
+/**
+ * Writes a `ttl` key into `target` and returns its length.
+ * @param ofElement whether the time is that of an element of the key's value
+ */
+export function encodeTtlKey(expiresAtMs: number, key: string, target: Buffer, ofElement = false): number {
   writeUint64(target, 0, expiresAtMs);
+  if (ofElement) target[0] = ELEMENT_EXPIRY;
   writeLatin1(target, EXPIRY_BYTES, key);
   return EXPIRY_BYTES + key.length;
 }
 
 /** The expiry in a `ttl` key, Unix milliseconds. */
 export function ttlKeyExpiry(bytes: Buffer): number {
-  return readUint64(bytes, 0);
+  if (!isElementTtlKey(bytes)) return readUint64(bytes, 0);
+  const time = Buffer.from(bytes.subarray(0, EXPIRY_BYTES));
+  time[0] = 0;
+  return readUint64(time, 0);
+}
+
+/** Whether the time in a `ttl` key is that of an element. */
+export function isElementTtlKey(bytes: Buffer): boolean {
+  return bytes[0] === ELEMENT_EXPIRY;
 }
 
 /** The user's key in a `ttl` key. */

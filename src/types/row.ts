@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { Collection } from './collections/collection.js';
 import type { RowTable } from './row-table.js';
 
 /** What a row holds. The numbers are stored on disk: never renumber. */
@@ -47,11 +48,35 @@ export function compareValues(a: StringValue, b: StringValue): number {
   return valueBytes(a).compare(valueBytes(b));
 }
 
+/** Something that the row cache accounts for, and lets go when it has too much. */
+export interface CacheEntry {
+  /** Bytes it takes in memory. */
+  readonly footprintBytes: number;
+  /** Whether it waits for the commit of the batch, and so must stay. */
+  readonly dirty: boolean;
+  /** Number of the journal record that has its bytes, so that it must stay; 0 = none. */
+  readonly journaledIn: number;
+  /** Bytes the row cache accounts for it. */
+  cachedBytes: number;
+  /** Set on a hit, cleared when the eviction hand passes (SIEVE). */
+  visited: boolean;
+  newer: CacheEntry | undefined;
+  older: CacheEntry | undefined;
+  /** Leaves the table in which it is looked up. */
+  leave(): void;
+}
+
+/**
+ * What a cached row costs beside the bytes of its key and value: the object with its boxed doubles, two string
+ * headers, and its place in the table. Measured with 100,000 rows and `--expose-gc`.
+ */
+const ROW_OVERHEAD_BYTES = 300;
+
 /**
  * One key of a shard as it lives in memory: its value, and what the row cache and the commit need to know of it.
  * Commands change `value`, `flags` and `expiresAtMs` through the shard's view only, which notes the row for the commit.
  */
-export class Row {
+export class Row implements CacheEntry {
   type: RowType = RowType.Absent;
   /** Bits of {@link RowFlag}. */
   flags = 0;
@@ -59,7 +84,10 @@ export class Row {
   timestamp = 0;
   /** Unix time in milliseconds at which the key ends; 0 = never. */
   expiresAtMs = 0;
+  /** The value of a string; '' for what is none. */
   value: StringValue = '';
+  /** The value of any other type: a live object, which no other row has. Beside `value`, so that strings stay as fast. */
+  collection: Collection | undefined = undefined;
   /** Unix time in milliseconds of the last read or write (resolution: one batch). */
   accessedMs = 0;
 
@@ -67,24 +95,32 @@ export class Row {
   storedType: RowType = RowType.Absent;
   /** Expiry of the row on disk, whose entry in the `ttl` family must go when it changes. */
   storedExpiresAtMs = 0;
-  /** Whether the row waits for the commit of the batch. */
+  /** When the first element ends by what the `ttl` family has, Unix milliseconds; 0 = no entry. */
+  storedElementExpiryMs = 0;
   dirty = false;
   /** Whether it was written since it came into memory, and so may well be written again. */
   written = false;
   /** Number of the journal record that has its bytes; 0 = they are in the `default` family. */
   journaledIn = 0;
-  /** Bytes the row cache accounts for it. */
   cachedBytes = 0;
-  /** Set on a hit, cleared when the eviction hand passes (SIEVE). */
   visited = false;
-  newer: Row | undefined = undefined;
-  older: Row | undefined = undefined;
+  newer: CacheEntry | undefined = undefined;
+  older: CacheEntry | undefined = undefined;
 
   /** @param home the table of cached rows it stands in: its shard's */
   constructor(
     readonly key: string,
     readonly home: RowTable | undefined = undefined,
   ) {}
+
+  get footprintBytes(): number {
+    const bytes = ROW_OVERHEAD_BYTES + this.key.length + this.value.length;
+    return this.collection === undefined ? bytes : bytes + this.collection.footprintBytes;
+  }
+
+  leave(): void {
+    this.home?.delete(this);
+  }
 }
 
 /** Whether a type is a key to its users. */

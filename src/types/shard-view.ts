@@ -1,3 +1,5 @@
+import type { Collection } from './collections/collection.js';
+import type { ElementHost } from './collections/elements.js';
 import type { Row, StringValue } from './row.js';
 
 /** A range of keys, in byte order. Keys are latin1 text. */
@@ -40,6 +42,24 @@ export interface ShardView {
 
   /** Stages the value and flags of a live string row, expiry kept. */
   updateString(row: Row, value: StringValue, flags?: number): void;
+
+  /** Where collections of this shard have their element rows. */
+  readonly collections: ElementHost;
+
+  /**
+   * Stages a collection, made for this shard, whatever was there before. One without elements is no key.
+   * @param expiresAtMs Unix milliseconds, 0 = never
+   */
+  setCollection(key: string, value: Collection, expiresAtMs: number): void;
+
+  /**
+   * Stages the collection of a live row, which has been changed in place. When it has no elements left, the key ends.
+   * To be called once by a command that has changed one, and not by one that has not: who watches the key is told.
+   */
+  changed(row: Row): void;
+
+  /** Gives what a live row holds another key, with its expiry, replacing what is there. */
+  rename(row: Row, to: string): void;
 
   /** Stages the flags of a live row. What its value is has not changed: nobody who watches it is told. */
   setFlags(row: Row, flags: number): void;

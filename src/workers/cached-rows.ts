@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { ElementHost } from '../types/collections/elements.js';
 import { Row } from '../types/row.js';
 import { decodeRow } from '../types/row-codec.js';
 import { RowTable } from '../types/row-table.js';
@@ -10,7 +11,10 @@ import { keyBytes, keyScratch } from './row-scratch.js';
 export class CachedRows {
   readonly table = new RowTable();
 
-  constructor(private readonly cache: RowCache) {}
+  constructor(
+    private readonly cache: RowCache,
+    private readonly elements: ElementHost,
+  ) {}
 
   /** The row of a key, from memory or from `source`. */
   load(key: string, source: Database, nowMs: number): Row {
@@ -34,7 +38,7 @@ export class CachedRows {
   /** Takes a stored row in. A key without a row is remembered as absent, so that asking again is as cheap. */
   private admit(key: string, stored: Buffer | undefined, nowMs: number): Row {
     const row = new Row(key, this.table);
-    if (stored !== undefined) decodeRow(row, stored);
+    if (stored !== undefined) decodeRow(row, stored, this.elements);
     row.accessedMs = nowMs;
     this.keep(row);
     this.cache.loads++;
@@ -50,6 +54,11 @@ export class CachedRows {
   /** Lets a row go. */
   drop(row: Row): void {
     this.cache.remove(row);
+  }
+
+  /** Lets all collections go: what they are in memory may be changed halfway. */
+  dropCollections(): void {
+    for (const row of [...this.table.values()]) if (row.collection !== undefined) this.cache.remove(row);
   }
 
   /** Lets all rows go. */

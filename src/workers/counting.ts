@@ -11,6 +11,8 @@ export interface Tally {
   expiring: number;
 }
 
+export const NOTHING_COUNTED: Tally = { live: 0, expiring: 0 };
+
 /** What the numbers of stored keys are with the changes of the rows that wait for their commit. */
 export function tallyStaged({ live, expiring }: Tally, staged: readonly Row[], nowMs: number): Tally {
   for (const row of staged) {

@@ -1,5 +1,11 @@
 import { Buffer } from 'node:buffer';
-import { encodeTtlKey, TTL_KEY_PREFIX_BYTES, ttlKeyExpiry, ttlKeyUserKey } from '../types/row-codec.js';
+import {
+  encodeTtlKey,
+  isElementTtlKey,
+  TTL_KEY_PREFIX_BYTES,
+  ttlKeyExpiry,
+  ttlKeyUserKey,
+} from '../types/row-codec.js';
 import type { Database } from './rocksdb.js';
 
 /** What a shard knows of its `ttl` family without looking: when the next key ends, and how far it was swept. */
@@ -8,6 +14,9 @@ export class ExpiryIndex {
   nextMs = 1;
   /** No entry is earlier: where sweeps have been, RocksDB would walk over what they deleted. Unix milliseconds. */
   private sweptUntilMs = 0;
+
+  /** @param ofElements whether it is that of collections' elements, in the same family, instead of that of keys */
+  constructor(private readonly ofElements = false) {}
 
   /** Takes note of an expiry that is staged. */
   note(expiresAtMs: number): void {
@@ -35,8 +44,9 @@ export class ExpiryIndex {
   /** Visits stored entries up to a time, in order of time, until `visit` returns false. */
   each(source: Database, untilMs: number, visit: (key: string, expiresAtMs: number) => boolean): void {
     const from = Buffer.alloc(TTL_KEY_PREFIX_BYTES);
-    encodeTtlKey(this.sweptUntilMs, '', from);
+    encodeTtlKey(this.sweptUntilMs, '', from, this.ofElements);
     source.iterate({ family: 'ttl', from, values: false }, (entry) => {
+      if (isElementTtlKey(entry) !== this.ofElements) return false;
       const expiresAtMs = ttlKeyExpiry(entry);
       return expiresAtMs <= untilMs && visit(ttlKeyUserKey(entry), expiresAtMs);
     });

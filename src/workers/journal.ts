@@ -1,6 +1,6 @@
 import { unixMsOf } from '../base/clock.js';
 import { JOURNAL_AGE_MAX_MS, JOURNALED_ROW_BYTES_MAX, WRITE_BACK_ROWS_MAX } from '../base/limits.js';
-import { isKey, Row } from '../types/row.js';
+import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
 import {
@@ -82,7 +82,7 @@ export class Journal {
       !row.written ||
       row.type !== row.storedType ||
       row.expiresAtMs !== row.storedExpiresAtMs ||
-      !isKey(row.type)
+      row.type !== RowType.String
     )
       return false;
     const bytes = row.key.length + row.value.length;

@@ -80,6 +80,8 @@ export interface WorkerSettings {
   readonly eventTimeDriftMaxMs: number;
   readonly tombstoneRetentionMs: number;
   readonly scanIdleMaxMs: number;
+  /** Up to where collections are small. */
+  readonly collections: import('../types/collections/collection.js').CollectionLimits;
   readonly maxmemoryPolicy: string;
   /** Budget of the row cache of this worker, bytes. */
   readonly rowCacheBytes: number;

@@ -1,13 +1,7 @@
-import type { Row } from '../types/row.js';
+import type { CacheEntry } from '../types/row.js';
 
 /**
- * What a cached row costs beside the bytes of its key and value: the object with its boxed doubles, two string
- * headers, and its place in the table. Measured with 100,000 rows and `--expose-gc`.
- */
-const ROW_OVERHEAD_BYTES = 300;
-
-/**
- * The rows in memory of all shards of one worker, bounded in bytes. Each shard looks its rows up in a table of its
+ * The rows in memory of all shards of one worker, those of large collections' elements included, bounded in bytes. Each shard looks its rows up in a table of its
  * own; this is the common budget and the order of eviction.
  *
  * Eviction is SIEVE (Zhang et al., NSDI '24): rows stand in order of insertion, a hit only sets a bit, and a hand
@@ -22,9 +16,9 @@ export class RowCache {
   evictions = 0;
   /** Rows that had to be read from disk. */
   loads = 0;
-  private newest: Row | undefined;
-  private oldest: Row | undefined;
-  private hand: Row | undefined;
+  private newest: CacheEntry | undefined;
+  private oldest: CacheEntry | undefined;
+  private hand: CacheEntry | undefined;
   private size = 0;
   /** Whether the last eviction found nothing that it could evict. */
   private stuck = false;
@@ -41,8 +35,8 @@ export class RowCache {
   }
 
   /** Takes a new row in; its table must have it already. */
-  add(row: Row): void {
-    row.cachedBytes = footprint(row);
+  add(row: CacheEntry): void {
+    row.cachedBytes = row.footprintBytes;
     this.bytes += row.cachedBytes;
     if (row.journaledIn !== 0) this.heldBytes += row.cachedBytes;
     row.older = this.newest;
@@ -54,15 +48,15 @@ export class RowCache {
   }
 
   /** Takes note that the value of a row changed its size. */
-  resized(row: Row): void {
-    const now = footprint(row);
+  resized(row: CacheEntry): void {
+    const now = row.footprintBytes;
     this.bytes += now - row.cachedBytes;
     if (row.journaledIn !== 0) this.heldBytes += now - row.cachedBytes;
     row.cachedBytes = now;
   }
 
   /** Lets a row go, from its table too. */
-  remove(row: Row): void {
+  remove(row: CacheEntry): void {
     if (this.hand === row) this.hand = row.newer;
     if (row.newer) row.newer.older = row.older;
     else this.newest = row.older;
@@ -73,7 +67,7 @@ export class RowCache {
     this.bytes -= row.cachedBytes;
     if (row.journaledIn !== 0) this.heldBytes -= row.cachedBytes;
     this.size--;
-    row.home?.delete(row);
+    row.leave();
   }
 
   /** Changes the budget, bytes. */
@@ -92,7 +86,7 @@ export class RowCache {
   evict(): void {
     let spared = 0;
     while (this.bytes > this.bytesMax && this.oldest !== undefined) {
-      const row: Row = this.hand ?? this.oldest;
+      const row: CacheEntry = this.hand ?? this.oldest;
       this.hand = row.newer;
       if (row.dirty || row.visited || row.journaledIn !== 0) {
         row.visited = false;
@@ -112,7 +106,3 @@ export class RowCache {
 
 /** Longest run of spared rows in one call, so that eviction never takes long; the next batch goes on. */
 const EVICTION_SPARED_MAX = 50_000;
-
-function footprint(row: Row): number {
-  return ROW_OVERHEAD_BYTES + row.key.length + row.value.length;
-}

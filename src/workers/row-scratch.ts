@@ -1,12 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Row } from '../types/row.js';
-import {
-  encodeRow,
-  encodeTtlKey,
-  ROW_HEADER_BYTES_MAX,
-  TTL_KEY_PREFIX_BYTES,
-  writeLatin1,
-} from '../types/row-codec.js';
+import { encodeRow, encodeTtlKey, rowRoom, TTL_KEY_PREFIX_BYTES, writeLatin1 } from '../types/row-codec.js';
 
 /*
  * The binding copies what it is given, so rows are encoded into memory that is used again for the next.
@@ -14,13 +8,13 @@ import {
  */
 const VALUE_SCRATCH_BYTES = 16_384;
 const KEY_SCRATCH_BYTES = 1024;
-const valueScratch = Buffer.allocUnsafeSlow(VALUE_SCRATCH_BYTES);
+const scratchOfValue = Buffer.allocUnsafeSlow(VALUE_SCRATCH_BYTES);
 const valueViews: (Buffer | undefined)[] = new Array(VALUE_SCRATCH_BYTES + 1);
 const scratchOfKey = Buffer.allocUnsafeSlow(KEY_SCRATCH_BYTES);
 const keyViews: (Buffer | undefined)[] = new Array(KEY_SCRATCH_BYTES + 1);
 
 function view(scratch: Buffer, length: number): Buffer {
-  if (scratch !== valueScratch) return scratch.subarray(0, length);
+  if (scratch !== scratchOfValue) return scratch.subarray(0, length);
   let found = valueViews[length];
   if (found === undefined) {
     found = scratch.subarray(0, length);
@@ -46,15 +40,24 @@ export function keyBytes(key: string): Buffer {
   return Buffer.from(key, 'latin1');
 }
 
-export function ttlKey(expiresAtMs: number, key: string): Buffer {
+/** @param ofElement whether the time is that of an element of the key's value */
+export function ttlKey(expiresAtMs: number, key: string, ofElement = false): Buffer {
   const bytes = Buffer.allocUnsafe(TTL_KEY_PREFIX_BYTES + key.length);
-  encodeTtlKey(expiresAtMs, key, bytes);
+  encodeTtlKey(expiresAtMs, key, bytes, ofElement);
   return bytes;
 }
 
 /** The bytes of a row, in memory that the next call overwrites. */
 export function rowBytes(row: Row): Buffer {
-  const room = row.value.length + ROW_HEADER_BYTES_MAX;
-  const scratch = room <= VALUE_SCRATCH_BYTES ? valueScratch : Buffer.allocUnsafe(room);
+  const room = rowRoom(row);
+  const scratch = room <= VALUE_SCRATCH_BYTES ? scratchOfValue : Buffer.allocUnsafe(room);
   return view(scratch, encodeRow(row, scratch));
+}
+
+/** The bytes of a text, in memory that the next call overwrites. */
+export function valueScratch(text: string): Buffer {
+  const { length } = text;
+  if (length > VALUE_SCRATCH_BYTES) return keyBytes(text);
+  writeLatin1(scratchOfValue, 0, text);
+  return view(scratchOfValue, length);
 }

@@ -1,10 +1,12 @@
 import type { HybridClock } from '../base/clock.js';
+import type { CollectionLimits } from '../types/collections/collection.js';
 import type { RowCache } from './row-cache.js';
 
 /** Knobs of a shard, kept current by CONFIG SET. */
 export interface ShardKnobs {
   tombstoneRetentionMs: number;
   scanIdleMaxMs: number;
+  collections: CollectionLimits;
 }
 
 /** What the shards of one worker share. */

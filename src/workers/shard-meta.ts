@@ -10,13 +10,18 @@ export interface ShardMeta {
   expiring: number;
   /** Whether deletions must be remembered: some write brought its own event time. */
   keepsTombstones: boolean;
+  /** Version that the next large collection gets. */
+  nextVersion: number;
 }
+
+/** What a shard without a record knows. */
+const NOTHING_KNOWN: ShardMeta = { live: 0, expiring: 0, keepsTombstones: false, nextVersion: 1 };
 
 /**
  * Version of everything a shard has on disk: rows, `ttl` keys, this record. docs/DATA_FORMAT.md describes each.
  * A shard of a later version is refused; one of an earlier version is brought forward when it is opened.
  */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 /*
  * The record under the key `shard` of the `meta` family:
@@ -24,16 +29,18 @@ export const FORMAT_VERSION = 2;
  *   4  8  live
  *   12 8  expiring
  *   20 1  bit 0: keepsTombstones
+ *   21 8  nextVersion; not before format 3
  */
 const KEY = Buffer.from('shard');
-const RECORD_BYTES = 21;
+const RECORD_BYTES = 29;
+const RECORD_BYTES_BEFORE_3 = 21;
 const KEEPS_TOMBSTONES = 1;
 
 /** Reads the record when a shard is opened, and brings it to this format. @throws what {@link readShardMeta} does, and for a write that fails */
 export function openShardMeta(database: Database): ShardMeta {
   const meta = readShardMeta(database);
   const record = database.get('meta', KEY);
-  // Formats differ in what else may be there, not in the record: from here on a journal may.
+  // From here on there may be what an earlier format does not have: a journal, large collections.
   if (record !== undefined && record.readUInt32BE(0) < FORMAT_VERSION) {
     writeShardMeta(database, meta);
     database.commit(true);
@@ -44,7 +51,7 @@ export function openShardMeta(database: Database): ShardMeta {
 /** @throws StorageError CORRUPT for a record that cannot be read, OTHER for a later format */
 export function readShardMeta(database: Database): ShardMeta {
   const record = database.get('meta', KEY);
-  if (record === undefined) return { live: 0, expiring: 0, keepsTombstones: false };
+  if (record === undefined) return NOTHING_KNOWN;
   if (record.length < 4)
     throw new StorageError('CORRUPT', `${database.path}: the shard's record is cut short`);
   const version = record.readUInt32BE(0);
@@ -53,12 +60,13 @@ export function readShardMeta(database: Database): ShardMeta {
       'OTHER',
       `${database.path} has data format ${version}; this program knows formats up to ${FORMAT_VERSION}. Use a later version of Vasto.`,
     );
-  if (record.length !== RECORD_BYTES)
+  if (record.length !== (version < 3 ? RECORD_BYTES_BEFORE_3 : RECORD_BYTES))
     throw new StorageError('CORRUPT', `${database.path}: the shard's record has ${record.length} bytes`);
   return {
     live: readUint64(record, 4),
     expiring: readUint64(record, 12),
     keepsTombstones: (record[20]! & KEEPS_TOMBSTONES) !== 0,
+    nextVersion: version < 3 ? NOTHING_KNOWN.nextVersion : readUint64(record, 21),
   };
 }
 
@@ -69,5 +77,6 @@ export function writeShardMeta(database: Database, meta: ShardMeta): void {
   writeUint64(record, 4, meta.live);
   writeUint64(record, 12, meta.expiring);
   record[20] = meta.keepsTombstones ? KEEPS_TOMBSTONES : 0;
+  writeUint64(record, 21, meta.nextVersion);
   database.put('meta', KEY, record);
 }

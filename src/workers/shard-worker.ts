@@ -2,7 +2,7 @@ import { type MessagePort, threadId } from 'node:worker_threads';
 import { HybridClock } from '../base/clock.js';
 import { CommandError } from '../base/command-errors.js';
 import { CommandStatistics } from '../base/command-statistics.js';
-import { SWEEP_ROWS_MAX } from '../base/limits.js';
+import { SWEEP_ELEMENTS_MAX, SWEEP_ROWS_MAX } from '../base/limits.js';
 import { describeObject } from '../commands/key-inspection.js';
 import { commandTable } from '../commands/table.js';
 import { Executor, type ExecutorHost } from './executor.js';
@@ -192,7 +192,8 @@ class ShardWorker implements ExecutorHost {
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
-      if (sweeps || shard.isWriteBackDue(nowMs)) this.alone(async () => this.tidy(shard, nowMs, sweeps));
+      if (sweeps || shard.hasDeadElements || shard.isWriteBackDue(nowMs))
+        this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
       this.syncedAtMs = nowMs;
@@ -209,13 +210,14 @@ class ShardWorker implements ExecutorHost {
     void this.executor.exclusive(work).then(() => undefined);
   }
 
-  /** Ends what has expired, and writes back what the journal has had for long enough. */
+  /** Ends what has expired, removes what large collections have left, writes back what the journal has had long enough. */
   private tidy(shard: Shard, nowMs: number, sweeps: boolean): void {
     // It may have been closed, or have failed, since this was to be done.
     if (this.shards.get(shard.id) !== shard || this.failures.has(shard)) return;
     try {
       shard.nowMs = nowMs;
       if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
+      shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always');
       this.cache.evict();
     } catch (error) {
@@ -253,7 +255,8 @@ class ShardWorker implements ExecutorHost {
 type OpenTask = Extract<WorkerTask, { kind: 'open' }>;
 
 function knobsOf(settings: WorkerSettings): ShardKnobs {
-  return { tombstoneRetentionMs: settings.tombstoneRetentionMs, scanIdleMaxMs: settings.scanIdleMaxMs };
+  const { tombstoneRetentionMs, scanIdleMaxMs, collections } = settings;
+  return { tombstoneRetentionMs, scanIdleMaxMs, collections };
 }
 
 const NOTHING_REWRITTEN: RewriteProgress = { copiedBytes: 0, totalBytes: 1, isDone: false };

@@ -6,7 +6,7 @@ import type { ShardMeta } from './shard-meta.js';
 
 /**
  * The rows that wait for the commit of the batch, in the order of their first change. Of those that only the journal
- * has, also what they were: reading them from disk again, as others are when the commit fails, would not find it.
+ * has, also what they were (they are strings): reading them from disk again, as others are when the commit fails, would not find it.
  */
 export class StagedRows {
   readonly rows: Row[] = [];
@@ -31,6 +31,7 @@ export class StagedRows {
   restoreJournaled(): void {
     for (const [index, row] of this.journaled.entries()) {
       row.value = this.values[index]!;
+      row.collection = undefined;
       row.flags = this.flags[index]!;
       row.timestamp = this.timestamps[index]!;
       row.type = row.storedType;
@@ -45,6 +46,7 @@ export class StagedRows {
       row.written = row.type !== RowType.Absent;
       row.storedType = row.type;
       row.storedExpiresAtMs = row.expiresAtMs;
+      row.storedElementExpiryMs = row.collection?.nextExpiryMs ?? 0;
     }
     this.clear();
   }
@@ -60,7 +62,7 @@ export class StagedRows {
   }
 }
 
-/** Stages what a row's change is on disk: its bytes, its entry in the `ttl` family, and the numbers of keys in `meta`. */
+/** Stages what a row's change is on disk: its bytes, its entries in the `ttl` family, and the numbers of keys in `meta`. */
 export function stageRow(target: Database, row: Row, meta: ShardMeta): void {
   const key = keyScratch(row.key);
   if (row.type === RowType.Absent) {
@@ -71,6 +73,12 @@ export function stageRow(target: Database, row: Row, meta: ShardMeta): void {
   if (row.expiresAtMs !== row.storedExpiresAtMs) {
     if (row.storedExpiresAtMs !== 0) target.delete('ttl', ttlKey(row.storedExpiresAtMs, row.key));
     if (row.expiresAtMs !== 0) target.put('ttl', ttlKey(row.expiresAtMs, row.key), EMPTY);
+  }
+  const elementExpiryMs = row.collection?.nextExpiryMs ?? 0;
+  if (elementExpiryMs !== row.storedElementExpiryMs) {
+    if (row.storedElementExpiryMs !== 0)
+      target.delete('ttl', ttlKey(row.storedElementExpiryMs, row.key, true));
+    if (elementExpiryMs !== 0) target.put('ttl', ttlKey(elementExpiryMs, row.key, true), EMPTY);
   }
   if (isKey(row.storedType)) {
     meta.live--;

@@ -1,3 +1,4 @@
+import type { ElementHost } from '../types/collections/elements.js';
 import { isLive, Row } from '../types/row.js';
 import { decodeRow } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
@@ -9,6 +10,7 @@ import type { Database } from './rocksdb.js';
 export interface VisitedShard {
   readonly nowMs: number;
   readonly source: Database;
+  readonly elements: ElementHost;
   /** Rows in memory: newer than what is stored. */
   readonly cached: RowTable;
   /** Those that wait for the commit; what is stored of them does not count. */
@@ -46,7 +48,7 @@ export function visitRange(shard: VisitedShard, range: KeyRange, withRows: boole
       row = shard.cached.get(key);
       if (row === undefined) {
         row = new Row(key);
-        decodeRow(row, stored);
+        decodeRow(row, stored, shard.elements);
         row.accessedMs = nowMs;
       }
       if (!isLive(row, nowMs)) return true;

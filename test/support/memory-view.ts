@@ -1,10 +1,13 @@
+import type { Collection } from '../../src/types/collections/collection.js';
 import { Row, RowType, type StringValue } from '../../src/types/row.js';
 import type { KeyRange, ShardView } from '../../src/types/shard-view.js';
+import { MemoryHost } from './memory-elements.js';
 
 /** A shard view over a Map, for unit tests of commands and types: no disk, a clock that the test drives. */
 export class MemoryView implements ShardView {
   nowMs = 1_700_000_000_000;
   readonly rows = new Map<string, Row>();
+  readonly collections = new MemoryHost();
   /** Timestamps of deletions that came with an event time. */
   private readonly tombstones = new Map<string, number>();
   private readonly cursors = new Map<string, { session: number; after: string }>();
@@ -45,6 +48,34 @@ export class MemoryView implements ShardView {
     row.value = value;
     row.flags = flags;
     row.timestamp = this.tick(row.timestamp);
+  }
+
+  setCollection(key: string, value: Collection, expiresAtMs: number): void {
+    const held = Math.max(this.peek(key)?.timestamp ?? 0, this.tombstones.get(key) ?? 0);
+    if (value.size === 0 || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
+      this.rows.delete(key);
+      return;
+    }
+    const row = this.rows.get(key) ?? new Row(key);
+    row.type = value.type;
+    row.value = '';
+    row.collection = value;
+    row.flags = 0;
+    row.expiresAtMs = expiresAtMs;
+    row.accessedMs = this.nowMs;
+    row.timestamp = this.tick(held);
+    this.rows.set(key, row);
+  }
+
+  changed(row: Row): void {
+    this.setCollection(row.key, row.collection!, row.expiresAtMs);
+  }
+
+  rename(row: Row, to: string): void {
+    const { collection, value, expiresAtMs, flags } = row;
+    this.rows.delete(row.key);
+    if (collection === undefined) this.setString(to, value, expiresAtMs, undefined, flags);
+    else this.setCollection(to, collection, expiresAtMs);
   }
 
   setFlags(row: Row, flags: number): void {

@@ -43,6 +43,11 @@ export interface Collection {
   readonly encodedBytesMax: number;
   /** When the next of its elements ends, Unix milliseconds: a lower bound; 0 = none does. */
   readonly nextExpiryMs: number;
+  /**
+   * Removes elements that have ended, at most `limit`. To be there where {@link nextExpiryMs} may be other than 0.
+   * @returns how many
+   */
+  removeEnded?(nowMs: number, limit: number): number;
   /** Writes the payload of its row. Returns where it ends. */
   encode(target: Buffer, at: number): number;
   /** The same value once more, with element rows of its own. */

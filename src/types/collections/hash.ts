@@ -271,10 +271,6 @@ export class HashValue implements Collection {
     if (this.expiries.count === 0) this.expiries = undefined;
   }
 
-  /**
-   * Removes fields that have ended, at most `limit`.
-   * @returns how many
-   */
   removeEnded(nowMs: number, limit: number): number {
     const ended = this.expiries?.ended(nowMs, limit) ?? [];
     for (const field of ended) this.delete(field, nowMs);

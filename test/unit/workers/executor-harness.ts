@@ -13,6 +13,7 @@ import { type Database, StorageError } from '../../../src/workers/rocksdb.js';
 import { RowCache } from '../../../src/workers/row-cache.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
+import { REDIS_LIMITS } from '../../support/memory-elements.js';
 import { databaseOf, openShard } from './shard-harness.js';
 
 /** A command's words, or an instruction with its number. */
@@ -46,6 +47,7 @@ export class FakeHost implements ExecutorHost {
     eventTimeDriftMaxMs: 60_000,
     tombstoneRetentionMs: 60_000,
     scanIdleMaxMs: 60_000,
+    collections: REDIS_LIMITS,
     maxmemoryPolicy: 'noeviction',
     rowCacheBytes: 1 << 20,
     activeExpire: true,

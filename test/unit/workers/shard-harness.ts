@@ -1,12 +1,14 @@
 import { expect } from 'vitest';
 import { HybridClock } from '../../../src/base/clock.js';
 import { Row, RowType } from '../../../src/types/row.js';
-import { decodeRow, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
+import { decodeRow, isElementTtlKey, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
 import { Generations } from '../../../src/workers/generations.js';
 import type { Database } from '../../../src/workers/rocksdb.js';
 import { RowCache } from '../../../src/workers/row-cache.js';
 import { Shard } from '../../../src/workers/shard.js';
+import type { ShardKnobs } from '../../../src/workers/shard-environment.js';
 import { readShardMeta } from '../../../src/workers/shard-meta.js';
+import { REDIS_LIMITS } from '../../support/memory-elements.js';
 
 export const START_MS = 1_700_000_000_000;
 export const STORAGE = { blockCacheBytes: 1 << 20, memtableBytes: 1 << 20 };
@@ -18,7 +20,7 @@ export interface Rig {
   readonly generations: Generations;
   /** Errors while old generations were removed. */
   readonly cleanupErrors: unknown[];
-  readonly knobs: { tombstoneRetentionMs: number; scanIdleMaxMs: number };
+  readonly knobs: ShardKnobs;
 }
 
 export async function openShard(
@@ -31,7 +33,7 @@ export async function openShard(
   const { generations, database } = await Generations.open(directory, STORAGE, (error) =>
     cleanupErrors.push(error),
   );
-  const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000 };
+  const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000, collections: REDIS_LIMITS };
   const rows = cache ?? new RowCache(cacheBytes);
   const shard = await Shard.open(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });
   shard.nowMs = START_MS;
@@ -56,7 +58,7 @@ export function auditDisk(shard: Shard): { live: number; expiring: number; tombs
   let [live, expiring, tombstones] = [0, 0, 0];
   database.iterate({ family: 'default', values: true }, (key, value) => {
     const row = new Row(key.latin1Slice());
-    decodeRow(row, value!);
+    decodeRow(row, value!, shard.collections);
     if (row.type === RowType.Tombstone) {
       tombstones++;
       expect(row.expiresAtMs).not.toBe(0);
@@ -69,7 +71,7 @@ export function auditDisk(shard: Shard): { live: number; expiring: number; tombs
   });
   const entries: string[] = [];
   database.iterate({ family: 'ttl', values: false }, (entry) => {
-    entries.push(`${ttlKeyExpiry(entry)} ${ttlKeyUserKey(entry)}`);
+    if (!isElementTtlKey(entry)) entries.push(`${ttlKeyExpiry(entry)} ${ttlKeyUserKey(entry)}`);
     return true;
   });
   expect(entries.toSorted()).toEqual(expected.toSorted());

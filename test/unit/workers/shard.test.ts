@@ -109,7 +109,7 @@ describe('flushing', () => {
     await shard.close();
     // What a crash between the commit of the new generation and its switch leaves behind.
     const next = await Database.open(join(directory, 'g2'), STORAGE);
-    writeShardMeta(next, { live: 0, expiring: 0, keepsTombstones: false });
+    writeShardMeta(next, { live: 0, expiring: 0, keepsTombstones: false, nextVersion: 1 });
     next.commit(true);
     await next.close();
     mkdirSync(join(directory, 'g7'));

@@ -1,0 +1,245 @@
+import type { CollectionLimits } from '../types/collections/collection.js';
+import {
+  type ElementHost,
+  ElementKind,
+  type ElementStore,
+  type Encodable,
+  nameOf,
+  orderedName,
+} from '../types/collections/elements.js';
+import { type StringValue, stringValue, valueBytes } from '../types/row.js';
+import { DeadVersions } from './dead-versions.js';
+import { elementBound, elementKey, elementKeyScratch, kindOf, orderedNameOf } from './element-keys.js';
+import { ElementRow, ElementTable, isDecoded } from './element-table.js';
+import type { Database } from './rocksdb.js';
+import type { RowCache } from './row-cache.js';
+import { valueScratch } from './row-scratch.js';
+
+/** What element rows need of their shard. */
+export interface ElementOwner {
+  readonly limits: CollectionLimits;
+  /** Where stored rows are read. */
+  source(): Database;
+  /** A version that no collection of the shard has had. */
+  nextVersion(): number;
+}
+
+/**
+ * The element rows of a shard's large collections: those in memory, those that wait for the commit of the batch, and
+ * those of collections that have gone, which are removed in the background.
+ */
+export class ShardElements implements ElementHost {
+  readonly table = new ElementTable();
+  readonly dead = new DeadVersions();
+  dirty: ElementRow[] = [];
+
+  constructor(
+    readonly owner: ElementOwner,
+    readonly cache: RowCache,
+  ) {}
+
+  get limits(): CollectionLimits {
+    return this.owner.limits;
+  }
+
+  elements(version: number): ElementStore {
+    return new VersionElements(this, version);
+  }
+
+  newElements(): ElementStore {
+    return new VersionElements(this, this.owner.nextVersion());
+  }
+
+  /** Notes an element for the commit. */
+  note(element: ElementRow): void {
+    if (element.dirty) return;
+    element.dirty = true;
+    this.dirty.push(element);
+  }
+
+  /** Stages all that was noted. */
+  stage(target: Database): void {
+    for (const { version, kind, name, value, stored } of this.dirty) {
+      if (this.dead.isDying(version)) continue;
+      const key = elementKeyScratch(version, kind, name);
+      if (value !== undefined) target.put('elem', key, encoded(value));
+      else if (stored) target.delete('elem', key);
+    }
+    this.dead.stage(target);
+  }
+
+  /** What was noted is on disk. */
+  committed(): void {
+    for (const element of this.dirty) {
+      element.dirty = false;
+      element.stored = element.value !== undefined;
+      this.cache.resized(element);
+    }
+    this.dirty = [];
+    this.dead.committed();
+  }
+
+  /** Lets all go, what was noted included. */
+  forget(): void {
+    for (const element of this.dirty) element.dirty = false;
+    this.dirty = [];
+    this.dead.forget();
+    for (const element of [...this.table.values()]) this.cache.remove(element);
+  }
+}
+
+function encoded(value: StringValue | Encodable) {
+  if (typeof value === 'string') return valueScratch(value);
+  return isDecoded(value) ? value.encode() : value;
+}
+
+/** The rows of one collection. */
+class VersionElements implements ElementStore {
+  constructor(
+    private readonly shard: ShardElements,
+    readonly version: number,
+  ) {}
+
+  get(kind: ElementKind, name: string): StringValue | undefined {
+    return this.load(kind, name).value as StringValue | undefined;
+  }
+
+  getMany(kind: ElementKind, names: readonly string[]): (StringValue | undefined)[] {
+    const { version, shard } = this;
+    const missing = names.filter((name) => this.cached(kind, name) === undefined);
+    if (missing.length > 1) {
+      const keys = missing.map((name) => elementKey(version, kind, name));
+      const stored = shard.owner.source().getMany('elem', keys);
+      for (const [index, name] of missing.entries())
+        if (this.cached(kind, name) === undefined) this.admit(kind, name, stored[index]);
+    }
+    return names.map((name) => this.get(kind, name));
+  }
+
+  set(kind: ElementKind, name: string, value: StringValue): void {
+    this.stage(kind, name, value);
+  }
+
+  delete(kind: ElementKind, name: string): void {
+    this.stage(kind, name, undefined);
+  }
+
+  node<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined {
+    const element = this.load(ElementKind.Node, id);
+    const { value } = element;
+    if (value === undefined || isDecoded(value)) return value as N | undefined;
+    const node = decode(valueBytes(value));
+    element.value = node;
+    this.shard.cache.resized(element);
+    return node;
+  }
+
+  setNode(id: string, node: Encodable): void {
+    this.stage(ElementKind.Node, id, node);
+  }
+
+  deleteNode(id: string): void {
+    this.stage(ElementKind.Node, id, undefined);
+  }
+
+  iterate(
+    kind: ElementKind,
+    from: string,
+    withValues: boolean,
+    visit: (name: string, value: StringValue) => boolean,
+  ): void {
+    const staged = this.stagedFrom(kind, from);
+    let next = 0;
+    let stopped = false;
+    /** Visits staged rows up to a place in the order; returns whether the row at the place is one of them. */
+    const visitStaged = (ordered: string | undefined): boolean => {
+      while (
+        !stopped &&
+        next < staged.length &&
+        (ordered === undefined || staged[next]!.ordered <= ordered)
+      ) {
+        const { ordered: at, element } = staged[next++]!;
+        const value = element.value as StringValue | undefined;
+        if (value !== undefined && !visit(element.name, value)) stopped = true;
+        if (at === ordered) return true;
+      }
+      return false;
+    };
+    const bounds = {
+      from: elementBound(this.version, kind, from),
+      before: elementBound(this.version, kind + 1),
+    };
+    this.shard.owner.source().iterate({ family: 'elem', values: withValues, ...bounds }, (key, stored) => {
+      const ordered = orderedNameOf(key);
+      if (staged.length > 0 && (visitStaged(ordered) || stopped)) return !stopped;
+      stopped = !visit(nameOf(kind, ordered), stored === undefined ? '' : stringValue(stored));
+      return !stopped;
+    });
+    if (!stopped) visitStaged(undefined);
+  }
+
+  private stagedFrom(kind: ElementKind, from: string): { ordered: string; element: ElementRow }[] {
+    return this.shard.dirty
+      .filter((element) => element.version === this.version && element.kind === kind)
+      .map((element) => ({ ordered: orderedName(kind, element.name), element }))
+      .filter(({ ordered }) => ordered >= from)
+      .sort((a, b) => (a.ordered < b.ordered ? -1 : 1));
+  }
+
+  eachRow(visit: (kind: ElementKind, name: string, value: StringValue) => void): void {
+    const { version, shard } = this;
+    const staged = shard.dirty.filter((element) => element.version === version);
+    const hidden = new Set(staged.map(({ kind, name }) => `${kind}${name}`));
+    const bounds = { from: elementBound(version), before: elementBound(version + 1) };
+    shard.owner.source().iterate({ family: 'elem', values: true, ...bounds }, (key, stored) => {
+      const kind = kindOf(key);
+      const name = nameOf(kind, orderedNameOf(key));
+      if (!hidden.has(`${kind}${name}`)) visit(kind, name, stringValue(stored!));
+      return true;
+    });
+    for (const { kind, name, value } of staged)
+      if (value !== undefined) visit(kind, name, isDecoded(value) ? stringValue(value.encode()) : value);
+  }
+
+  private cached(kind: ElementKind, name: string): ElementRow | undefined {
+    const { version } = this;
+    return this.shard.table.get(version, kind, name, ElementTable.hashOf(version, kind, name));
+  }
+
+  private load(kind: ElementKind, name: string): ElementRow {
+    const { version, shard } = this;
+    const element = this.cached(kind, name);
+    if (element !== undefined) {
+      element.visited = true;
+      return element;
+    }
+    return this.admit(kind, name, shard.owner.source().get('elem', elementKeyScratch(version, kind, name)));
+  }
+
+  /** Takes a stored row in. One that is not there is remembered so, that asking again is as cheap. */
+  private admit(kind: ElementKind, name: string, stored: Buffer | undefined): ElementRow {
+    return this.keep(kind, name, stored && stringValue(stored), stored !== undefined);
+  }
+
+  private keep(
+    kind: ElementKind,
+    name: string,
+    value: StringValue | Encodable | undefined,
+    stored: boolean,
+  ): ElementRow {
+    const { shard, version } = this;
+    const hash = ElementTable.hashOf(version, kind, name);
+    const element = new ElementRow(shard.table, version, kind, name, hash, stored);
+    element.value = value;
+    shard.table.add(element);
+    shard.cache.add(element);
+    return element;
+  }
+
+  private stage(kind: ElementKind, name: string, value: StringValue | Encodable | undefined): void {
+    // One that is not in memory may be on disk or not: it does not matter to what is written over it.
+    const element = this.cached(kind, name) ?? this.keep(kind, name, value, true);
+    element.value = value;
+    this.shard.note(element);
+  }
+}

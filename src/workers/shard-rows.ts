@@ -1,0 +1,316 @@
+import { timestampOf } from '../base/clock.js';
+import type { Collection } from '../types/collections/collection.js';
+import { isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
+import type { KeyRange, ShardView } from '../types/shard-view.js';
+import { CachedRows } from './cached-rows.js';
+import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counting.js';
+import { ExpiryIndex } from './expiry-index.js';
+import type { Database } from './rocksdb.js';
+import { ScanSessions } from './scan-sessions.js';
+import { ShardElements } from './shard-elements.js';
+import type { ShardCounters, ShardEnvironment } from './shard-environment.js';
+import type { ShardMeta } from './shard-meta.js';
+import { StagedRows } from './staged-rows.js';
+import { pickKey, type VisitedShard, visitRange } from './visiting.js';
+import { WatchTable } from './watch-table.js';
+
+/** What commands see of a shard and change of it: its rows in memory, over those of its instance. */
+export abstract class ShardRows implements ShardView {
+  nowMs = 0;
+  /** Whether reads count as accesses: not those of a client that said CLIENT NO-TOUCH. */
+  countsAccess = true;
+  /** Whether looking a key up is a hit or a miss: only while a command runs that reads, see the executor. */
+  countsLookups = false;
+  readonly counters: ShardCounters = { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 };
+  readonly watches = new WatchTable();
+  readonly collections: ShardElements;
+
+  protected readonly rows: CachedRows;
+  protected readonly staged = new StagedRows();
+  protected readonly expiries = new ExpiryIndex();
+  protected readonly elementExpiries = new ExpiryIndex(true);
+  protected readonly scans: ScanSessions;
+  /** With the changes that wait for their commit as far as they are noted there. */
+  protected meta: ShardMeta;
+  protected metaDirty = false;
+  /** The empty instance that the next commit switches to: the shard was flushed. */
+  protected flushedTo: Database | undefined;
+
+  constructor(
+    readonly id: number,
+    protected database: Database,
+    protected readonly environment: ShardEnvironment,
+    meta: ShardMeta,
+  ) {
+    const owner = {
+      get limits() {
+        return environment.knobs.collections;
+      },
+      source: () => this.source(),
+      nextVersion: () => this.nextVersion(),
+    };
+    this.collections = new ShardElements(owner, environment.cache);
+    this.rows = new CachedRows(environment.cache, this.collections);
+    this.meta = meta;
+    this.scans = new ScanSessions(Math.random() * 2 ** 30, environment.knobs.scanIdleMaxMs);
+  }
+
+  /** See {@link ShardView}. */
+  abstract flush(): void;
+
+  // ---------------------------------------------------------------- reading
+
+  find(key: string): Row | undefined {
+    const row = this.load(key);
+    if (!isLive(row, this.nowMs)) {
+      if (this.countsLookups) this.counters.keyspaceMisses++;
+      return undefined;
+    }
+    if (this.countsLookups) this.counters.keyspaceHits++;
+    if (this.countsAccess) row.accessedMs = this.nowMs;
+    return row;
+  }
+
+  peek(key: string): Row | undefined {
+    const row = this.load(key);
+    const live = isLive(row, this.nowMs);
+    if (this.countsLookups) this.counters[live ? 'keyspaceHits' : 'keyspaceMisses']++;
+    return live ? row : undefined;
+  }
+
+  /** Whether a row is in memory, so that reading it costs no call to RocksDB. */
+  isCached(key: string): boolean {
+    return this.rows.table.has(key);
+  }
+
+  /** Brings rows into memory with one call. */
+  prefetch(keys: readonly string[]): void {
+    this.rows.prefetch(keys, this.source(), this.nowMs);
+  }
+
+  protected load(key: string): Row {
+    return this.rows.load(key, this.source(), this.nowMs);
+  }
+
+  /** Where stored rows are read: after a flush that waits for its commit, an empty instance. */
+  protected source(): Database {
+    return this.flushedTo ?? this.database;
+  }
+
+  // ---------------------------------------------------------------- changing
+
+  setString(key: string, value: StringValue, expiresAtMs: number, eventTimeMs?: number, flags = 0): boolean {
+    const row = this.load(key);
+    if (!this.stamp(row, eventTimeMs)) return false;
+    if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {
+      this.erase(row);
+      return true;
+    }
+    this.dropCollection(row);
+    row.type = RowType.String;
+    row.value = value;
+    row.flags = flags;
+    row.accessedMs = this.nowMs;
+    this.placed(row, expiresAtMs);
+    return true;
+  }
+
+  setCollection(key: string, value: Collection, expiresAtMs: number): void {
+    const row = this.load(key);
+    this.stamp(row, undefined);
+    if (row.collection !== value) this.dropCollection(row);
+    row.collection = value;
+    if (value.size === 0 || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
+      this.erase(row);
+      return;
+    }
+    row.type = value.type;
+    row.value = '';
+    row.flags = 0;
+    row.accessedMs = this.nowMs;
+    if (value.nextExpiryMs !== 0) this.elementExpiries.note(value.nextExpiryMs);
+    this.placed(row, expiresAtMs);
+  }
+
+  changed(row: Row): void {
+    this.setCollection(row.key, row.collection!, row.expiresAtMs);
+  }
+
+  rename(row: Row, to: string): void {
+    const { collection, value, expiresAtMs, flags } = row;
+    // The old row is removed without what it has: that lives on.
+    row.collection = undefined;
+    this.remove(row.key);
+    if (collection === undefined) this.setString(to, value, expiresAtMs, undefined, flags);
+    else this.setCollection(to, collection, expiresAtMs);
+  }
+
+  /** A row has a new value: gives it its expiry. */
+  private placed(row: Row, expiresAtMs: number): void {
+    row.expiresAtMs = expiresAtMs;
+    if (expiresAtMs !== 0) this.expiries.note(expiresAtMs);
+    this.note(row);
+  }
+
+  /** Takes the collection of a row that gets another value, or none. */
+  protected dropCollection(row: Row): void {
+    if (row.collection === undefined) return;
+    if (row.collection.version !== 0) this.collections.dead.add(row.collection.version);
+    row.collection = undefined;
+  }
+
+  protected nextVersion(): number {
+    const { nextVersion } = this.meta;
+    this.meta = { ...this.meta, nextVersion: nextVersion + 1 };
+    this.metaDirty = true;
+    return nextVersion;
+  }
+
+  updateString(row: Row, value: StringValue, flags = row.flags): void {
+    this.stamp(row, undefined);
+    row.value = value;
+    row.flags = flags;
+    this.note(row);
+  }
+
+  setFlags(row: Row, flags: number): void {
+    if (row.flags === flags) return;
+    this.staged.add(row);
+    row.flags = flags;
+  }
+
+  setExpiry(row: Row, expiresAtMs: number): void {
+    this.stamp(row, undefined);
+    if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) {
+      this.erase(row);
+      return;
+    }
+    this.placed(row, expiresAtMs);
+  }
+
+  remove(key: string, eventTimeMs?: number): boolean {
+    const row = this.load(key);
+    const live = isLive(row, this.nowMs);
+    if (!live && eventTimeMs === undefined) return false;
+    if (!this.stamp(row, eventTimeMs)) return false;
+    this.erase(row);
+    return live;
+  }
+
+  /** Notes a row, and gives it the timestamp of the write at hand. Returns false if a later one holds. */
+  private stamp(row: Row, eventTimeMs: number | undefined): boolean {
+    const { clock } = this.environment;
+    // What has ended, and left no tombstone or one that may be forgotten, competes no more: whether it is still in
+    // memory, or was not swept yet, must make no difference.
+    const isForgotten = row.expiresAtMs !== 0 && row.expiresAtMs <= this.nowMs;
+    const held = row.type === RowType.Absent || isForgotten ? 0 : row.timestamp;
+    if (eventTimeMs === undefined) {
+      this.staged.add(row);
+      row.timestamp = clock.next(this.nowMs, held);
+      return true;
+    }
+    const timestamp = timestampOf(eventTimeMs);
+    if (timestamp < held) return false;
+    this.staged.add(row);
+    clock.observe(timestamp);
+    row.timestamp = timestamp;
+    if (!this.meta.keepsTombstones) {
+      this.meta = { ...this.meta, keepsTombstones: true };
+      this.metaDirty = true;
+    }
+    return true;
+  }
+
+  /** Ends a row: a tombstone where older writes may still arrive, nothing otherwise. */
+  private erase(row: Row): void {
+    row.type = this.meta.keepsTombstones ? RowType.Tombstone : RowType.Absent;
+    this.dropCollection(row);
+    row.value = '';
+    row.flags = 0;
+    row.expiresAtMs = 0;
+    if (row.type === RowType.Tombstone) {
+      row.expiresAtMs = this.nowMs + this.environment.knobs.tombstoneRetentionMs;
+      this.expiries.note(row.expiresAtMs);
+    }
+    this.note(row);
+  }
+
+  /** A noted row has changed. */
+  private note(row: Row): void {
+    this.rows.resized(row);
+    if (this.watches.size !== 0) this.watches.changed(row.key);
+  }
+
+  // ---------------------------------------------------------------- counting and visiting
+
+  count(): number {
+    return this.tally().live;
+  }
+
+  countExpiring(): number {
+    return this.tally().expiring;
+  }
+
+  /** Stored counts, less what is due but not swept, with the noted rows' changes. */
+  private tally(): Tally {
+    const { live, expiring } = this.flushedTo ? NOTHING_COUNTED : this.meta;
+    const tally = { live, expiring };
+    this.eachEnded(() => {
+      tally.live--;
+      tally.expiring--;
+    });
+    return tallyStaged(tally, this.staged.rows, this.nowMs);
+  }
+
+  /** Mean time until the keys that expire do, see {@link averageTtlMs}. */
+  averageTtlMs(): number {
+    return this.countExpiring() === 0
+      ? 0
+      : averageTtlMs(this, this.expiries, this.source(), this.meta.keepsTombstones);
+  }
+
+  /** Visits stored keys whose expiry has come, tombstones left out, in order of expiry. */
+  private eachEnded(visit: (key: string) => void): void {
+    if (!this.expiries.isDue(this.nowMs)) return;
+    this.expiries.each(this.source(), this.nowMs, (key) => {
+      // A tombstone's entry is in the same family; its row tells.
+      if (!this.meta.keepsTombstones || isKey(this.load(key).storedType)) visit(key);
+      return true;
+    });
+  }
+
+  randomKey(): string | undefined {
+    return this.count() === 0 ? undefined : pickKey(this.visited());
+  }
+
+  visit(range: KeyRange, withRows: boolean, visit: (key: string, row: Row | undefined) => boolean): void {
+    visitRange(this.visited(), range, withRows, visit);
+  }
+
+  private visited(): VisitedShard {
+    const ended = this.expiries.isDue(this.nowMs) ? new Set<string>() : undefined;
+    if (ended !== undefined) this.eachEnded((key) => ended.add(key));
+    return {
+      nowMs: this.nowMs,
+      source: this.source(),
+      elements: this.collections,
+      cached: this.rows.table,
+      staged: this.staged.rows,
+      ended,
+      keepsTombstones: this.meta.keepsTombstones,
+    };
+  }
+
+  openCursor(cursor: string): { readonly session: number; readonly after: string | undefined } | undefined {
+    this.scans.idleMaxMs = this.environment.knobs.scanIdleMaxMs;
+    return this.scans.open(cursor, this.nowMs);
+  }
+
+  saveCursor(session: number, after: string): string {
+    return this.scans.save(session, after);
+  }
+
+  closeCursor(session: number): void {
+    this.scans.close(session);
+  }
+}
