@@ -310,6 +310,7 @@ class Pair {
     while (this.rewritten === 0) await this.rewrite();
     for (const key of KEYS) this.shard.remove(key);
     this.state.clear();
+    while (this.shard.sweep(this.nowMs, 100));
     this.commit();
     for (let rounds = 0; rounds < 10_000 && this.shard.hasDeadElements; rounds++) {
       this.shard.sweepDeadElements(50);
