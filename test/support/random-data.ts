@@ -1,3 +1,4 @@
+import { compareScored } from '../../src/types/rdb/decode.js';
 import type {
   HashField,
   PendingEntry,
@@ -80,15 +81,18 @@ export function randomScore(random: Random): number {
   }
 }
 
-/** A count: mostly small, sometimes so large that no compact form holds it. */
-function randomCount(random: Random): number {
+/** Small values have a few elements; others sometimes so many that no compact form holds them. */
+export type DataSize = 'any' | 'small';
+
+function randomCount(random: Random, size: DataSize): number {
+  if (size === 'small') return random.int(1, 6);
   return random.chance(0.2) ? random.int(100, 700) : random.int(1, 20);
 }
 
-function randomMembers(random: Random): ScoredMember[] {
-  return distinct(random, randomCount(random), () => randomString(random))
+function randomMembers(random: Random, size: DataSize): ScoredMember[] {
+  return distinct(random, randomCount(random, size), () => randomString(random))
     .map((member) => ({ member, score: randomScore(random) }))
-    .sort((a, b) => (a.score === b.score ? compareValues(a.member, b.member) : a.score < b.score ? -1 : 1));
+    .sort(compareScored);
 }
 
 function randomIds(random: Random, count: number): StreamId[] {
@@ -106,12 +110,14 @@ function randomIds(random: Random, count: number): StreamId[] {
   return out;
 }
 
-function randomStream(random: Random): StreamData {
+function randomStream(random: Random, size: DataSize): StreamData {
   const names = random.pick([['field'], ['a', 'b'], ['1', '-300', 'long'.repeat(20)]]);
-  const entries = randomIds(random, random.chance(0.1) ? 0 : randomCount(random)).map((id): StreamEntry => {
-    const fields = random.chance(0.8) ? names : names.map(() => randomString(random));
-    return { id, fields: fields.flatMap((name) => [stringValue(name), randomValue(random)]) };
-  });
+  const entries = randomIds(random, random.chance(0.1) ? 0 : randomCount(random, size)).map(
+    (id): StreamEntry => {
+      const fields = random.chance(0.8) ? names : names.map(() => randomString(random));
+      return { id, fields: fields.flatMap((name) => [stringValue(name), randomValue(random)]) };
+    },
+  );
   const last = entries.at(-1)?.id ?? STREAM_ID_MIN;
   const groups = distinct(random, random.int(0, 3), () => randomString(random))
     .sort(compareValues)
@@ -150,31 +156,31 @@ function randomStream(random: Random): StreamData {
 }
 
 /** A value of any kind. Fields of hashes have no expiry. */
-export function randomData(random: Random, kind: ValueData['kind']): ValueData {
+export function randomData(random: Random, kind: ValueData['kind'], size: DataSize = 'any'): ValueData {
   switch (kind) {
     case 'string':
       return { kind, value: randomValue(random, 0.2) };
     case 'list':
-      return { kind, elements: Array.from({ length: randomCount(random) }, () => randomValue(random)) };
+      return { kind, elements: Array.from({ length: randomCount(random, size) }, () => randomValue(random)) };
     case 'set': {
       const integers = random.chance(0.5);
       const wide = random.pick([10_000, 2 ** 30, 2 ** 50]);
       const make = () => (integers ? String(random.int(-wide, wide)) : randomString(random));
-      if (!integers) return { kind, members: distinct(random, randomCount(random), make) };
-      const members = new Set(Array.from({ length: randomCount(random) }, make));
+      if (!integers) return { kind, members: distinct(random, randomCount(random, size), make) };
+      const members = new Set(Array.from({ length: randomCount(random, size) }, make));
       return { kind, members: [...members] };
     }
     case 'hash':
-      return { kind, fields: randomFields(random) };
+      return { kind, fields: randomFields(random, size) };
     case 'zset':
-      return { kind, members: randomMembers(random) };
+      return { kind, members: randomMembers(random, size) };
     case 'stream':
-      return randomStream(random);
+      return randomStream(random, size);
   }
 }
 
-function randomFields(random: Random): HashField[] {
-  return distinct(random, randomCount(random), () => randomString(random)).map((field) => ({
+function randomFields(random: Random, size: DataSize): HashField[] {
+  return distinct(random, randomCount(random, size), () => randomString(random)).map((field) => ({
     field,
     value: randomValue(random),
     expiresAtMs: 0,
@@ -197,6 +203,8 @@ export function normalData(data: ValueData): ValueData {
       return { ...data, members: [...data.members].sort(compareValues) };
     case 'hash':
       return { ...data, fields: [...data.fields].sort((a, b) => compareValues(a.field, b.field)) };
+    case 'zset':
+      return { ...data, members: [...data.members].sort(compareScored) };
     default:
       return data;
   }

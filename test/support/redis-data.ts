@@ -47,7 +47,7 @@ export async function readData(client: RawClient, key: string): Promise<ValueDat
       const members = [];
       for (let at = 0; at < flat.length; at += 2)
         members.push({ member: stringOf(flat[at]!), score: scoreOf(textOf(flat[at + 1]!)) });
-      return { kind, members };
+      return normalData({ kind, members });
     }
     case 'stream':
       return readStream(client, key);

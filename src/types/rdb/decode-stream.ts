@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { type Int64, toInt64 } from '../../base/numbers.js';
+import { INT64_MAX, type Int64, toInt64 } from '../../base/numbers.js';
 import { compareValues, type StringValue, stringValue } from '../row.js';
 import { estimateEntriesRead } from '../stream-counters.js';
 import { STREAM_ID_MIN, type StreamId, streamId, streamIdMs, streamIdSequence } from '../stream-id.js';
@@ -45,7 +45,7 @@ export function decodeStream(reader: PayloadReader, type: number): StreamData {
     // The first id follows from the entries.
     readId(reader);
     maxDeletedId = readId(reader);
-    entriesAdded = reader.length();
+    entriesAdded = reader.counter();
   }
   const totals = { length, firstId: entries[0]?.id ?? STREAM_ID_MIN, lastId, maxDeletedId, entriesAdded };
   const names = new Distinct();
@@ -54,7 +54,7 @@ export function decodeStream(reader: PayloadReader, type: number): StreamData {
     const name = names.add(reader.value());
     const groupLastId = readId(reader);
     const entriesRead =
-      type === PayloadType.Stream ? estimateEntriesRead(totals, groupLastId) : readCounter(reader);
+      type === PayloadType.Stream ? estimateEntriesRead(totals, groupLastId) : readEntriesRead(reader);
     const consumers = decodeConsumers(reader, decodePending(reader), type);
     groups.push({ name, lastId: groupLastId, entriesRead, consumers });
   }
@@ -71,9 +71,11 @@ function readId(reader: PayloadReader): StreamId {
   return streamId(ms, reader.unsigned());
 }
 
-function readCounter(reader: PayloadReader): number | undefined {
+function readEntriesRead(reader: PayloadReader): number | undefined {
   const counter = reader.unsigned();
-  return counter === COUNTER_UNKNOWN ? undefined : Number(counter);
+  if (counter === COUNTER_UNKNOWN) return undefined;
+  if (counter > INT64_MAX) throw malformed();
+  return Number(counter);
 }
 
 function decodePending(reader: PayloadReader): Map<StreamId, PendingEntry> {
@@ -82,7 +84,7 @@ function decodePending(reader: PayloadReader): Map<StreamId, PendingEntry> {
     const id = reader.raw(ID_BYTES).latin1Slice();
     reader.budget.spend(ID_BYTES);
     if (pending.has(id)) throw malformed();
-    pending.set(id, { id, deliveredAtMs: reader.time(), deliveries: reader.length() });
+    pending.set(id, { id, deliveredAtMs: reader.time(), deliveries: reader.counter() });
   }
   return pending;
 }

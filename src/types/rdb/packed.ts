@@ -10,7 +10,8 @@ import { malformed } from './reader.js';
 const ZIPLIST_HEADER_BYTES = 10;
 const END = 0xff;
 const COUNT_UNKNOWN = 0xffff;
-/** First byte of a length of 4 bytes. */
+const COUNT_UNKNOWN_8 = 0xfe;
+/** First byte of a length of 4 bytes: in a zipmap, the next one too. */
 const LONG_LENGTH = 0xfe;
 
 /**
@@ -89,7 +90,7 @@ const ZIPLIST_INTEGER_BYTES: Readonly<Record<number, number>> = { 192: 2, 208: 4
 /**
  * A zipmap (format: zipmap.c of Redis): small hashes of Redis before 2.6.
  *
- *   <pairs, 1: 254 or more = unknown> (<length> <field> <length> <unused bytes, 1> <value> <unused>)… 0xff
+ *   <pairs, 1: 254 = unknown> (<length> <field> <length> <unused bytes, 1> <value> <unused>)… 0xff
  *
  * A length is one byte, or one from 254 and 4 bytes, little-endian.
  *
@@ -117,7 +118,7 @@ export function readZipmap(pack: Buffer, visit: (field: Buffer, value: Buffer) =
     visit(field, take(1));
     pairs++;
   }
-  if (pairs === 0 || (pack[0]! < LONG_LENGTH && pack[0] !== pairs)) throw malformed();
+  if (pairs === 0 || (pack[0] !== COUNT_UNKNOWN_8 && pack[0] !== pairs)) throw malformed();
 }
 
 const INTSET_HEADER_BYTES = 8;

@@ -83,6 +83,11 @@ export class PayloadReader {
     readonly budget: Budget,
   ) {}
 
+  /** Bytes read so far. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** Moves behind the next bytes, and gives where they begin. */
   #skip(bytes: number): number {
     const at = this.#at;
@@ -113,6 +118,13 @@ export class PayloadReader {
   /** An unsigned 64-bit number, rounded beyond 2^53. */
   length(): number {
     return this.#length(this.byte());
+  }
+
+  /** A number of events, of 63 bits, rounded beyond 2^53. */
+  counter(): number {
+    const counter = this.length();
+    if (counter >= 2 ** 63) throw malformed();
+    return counter;
   }
 
   /** An unsigned 64-bit number, whole. */

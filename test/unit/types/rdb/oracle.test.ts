@@ -4,6 +4,8 @@ import { decodePayload, encodePayload, verifyPayload } from '../../../../src/typ
 import type { PayloadFault, ValueData } from '../../../../src/types/rdb/values.js';
 import type { RawClient } from '../../../support/client.js';
 import { haveTool } from '../../../support/environment.js';
+import { oldBodies, otherStreamBody } from '../../../support/old-payloads.js';
+import { sealedPayload } from '../../../support/payload.js';
 import { envNumber, Random, testSeed } from '../../../support/random.js';
 import { DATA_KINDS, normalData, randomData } from '../../../support/random-data.js';
 import { readData, writeCommands } from '../../../support/redis-data.js';
@@ -116,4 +118,25 @@ describe.skipIf(!haveTool('redis-server'))('payloads against redis-server', () =
       expect(await readData(client, 'restored')).toEqual(normalData(data));
     }
   });
+
+  test.each(DATA_KINDS)('of kind %s, in older forms', async (kind) => {
+    const random = new Random(testSeed(`older payloads of ${kind}`));
+    for (let round = 0; round < ROUNDS; round++) {
+      await configure(client, randomLimits(random));
+      const data = randomData(random, kind, random.chance(0.5) ? 'small' : 'any');
+      for (const body of olderBodies(data)) {
+        const payload = sealedPayload(body);
+        const read = decodedNormal(payload);
+        const reply = await client.rendered('RESTORE', 'older', 0, payload, 'REPLACE');
+        expect([body[0], reply]).toEqual([body[0], '+OK']);
+        const theirs = await readData(client, 'older');
+        expect([body[0], read]).toEqual([body[0], theirs]);
+      }
+    }
+  });
 });
+
+function olderBodies(data: ValueData): Buffer[] {
+  if (data.kind !== 'stream') return oldBodies(data);
+  return [otherStreamBody(encodePayload(data).subarray(0, -10), 15)];
+}
