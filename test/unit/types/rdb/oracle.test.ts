@@ -13,7 +13,7 @@ import { type Reply, render } from '../../../support/reply.js';
 import { TestServer } from '../../../support/server.js';
 
 const MEMORY = 2 ** 30;
-const ROUNDS = envNumber('VASTO_TEST_PAYLOADS', 15);
+const ROUNDS = envNumber('VASTO_TEST_PAYLOADS', 10);
 
 function decode(payload: Buffer): ValueData | PayloadFault {
   return decodePayload(payload, MEMORY, MEMORY);
