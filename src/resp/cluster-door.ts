@@ -75,8 +75,9 @@ function redirect(
   const { session } = connection;
   const slot = command.name === 'exec' ? commonSlot(session.queued ?? []) : commandSlot(command, args);
   if (slot === NO_SLOT) return false;
-  const { map } = server.doors.view(session.door);
+  const { map, slotsHere } = server.doors.view(session.door);
   const moving = slot < 0 ? undefined : server.store.moves.moveOf(keyspace.id, slot);
+  if (moving === undefined && slotsHere[slot] === 1) return false;
   const request = { slot, asking: session.hasAsked, takesCopy: takesCopy(session, command) };
   if (moving !== undefined) {
     const keys = keysOf(session, command, args);

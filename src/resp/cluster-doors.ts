@@ -5,6 +5,7 @@ import { DOOR_REPLIES_MAX } from '../base/limits.js';
 import { ReplyWriter, type RespVersion } from '../base/reply-writer.js';
 import { type DoorMap, type DoorNode, doorMap } from '../cluster/door-map.js';
 import type { RemoteLinks } from '../cluster/links.js';
+import { SLOTS } from '../cluster/slots.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
 import type { Store } from '../node/store.js';
@@ -78,8 +79,12 @@ export class ClusterDoors {
 /** What a door shows at present, with the replies that were made of it. */
 export class DoorView {
   private readonly replies = new Map<string, Buffer>();
+  /** For each slot 1 if it is shown as this node's, else 0: read for every command. */
+  readonly slotsHere: Uint8Array;
 
-  constructor(readonly map: DoorMap) {}
+  constructor(readonly map: DoorMap) {
+    this.slotsHere = Uint8Array.from({ length: SLOTS }, (_, slot) => (map.ownerOf(slot) === map.self ? 1 : 0));
+  }
 
   /**
    * A reply, made once.

@@ -50,8 +50,11 @@ export function dispatch(server: RespServer, connection: Connection, args: Buffe
     refuse(connection, wrongArity(command.name), command, server);
     return;
   }
-  if ((session.attention | server.attention) !== 0 && intercept(server, connection, command, args, frames))
-    return;
+  const attention = session.attention | server.attention;
+  if (attention !== 0) {
+    const look = attention === Attention.ClusterDoor ? interceptAtDoor : intercept;
+    if (look(server, connection, command, args, frames)) return;
+  }
   perform(server, connection, command, args, frames);
 }
 

@@ -13,6 +13,14 @@ const CRC_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
+/** Keys longer than this are searched by the native method. */
+const LONG_KEY_BYTES = 256;
+
+function shortIndexOf(key: Buffer, byte: number): number {
+  for (let at = 0; at < key.length; at++) if (key[at] === byte) return at;
+  return -1;
+}
+
 /**
  * The slot of a key. If the key has a non-empty `{tag}`, only the first one's inside is hashed, so that keys with
  * the same tag are in the same slot (Redis Cluster specification, "hash tags").
@@ -20,7 +28,8 @@ const CLOSE = 0x7d;
 export function keySlot(key: Buffer): number {
   let from = 0;
   let to = key.length;
-  const open = key.indexOf(OPEN);
+  // Most keys are short: calling the native search costs more than looking at their bytes.
+  const open = key.length > LONG_KEY_BYTES ? key.indexOf(OPEN) : shortIndexOf(key, OPEN);
   if (open >= 0) {
     const close = key.indexOf(CLOSE, open + 1);
     if (close > open + 1) {
