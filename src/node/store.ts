@@ -22,6 +22,7 @@ import {
 } from '../workers/protocol.js';
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
 import { Feeds } from './feeds/feeds.js';
+import { type HeldShard, holdShard } from './holding.js';
 import { type Keyspace, Keyspaces } from './keyspaces.js';
 import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
@@ -263,6 +264,17 @@ export class Store {
     const route = this.shards?.route(keyspace, shard);
     if (route === undefined) throw new Error(`shard ${shard} of keyspace ${keyspace} is not on this store`);
     await rewriteShard(this.pool, route, onProgress);
+  }
+
+  /**
+   * Has the commands of a shard wait, so that others can get all that it has.
+   * @param keyspace its id
+   * @param maxMs after so long commands go on, whatever has become of it
+   */
+  async holdShard(keyspace: string, shard: number, maxMs: number): Promise<HeldShard> {
+    const route = this.shards?.route(keyspace, shard);
+    if (route === undefined) throw new Error(`shard ${shard} of keyspace ${keyspace} is not on this store`);
+    return holdShard(this.pool.feeds, route, maxMs);
   }
 
   // ---------------------------------------------------------------- shards

@@ -13,7 +13,7 @@ import { refuse } from './refusal.js';
 import { executeElsewhere, sendElsewhere } from './remote-transaction.js';
 import { openSegment } from './sending.js';
 import type { RespServer } from './server.js';
-import { Attention, type QueuedCommand } from './session.js';
+import { Attention, type QueuedCommand, type Session } from './session.js';
 import {
   databasesToCome,
   type PlannedTransaction,
@@ -37,7 +37,6 @@ const TOO_MANY = new CommandError(
 const TOO_LARGE = new CommandError(
   `ERR a transaction holds at most ${TRANSACTION_BYTES_MAX} bytes: EXEC it in parts`,
 );
-const DELETED_MEANWHILE = new CommandError('ERR the keyspace has been deleted');
 const ABORTED = new CommandError('EXECABORT Transaction discarded because of previous errors.');
 
 /** Keeps a command for EXEC. */
@@ -102,8 +101,7 @@ export function executeTransaction(server: RespServer, connection: Connection, e
   }
   void connection.afterReplies(async () => {
     await Promise.all(missing);
-    // What was waited for may have changed where shards are.
-    const planned = planTransaction(server, session, queued);
+    const planned = await planWhenReady(server, session, queued);
     if (planned instanceof CommandError) {
       abort(server, connection, exec, planned);
       return;
@@ -119,16 +117,27 @@ export function executeTransaction(server: RespServer, connection: Connection, e
       showTransaction(server, connection, exec, steps);
       return;
     }
-    for (const route of routes) await readyRoute(route);
-    await server.store.colocate(routes);
-    if (routes.some((route) => route.closed)) {
-      abort(server, connection, exec, DELETED_MEANWHILE);
-      return;
-    }
     session.endWatches();
     const hasRun = await executeWithMarks(server, connection, routes[0]!, steps);
     showTransaction(server, connection, exec, hasRun ? steps : []);
   });
+}
+
+/** A plan whose shards take commands and are on one owner. What is waited for may change where shards are. */
+async function planWhenReady(
+  server: RespServer,
+  session: Session,
+  queued: readonly QueuedCommand[],
+): Promise<PlannedTransaction | CommandError> {
+  for (;;) {
+    const planned = planTransaction(server, session, queued);
+    if (planned instanceof CommandError || planned.elsewhere !== undefined) return planned;
+    const { routes } = planned;
+    const busy = routes.find((route) => route.ready !== undefined);
+    if (busy !== undefined) await readyRoute(busy);
+    else if (routes.every((route) => route.owner === routes[0]!.owner)) return planned;
+    else await server.store.colocate(routes);
+  }
 }
 
 /** Sends a transaction whose shards are ready and on one owner, if no reply of it is made here. @returns whether it did */

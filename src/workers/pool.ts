@@ -63,12 +63,37 @@ export class ShardRoute {
   /** The shard is being removed, or is gone: nothing may be sent to it any more. */
   closed = false;
 
+  /** What commands wait for though the shard is open; also in `ready` then. */
+  private held: Promise<void> | undefined;
+
   constructor(
     readonly shard: number,
     readonly directory: string,
     readonly storage: ShardStorage,
     public owner: Owner,
   ) {}
+
+  /** Has commands wait; what else the node wants of the shard goes on. To be called while it takes commands. */
+  hold(until: Promise<void>): void {
+    this.held = until;
+    this.ready = until;
+  }
+
+  /** Commands need not wait any more for what they were told to wait for. */
+  unhold(until: Promise<void>): void {
+    if (this.held === until) this.held = undefined;
+    if (this.ready === until) this.ready = undefined;
+  }
+
+  /** Whether commands wait for it: not any more where the worker has died meanwhile. */
+  isHeldBy(until: Promise<void>): boolean {
+    return this.ready === until;
+  }
+
+  /** Resolves when the shard is open, whether or not it takes commands. */
+  async opened(): Promise<void> {
+    while (this.ready !== undefined && this.ready !== this.held) await this.ready;
+  }
 }
 
 /** One worker as the front sees it: the batch that is being gathered for it, and those on their way. */

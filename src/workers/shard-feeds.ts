@@ -38,7 +38,7 @@ export class ShardFeeds {
     route: ShardRoute,
     parameters: Parameters<Kind>,
   ): Promise<FeedReplies[Kind]> {
-    while (route.ready !== undefined) await route.ready;
+    await route.opened();
     if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
     const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown as FeedTask;
     return (await this.run(task)) as FeedReplies[Kind];

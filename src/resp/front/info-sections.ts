@@ -2,6 +2,7 @@ import { machine, release, totalmem, type } from 'node:os';
 import { memoryBudgetBytes } from '../../base/config.js';
 import { REDIS_VERSION, VERSION } from '../../base/version.js';
 import { epochOf, liveKeyspaces } from '../../cluster/topology.js';
+import type { FollowerStatus } from '../../node/feeds/sources.js';
 import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
 import type { ShardCounts } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
@@ -193,19 +194,37 @@ function statsFields({ server, reports, shards }: InfoSource): Field[] {
   ];
 }
 
+/** A store that follows this one, as Redis shows a replica. Offsets count records of the logs, over all shards. */
+function followerLine({ store }: RespServer, follower: FollowerStatus): string {
+  const { open, feeds, isCopying, acknowledged, silentMs } = follower;
+  const entry = store.keyspaces.topology.stores.get(follower.store);
+  const state = open < feeds ? 'wait_bgsave' : isCopying ? 'send_bulk' : 'online';
+  const lagSeconds = silentMs === undefined ? -1 : Math.floor(silentMs / 1000);
+  return `ip=${entry?.host ?? ''},port=${entry?.port || entry?.tlsPort || 0},state=${state},offset=${acknowledged},lag=${lagSeconds}`;
+}
+
 function replicationFields({ server }: InfoSource): Field[] {
+  const { sources, followers: following } = server.store.feeds;
+  const followers = sources.followers();
+  const feeds = following.all();
   return [
     ['role', 'master'],
-    ['connected_slaves', 0],
+    ['connected_slaves', followers.length],
+    ...followers.map((follower, index): Field => [`slave${index}`, followerLine(server, follower)]),
     ['master_failover_state', 'no-failover'],
     ['master_replid', server.replicationId],
     ['master_replid2', NO_REPLICATION_ID],
-    ['master_repl_offset', 0],
+    ['master_repl_offset', sources.loggedRecords],
     ['second_repl_offset', -1],
     ['repl_backlog_active', 0],
     ['repl_backlog_size', 0],
     ['repl_backlog_first_byte_offset', 0],
     ['repl_backlog_histlen', 0],
+    ['vasto_feeds', feeds.length],
+    ['vasto_feeds_level', feeds.filter(({ isLevel }) => isLevel).length],
+    ['vasto_feeds_copying', feeds.filter(({ state }) => state === 'copying').length],
+    ['vasto_feeds_lag_records', feeds.reduce((sum, { lagRecords }) => sum + lagRecords, 0)],
+    ['vasto_feeds_lag_ms', feeds.reduce((most, { lagMs }) => Math.max(most, lagMs), 0)],
   ];
 }
 
