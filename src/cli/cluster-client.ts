@@ -50,6 +50,8 @@ export interface ShardReport {
   readonly state: string | null;
   readonly keys: number | null;
   readonly bytes: number | null;
+  /** Of each copy, in order of the stores, how much of the owner's data it has, in words. */
+  readonly copyStates: readonly (string | null)[];
 }
 
 /** A copy of a shard. */
@@ -58,9 +60,11 @@ export interface CopyView {
   readonly address: string | null;
   readonly zone: string;
   readonly state: 'up' | 'down' | 'unknown';
+  /** Of one that is not the owner's: `level`, or how far it is behind, in words; null = nothing is known. */
+  readonly data: string | null;
 }
 
-export interface ShardView extends ShardReport {
+export interface ShardView extends Omit<ShardReport, 'copyStates'> {
   readonly shard: number;
   /** How many of the 16384 slots. */
   readonly slots: number;

@@ -1,3 +1,4 @@
+import { copyState } from '../cluster/copy-state.js';
 import { shardsOfSlots } from '../cluster/jump-hash.js';
 import { ManagerError, type StoreStatus } from '../cluster/manager.js';
 import {
@@ -20,7 +21,7 @@ import type {
 } from './cluster-client.js';
 import { count } from './words.js';
 
-const NOT_REPORTED: ShardReport = { state: null, keys: null, bytes: null };
+const NOT_REPORTED: ShardReport = { state: null, keys: null, bytes: null, copyStates: [] };
 
 export function topologyView(topology: Topology): TopologyView {
   return {
@@ -62,10 +63,15 @@ export function byAddress(a: StoreAddress, b: StoreAddress): number {
 /** What the owners of a keyspace's shards say of them, in order of the shards. */
 export function shardReports(keyspace: PlacedKeyspace, statuses: readonly StoreStatus[]): ShardReport[] {
   return keyspace.placement.map((stores, shard) => {
-    const owner = statuses.find(({ entry }) => entry.id === stores[0]);
-    return (
-      owner?.shards.find((each) => each.keyspace === keyspace.id && each.shard === shard) ?? NOT_REPORTED
+    const reportOf = (store: string | undefined) =>
+      statuses
+        .find(({ entry }) => entry.id === store)
+        ?.shards.find((each) => each.keyspace === keyspace.id && each.shard === shard);
+    const { state, keys, bytes } = reportOf(stores[0]) ?? NOT_REPORTED;
+    const copyStates = stores.map((store, place) =>
+      place === 0 ? null : (copyState(reportOf(store), stores[0]!) ?? null),
     );
+    return { state, keys, bytes, copyStates };
   });
 }
 
@@ -86,8 +92,11 @@ export function describeKeyspace(
 ): KeyspaceDescription {
   const slots = slotCounts(keyspace.shards);
   const placement = keyspace.placement.map((ids, shard): ShardView => {
-    const { state, keys, bytes } = reports[shard] ?? NOT_REPORTED;
-    const copies = ids.map((id) => copyView(id, topology, stores));
+    const { state, keys, bytes, copyStates } = reports[shard] ?? NOT_REPORTED;
+    const copies = ids.map((id, place) => ({
+      ...copyView(id, topology, stores),
+      data: copyStates[place] ?? null,
+    }));
     const isDown = copies[0]?.state === 'down';
     return { shard, slots: slots[shard]!, copies, state: isDown ? 'store is down' : state, keys, bytes };
   });
@@ -101,7 +110,7 @@ export function describeKeyspace(
   };
 }
 
-function copyView(id: string, topology: TopologyView, stores: readonly StoreView[]): CopyView {
+function copyView(id: string, topology: TopologyView, stores: readonly StoreView[]): Omit<CopyView, 'data'> {
   const entry = topology.stores.find((each) => each.id === id);
   const state = stores.find((each) => each.id === id)?.state ?? 'unknown';
   return { id, address: entry?.address ?? null, zone: entry?.zone ?? '', state };

@@ -73,6 +73,7 @@ export class RespCluster implements ClusterClient {
         state: textOf(shard.get('state')) ?? null,
         keys: numberOf(shard.get('keys')),
         bytes: numberOf(shard.get('bytes')),
+        copyStates: itemsOf(shard.get('copies')).map((text) => textOf(text) || null),
       };
     });
     return describeKeyspace(topology, keyspace, await this.stores(), reports);

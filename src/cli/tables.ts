@@ -1,5 +1,11 @@
 import Table from 'cli-table3';
-import type { KeyspaceDescription, KeyspaceView, StoreView, TopologyView } from './cluster-client.js';
+import type {
+  CopyView,
+  KeyspaceDescription,
+  KeyspaceView,
+  StoreView,
+  TopologyView,
+} from './cluster-client.js';
 import { agoText, bytesText, count } from './words.js';
 
 /** No lines between rows and no colours: easy to read, and to cut into columns. */
@@ -90,6 +96,10 @@ export function storesTable(stores: readonly StoreView[]): string {
   );
 }
 
+function copyText({ state, data }: CopyView): string {
+  return state === 'up' ? (data ?? state) : state;
+}
+
 export function descriptionText(description: KeyspaceDescription): string {
   const { name, db, id, shards, replicas, tags, keys, bytes, placement, notes } = description;
   const number = db === null ? 'no number' : `number ${db}`;
@@ -104,7 +114,7 @@ export function descriptionText(description: KeyspaceDescription): string {
       index === 0 ? 'owner' : 'copy',
       copy.address ?? copy.id.slice(0, 8),
       optional(copy.zone),
-      index === 0 ? (shard.state ?? copy.state) : copy.state,
+      index === 0 ? (shard.state ?? copy.state) : copyText(copy),
       index === 0 ? optional(shard.keys) : '',
       index === 0 ? (shard.bytes === null ? NONE : bytesText(shard.bytes)) : '',
     ]),

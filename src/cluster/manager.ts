@@ -50,6 +50,30 @@ export interface ShardStatus {
   readonly bytes: number;
   /** `open`, or what it is doing, or why it does not serve. */
   readonly state: string;
+  /** How it follows other copies. */
+  readonly follows: readonly FollowStatus[];
+}
+
+/** How a copy of a shard follows another one. */
+export interface FollowStatus {
+  /** The store that has the other one. */
+  readonly store: string;
+  readonly shard: number;
+  /** `connecting`: the other store cannot be reached, or does not let itself be followed. */
+  readonly state: 'connecting' | 'copying' | 'tailing';
+  /** Why nothing comes; '' while something may. */
+  readonly problem: string;
+  /** It had all that the other had when that was last heard of. */
+  readonly isLevel: boolean;
+  /** Number of the last record of the other one's log that it has; 0 while it copies. */
+  readonly position: number;
+  /** Records that it has not. */
+  readonly lagRecords: number;
+  /** For how long the other one has had something that it has not, milliseconds. */
+  readonly lagMs: number;
+  /** Of the copy that was made last, or is being made. */
+  readonly copiedRows: number;
+  readonly copiedBytes: number;
 }
 
 /** How far a long task has come. */

@@ -1,5 +1,11 @@
 import type { ClusterEvent } from '../cluster/follower.js';
-import type { KeyspaceRequest, ShardStatus, StoreStatus, TaskProgress } from '../cluster/manager.js';
+import type {
+  FollowStatus,
+  KeyspaceRequest,
+  ShardStatus,
+  StoreStatus,
+  TaskProgress,
+} from '../cluster/manager.js';
 import type { MasterMessage, StoreMessage } from '../cluster/messages.js';
 import type { KeyspaceEntry, StoreEntry, Topology } from '../cluster/topology.js';
 
@@ -54,6 +60,21 @@ export interface WireShardStatus {
   keys: number;
   bytes: number;
   state: string;
+  follows: WireFollowStatus[];
+}
+
+export interface WireFollowStatus {
+  store: string;
+  shard: number;
+  /** As master.proto numbers them. */
+  state: number;
+  problem: string;
+  isLevel: boolean;
+  position: number;
+  lagRecords: number;
+  lagMs: number;
+  copiedRows: number;
+  copiedBytes: number;
 }
 
 export interface WireProgress {
@@ -219,17 +240,39 @@ function remembered<Message>(make: (topology: Topology) => Message): (topology: 
 
 // ---------------------------------------------------------------- stores
 
-function toWireShard({ keyspace, shard, keys, bytes, state }: ShardStatus): WireShardStatus {
-  return { keyspace, shard, keys: countable(keys), bytes: countable(bytes), state };
+/** In the order of their numbers. */
+const FOLLOW_STATES = ['connecting', 'copying', 'tailing'] as const satisfies FollowStatus['state'][];
+
+function toWireFollow({ state, ...status }: FollowStatus): WireFollowStatus {
+  return { ...status, state: FOLLOW_STATES.indexOf(state), lagMs: countable(status.lagMs) };
 }
 
-function fromWireShard({ keyspace, shard, keys, bytes, state }: WireShardStatus): ShardStatus {
+function fromWireFollow({ state, ...status }: WireFollowStatus): FollowStatus {
+  return {
+    ...status,
+    store: idOf(status.store, 'store'),
+    state: FOLLOW_STATES[state] ?? 'connecting',
+    position: exact(status.position, 'the position of a copy'),
+    lagRecords: exact(status.lagRecords, 'the lag of a copy'),
+    lagMs: exact(status.lagMs, 'the lag of a copy'),
+    copiedRows: exact(status.copiedRows, 'the rows of a copy'),
+    copiedBytes: exact(status.copiedBytes, 'the bytes of a copy'),
+  };
+}
+
+function toWireShard({ keyspace, shard, keys, bytes, state, follows }: ShardStatus): WireShardStatus {
+  const facts = { keyspace, shard, keys: countable(keys), bytes: countable(bytes), state };
+  return { ...facts, follows: follows.map(toWireFollow) };
+}
+
+function fromWireShard({ keyspace, shard, keys, bytes, state, follows }: WireShardStatus): ShardStatus {
   return {
     keyspace: idOf(keyspace, 'keyspace'),
     shard,
     keys: exact(keys, 'the keys of a shard'),
     bytes: exact(bytes, 'the bytes of a shard'),
     state,
+    follows: follows.map(fromWireFollow),
   };
 }
 

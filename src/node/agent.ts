@@ -4,6 +4,7 @@ import type { ShardStatus } from '../cluster/manager.js';
 import type { MasterMessage, MasterStream } from '../cluster/messages.js';
 import { epochOf, type StoreEntry } from '../cluster/topology.js';
 import type { ShardReport } from '../workers/protocol.js';
+import { followsOf } from './feeds/follow-status.js';
 import type { Store } from './store.js';
 
 /** How often the master is given a sign of life, milliseconds: it takes a store for dead after several times that. */
@@ -179,7 +180,9 @@ export class StoreAgent {
     if (!this.measuring) void this.measure();
     if (!this.counting && this.beats % REPORTS_PER_COUNT === 0) void this.count();
     this.beats++;
-    this.stream?.send({ kind: 'report', ...this.space, shards: this.shards });
+    const follows = followsOf(this.store.feeds.followers.all());
+    const shards = this.shards.map((each) => ({ ...each, follows: follows(each.keyspace, each.shard) }));
+    this.stream?.send({ kind: 'report', ...this.space, shards });
   }
 
   private async measure(): Promise<void> {
@@ -211,7 +214,7 @@ export class StoreAgent {
 }
 
 function statusOf(keyspace: string, shard: number, report: ShardReport | undefined): ShardStatus {
-  if (report === undefined) return { keyspace, shard, keys: 0, bytes: 0, state: 'opening' };
+  if (report === undefined) return { keyspace, shard, keys: 0, bytes: 0, state: 'opening', follows: [] };
   const { keys, liveBytes, memtableBytes, failure } = report;
-  return { keyspace, shard, keys, bytes: liveBytes + memtableBytes, state: failure || 'open' };
+  return { keyspace, shard, keys, bytes: liveBytes + memtableBytes, state: failure || 'open', follows: [] };
 }

@@ -1,6 +1,8 @@
-import { liveKeyspaces, type Topology } from '../../cluster/topology.js';
+import { type Feed, feedsOf } from '../../cluster/plan/feeds.js';
+import type { KeyspaceEntry, Topology } from '../../cluster/topology.js';
+import type { FeedSlots } from '../../types/feed-codec.js';
 
-/** A feed that a store is to follow. */
+/** A feed between two stores, or two shards of one. */
 export interface FeedDuty {
   /** By what the target knows it: the same for as long as it is the same feed. */
   readonly feed: string;
@@ -8,42 +10,54 @@ export interface FeedDuty {
   readonly keyspace: string;
   readonly sourceStore: string;
   readonly sourceShard: number;
+  readonly targetStore: string;
   readonly targetShard: number;
-  /** One bit for each slot, from the lowest bit of the first byte; undefined = all. */
-  readonly slots?: Uint8Array;
+  /** undefined = all. */
+  readonly slots: FeedSlots | undefined;
+  /** Whether both are copies of the same shard. */
+  readonly isReplica: boolean;
 }
 
-/** The feeds that a store is to follow: each holder of a shard follows each other one. */
-export function feedsOf(store: string, topology: Topology): FeedDuty[] {
+/** By entry, which never change. */
+const known = new WeakMap<KeyspaceEntry, readonly FeedDuty[]>();
+
+/** All feeds that there are to be, by the topology alone. */
+function feedsIn(topology: Topology): FeedDuty[] {
   const duties: FeedDuty[] = [];
-  for (const { id: keyspace, shards } of liveKeyspaces(topology))
-    for (const [shard, { stores }] of shards.entries()) {
-      if (!stores.includes(store)) continue;
-      for (const sourceStore of stores)
-        if (sourceStore !== store)
-          duties.push({
-            feed: `${sourceStore}/${shard}`,
-            keyspace,
-            sourceStore,
-            sourceShard: shard,
-            targetShard: shard,
-          });
+  for (const entry of topology.keyspaces.values()) {
+    if (entry.deleted) continue;
+    let own = known.get(entry);
+    if (own === undefined) {
+      own = feedsOf(entry).map((feed) => dutyOf(entry, feed));
+      known.set(entry, own);
     }
+    duties.push(...own);
+  }
   return duties;
 }
 
-/** One who follows a shard. */
-export interface FollowerDuty extends FeedDuty {
-  /** The store that follows. */
-  readonly follower: string;
+/** As long as nothing changes, a copy has no rows but those of its shard. */
+function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose }: Feed): FeedDuty {
+  return {
+    feed: `${from.store}/${from.shard}/${to.shard}`,
+    keyspace: id,
+    sourceStore: from.store,
+    sourceShard: from.shard,
+    targetStore: to.store,
+    targetShard: to.shard,
+    slots: change === undefined ? undefined : slots.toBytes(),
+    isReplica: purpose === 'peer',
+  };
 }
 
-/** The feeds of which a store is the source. */
-export function followersOf(store: string, topology: Topology): FollowerDuty[] {
-  const others = [...topology.stores.keys()].filter((id) => id !== store);
-  return others.flatMap((follower) =>
-    feedsOf(follower, topology)
-      .filter(({ sourceStore }) => sourceStore === store)
-      .map((duty) => ({ ...duty, follower })),
-  );
+/** The feeds that a store is to follow, and those of which it is the source. */
+export function dutiesOf(
+  store: string,
+  topology: Topology,
+): { readonly follows: readonly FeedDuty[]; readonly followers: readonly FeedDuty[] } {
+  const all = feedsIn(topology);
+  return {
+    follows: all.filter(({ targetStore }) => targetStore === store),
+    followers: all.filter(({ sourceStore }) => sourceStore === store),
+  };
 }

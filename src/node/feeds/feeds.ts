@@ -4,7 +4,7 @@ import type { FollowerStream, SourceStream } from '../../cluster/feed-messages.j
 import type { StoreEntry, Topology } from '../../cluster/topology.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import { CopyRate } from './copy-rate.js';
-import { feedsOf, followersOf } from './duties.js';
+import { dutiesOf } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import { FeedFollowers } from './followers.js';
 import { FeedSources } from './sources.js';
@@ -57,8 +57,9 @@ export class Feeds {
   topologyChanged(): void {
     if (this.connect === undefined) return;
     const { self, topology, routes } = this.options;
-    this.sources.follow(followersOf(self, topology()), routes());
-    this.followers.follow(feedsOf(self, topology()));
+    const { follows, followers } = dutiesOf(self, topology());
+    this.sources.follow(followers, routes());
+    this.followers.follow(follows);
   }
 
   /** Takes up the conversation with a store that follows this one. */

@@ -1,8 +1,14 @@
+import type { FeedSlots } from '../../types/feed-codec.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { FeedDuty } from './duties.js';
 import { FeedFollower, type FeedStatus, type FollowerHost } from './follower.js';
 
 const keyOf = ({ feed, keyspace, targetShard }: FeedDuty) => `${keyspace}/${targetShard} ${feed}`;
+
+function areSame(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.every((byte, index) => byte === other[index]);
+}
 
 /** The feeds that this store follows: those that the topology says. */
 export class FeedFollowers {
@@ -15,20 +21,16 @@ export class FeedFollowers {
   follow(duties: readonly FeedDuty[]): void {
     const wanted = new Map(duties.map((duty) => [keyOf(duty), duty]));
     for (const [key, feed] of this.feeds) {
-      if (wanted.has(key)) continue;
+      const duty = wanted.get(key);
+      if (duty !== undefined && areSame(duty.slots, feed.duty.slots)) continue;
       this.feeds.delete(key);
-      this.stop(feed, true);
+      this.stop(feed, duty === undefined);
     }
     for (const [key, duty] of wanted) {
       const feed = this.feeds.get(key);
       if (feed === undefined) this.feeds.set(key, new FeedFollower(duty, this.host));
       else feed.retry();
     }
-  }
-
-  /** How the feeds into a shard go. */
-  statusOf(keyspace: string, shard: number): FeedStatus[] {
-    return this.all().filter(({ duty }) => duty.keyspace === keyspace && duty.targetShard === shard);
   }
 
   all(): FeedStatus[] {

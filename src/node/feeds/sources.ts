@@ -4,7 +4,7 @@ import type { FollowerStream } from '../../cluster/feed-messages.js';
 import type { FeedPosition } from '../../types/feed.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
-import type { FollowerDuty } from './duties.js';
+import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import { FeedSource, type OpenMessage, type SourceHost } from './source.js';
 import { BEAT_EVERY_MS } from './timing.js';
@@ -38,7 +38,7 @@ export interface FollowerStatus {
 
 /** Who follows a shard, and how far he is. */
 interface Follower {
-  readonly duty: FollowerDuty;
+  readonly duty: FeedDuty;
   /** What it has safely; undefined while it copies, or has not been heard of. */
   acked: FeedPosition | undefined;
   /** Records up to this one it does not need; undefined = not known. */
@@ -57,7 +57,7 @@ interface ShardLog {
   isSwitching: boolean;
 }
 
-const followerKey = (store: string, feed: string, shard: number) => `${store} ${shard} ${feed}`;
+const followerKey = ({ targetStore, feed }: FeedDuty) => `${targetStore} ${feed}`;
 
 /**
  * The feeds of which this store is the source. A shard logs its changes as long as, by the topology, somebody follows
@@ -89,13 +89,13 @@ export class FeedSources implements SourceHost {
    * Who follows what from now on. Shards that nobody follows any more cease to log.
    * @param routes of all shards that are open here
    */
-  follow(duties: readonly FollowerDuty[], routes: readonly ShardRoute[]): void {
-    const wanted = new Map<ShardRoute, Map<string, FollowerDuty>>();
+  follow(duties: readonly FeedDuty[], routes: readonly ShardRoute[]): void {
+    const wanted = new Map<ShardRoute, Map<string, FeedDuty>>();
     for (const duty of duties) {
       const route = this.options.route(duty.keyspace, duty.sourceShard);
       if (route === undefined) continue;
-      const followers = wanted.get(route) ?? new Map<string, FollowerDuty>();
-      followers.set(followerKey(duty.follower, duty.feed, duty.targetShard), duty);
+      const followers = wanted.get(route) ?? new Map<string, FeedDuty>();
+      followers.set(followerKey(duty), duty);
       wanted.set(route, followers);
     }
     for (const [route, log] of this.logs) if (!wanted.has(route)) this.unfollow(log, routes.includes(route));
@@ -113,7 +113,7 @@ export class FeedSources implements SourceHost {
     });
   }
 
-  private keepFollowers(route: ShardRoute, wanted: ReadonlyMap<string, FollowerDuty>): void {
+  private keepFollowers(route: ShardRoute, wanted: ReadonlyMap<string, FeedDuty>): void {
     let log = this.logs.get(route);
     if (log === undefined) {
       log = { route, followers: new Map(), head: undefined, trimmedTo: 0, isSwitching: false };
@@ -169,7 +169,9 @@ export class FeedSources implements SourceHost {
     const route = find(open.keyspace, open.shard);
     if (route === undefined) return `shard ${open.shard} of keyspace ${open.keyspace} is not here (yet)`;
     const followers = [...(this.logs.get(route)?.followers.values() ?? [])];
-    const known = followers.filter(({ duty }) => duty.follower === open.follower && duty.feed === open.feed);
+    const known = followers.filter(
+      ({ duty }) => duty.targetStore === open.follower && duty.feed === open.feed,
+    );
     return known.length > 0
       ? route
       : 'the topology here does not say (yet) that this store follows the shard';
@@ -207,7 +209,7 @@ export class FeedSources implements SourceHost {
   private followerOf({ route, open }: FeedSource): Follower | undefined {
     if (route === undefined || open === undefined) return undefined;
     for (const follower of this.logs.get(route)?.followers.values() ?? [])
-      if (follower.duty.follower === open.follower && follower.duty.feed === open.feed) return follower;
+      if (follower.duty.targetStore === open.follower && follower.duty.feed === open.feed) return follower;
     return undefined;
   }
 
@@ -252,9 +254,9 @@ export class FeedSources implements SourceHost {
     if (head === undefined) return 0;
     const followers = [...(this.logs.get(route)?.followers.values() ?? [])];
     const stores = followers
-      .filter(({ duty }) => duty.slots === undefined && duty.sourceShard === duty.targetShard)
+      .filter(({ duty }) => duty.isReplica)
       .filter(({ acked }) => acked?.log === head.log && acked.sequence >= head.sequence)
-      .map(({ duty }) => duty.follower);
+      .map(({ duty }) => duty.targetStore);
     return new Set(stores).size;
   }
 
@@ -280,7 +282,7 @@ export class FeedSources implements SourceHost {
     const byStore = new Map<string, Follower[]>();
     for (const { followers } of this.logs.values())
       for (const follower of followers.values()) {
-        const { follower: store } = follower.duty;
+        const { targetStore: store } = follower.duty;
         byStore.set(store, [...(byStore.get(store) ?? []), follower]);
       }
     return [...byStore].map(([store, followers]) => this.statusOf(store, followers));

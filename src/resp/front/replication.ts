@@ -63,7 +63,8 @@ async function wait(
     const { keyspace } = session;
     const isHereOnly = session.isPeer || session.door !== '' || inTransaction === true;
     const over = new AbortController();
-    const end = overAfter(server, connection, inTransaction === true ? undefined : timeoutMs, over);
+    const nobodyWaits = inTransaction === true || replicas <= 0;
+    const end = overAfter(server, connection, nobodyWaits ? undefined : timeoutMs, over);
     const counts =
       keyspace === undefined ? [] : countsIn(server, keyspace, replicas, isHereOnly, over.signal);
     // A keyspace that is not there yet has no replicas, however long one waits.

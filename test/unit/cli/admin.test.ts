@@ -67,7 +67,7 @@ class FakeMaster implements MasterClient {
     const shards = [...this.topologyNow.keyspaces.values()].flatMap((entry) =>
       entry.shards.map(({ stores: [owner] }, shard) => ({
         owner,
-        status: { keyspace: entry.id, shard, keys: 10, bytes: 2048, state: 'open' },
+        status: { keyspace: entry.id, shard, keys: 10, bytes: 2048, state: 'open', follows: [] },
       })),
     );
     return this.answer(
@@ -298,7 +298,7 @@ describe('what is told of a cluster', () => {
   });
 
   it('says whether copies are apart', () => {
-    const copy = (id: string, zone: string) => ({ id, address: id, zone, state: 'up' as const });
+    const copy = (id: string, zone: string) => ({ id, address: id, zone, state: 'up' as const, data: null });
     const shard = { shard: 0, slots: 1, state: 'open', keys: 1, bytes: 1 };
     const notes = (zone: string) =>
       placementNotes(

@@ -48,6 +48,7 @@ class FakeServer {
       this.told.push('configure');
       return Promise.resolve();
     },
+    feeds: { sources: { followers: () => [], loggedRecords: 0 } },
   };
 
   requestShutdown(): void {

@@ -1,0 +1,23 @@
+import type { FollowStatus, ShardStatus } from './manager.js';
+
+/** A copy that is behind for less long, milliseconds, is level as far as people are concerned. */
+const LEVEL_MS = 1000;
+
+/**
+ * What there is to say of a copy of a shard that does not own it, for people.
+ * @param status what its store says of it; undefined where it says nothing
+ * @param owner the store whose copy it is
+ */
+export function copyState(status: ShardStatus | undefined, owner: string): string | undefined {
+  if (status === undefined) return undefined;
+  if (status.state !== 'open') return status.state;
+  const follow = status.follows.find(({ store, shard }) => store === owner && shard === status.shard);
+  return follow === undefined ? 'does not follow yet' : followState(follow);
+}
+
+function followState({ state, problem, isLevel, lagRecords, lagMs, copiedRows }: FollowStatus): string {
+  if (state === 'connecting') return problem === '' ? 'connecting' : `not connected: ${problem}`;
+  if (state === 'copying') return `copying, ${copiedRows} rows so far`;
+  if (isLevel || lagMs < LEVEL_MS) return 'level';
+  return `${lagRecords} records, ${(lagMs / 1000).toFixed(1)} s behind`;
+}
