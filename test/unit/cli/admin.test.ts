@@ -158,7 +158,7 @@ describe('vasto admin', () => {
       keyspace.placement.map((each: { slots: number }) => each.slots).reduce((a: number, b: number) => a + b),
     ).toBe(16384);
     expect(keyspace.placement[1].copies).toEqual([
-      { id: 'b', address: '10.0.0.1:7098', zone: 'z2', state: 'up' },
+      { id: 'b', address: '10.0.0.1:7098', zone: 'z2', state: 'up', data: null },
     ]);
   });
 

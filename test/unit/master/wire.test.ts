@@ -2,6 +2,7 @@ import type { MethodDefinition } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type {
+  FollowStatus,
   KeyspaceRequest,
   ShardStatus,
   StoreStatus,
@@ -84,12 +85,26 @@ const topology: fc.Arbitrary<Topology> = fc
     keyspaces: new Map(keyspaces.map((entry) => [entry.id, entry])),
   }));
 
+const follow: fc.Arbitrary<FollowStatus> = fc.record({
+  store: hexOf(40),
+  shard: uint32,
+  state: fc.constantFrom('connecting', 'copying', 'tailing'),
+  problem: text,
+  isLevel: fc.boolean(),
+  position: natural,
+  lagRecords: natural,
+  lagMs: natural,
+  copiedRows: natural,
+  copiedBytes: natural,
+});
+
 const shard: fc.Arbitrary<ShardStatus> = fc.record({
   keyspace: hexOf(16),
   shard: uint32,
   keys: natural,
   bytes: natural,
   state: text,
+  follows: fc.array(follow, { maxLength: 3 }),
 });
 
 const number = fc.double({ noNaN: true, noDefaultInfinity: true }).filter((each) => !Object.is(each, -0));

@@ -4,6 +4,7 @@ import type { TaskProgress } from '../../../src/cluster/manager.js';
 import type { MasterMessage, MasterStream, StoreMessage } from '../../../src/cluster/messages.js';
 import { EMPTY_TOPOLOGY, type StoreEntry, type Topology, withStore } from '../../../src/cluster/topology.js';
 import { REPORT_EVERY_MS, StoreAgent } from '../../../src/node/agent.js';
+import type { FeedStatus } from '../../../src/node/feeds/follower.js';
 import { Membership } from '../../../src/node/membership.js';
 import type { Store } from '../../../src/node/store.js';
 
@@ -32,6 +33,8 @@ class FakeStore {
   readonly keyspaces = { topology: EMPTY_TOPOLOGY };
   readonly config = { values: { dir: '/data' } };
   readonly applied: Topology[] = [];
+  readonly feeds = { followers: { all: () => this.follows } };
+  follows: readonly FeedStatus[] = [];
   failure: Error | undefined;
   shards = [{ keyspace: 'k', shard: 1, route: { shard: 7 } }];
   reports: unknown = [{ shards: [{ shard: 7, keys: 3, liveBytes: 10, memtableBytes: 5, failure: '' }] }];
@@ -110,7 +113,7 @@ describe('the agent of a store', () => {
     stream.onMessage({ kind: 'welcome', clusterId: 'c1' });
     await settle();
     await vi.advanceTimersByTimeAsync(REPORT_EVERY_MS);
-    const shards = [{ keyspace: 'k', shard: 1, keys: 3, bytes: 15, state: 'open' }];
+    const shards = [{ keyspace: 'k', shard: 1, keys: 3, bytes: 15, state: 'open', follows: [] }];
     expect(stream.sent.at(-1)).toEqual({ kind: 'report', freeBytes: 40, totalBytes: 100, shards });
     store.report = () => new Promise(() => undefined);
     const before = stream.sent.length;
