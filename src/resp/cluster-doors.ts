@@ -83,7 +83,9 @@ export class DoorView {
   readonly slotsHere: Uint8Array;
 
   constructor(readonly map: DoorMap) {
-    this.slotsHere = Uint8Array.from({ length: SLOTS }, (_, slot) => (map.ownerOf(slot) === map.self ? 1 : 0));
+    this.slotsHere = Uint8Array.from({ length: SLOTS }, (_, slot) =>
+      map.ownerOf(slot) === map.self ? 1 : 0,
+    );
   }
 
   /**
