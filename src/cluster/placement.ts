@@ -36,7 +36,7 @@ export type Placement =
   | { readonly reason: string };
 
 /** The share of its disk below which a store gets new shards only if there is no other. */
-const FREE_SHARE_MIN = 0.1;
+export const FREE_SHARE_MIN = 0.1;
 
 /** A store with what it has of the keyspace. */
 interface Candidate {
@@ -62,45 +62,73 @@ interface Holder {
  * alike, so no later choice makes an earlier one wrong.
  */
 export function place(stores: readonly PlacementStore[], request: PlacementRequest): Placement {
-  const fitting = stores
-    .filter(({ tags }) => request.tags.every((tag) => tags.includes(tag)))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const fitting = fittingOf(stores, request.tags);
   const reason = refusal(stores, fitting, request);
   if (reason !== undefined) return { reason };
   const { begun = [] } = request;
-  const candidates = fitting.map((store): Candidate => {
-    const copies = begun.filter(({ stores: holders }) => holders.includes(store.id)).length;
-    const owned = begun.filter(({ stores: [owner] }) => owner === store.id).length;
-    return { store, copies, owned, added: 0 };
-  });
+  const candidates = candidatesOf(fitting, begun);
   const shards: ShardEntry[] = [];
   const explanation: string[] = [];
   for (let shard = 0; shard < request.shards; shard++) {
     const { chosen, whys } = complete(candidates, begun[shard]?.stores ?? [], request);
-    if (chosen === undefined)
-      return { reason: `there is no other store for one more copy of shard ${shard}` };
     shards.push({ stores: chosen });
     if (whys.length > 0) explanation.push(`shard ${shard} on ${whys.join('; ')}`);
   }
   return { shards, explanation };
 }
 
-/** Chooses what a shard lacks. `chosen` is undefined when there is nobody to choose. */
+/**
+ * Chooses a store for one more copy of a shard, as {@link place} would.
+ * @param holders those that it has
+ * @param request `begun` are all other shards
+ */
+export function placeCopy(
+  stores: readonly PlacementStore[],
+  holders: readonly string[],
+  request: PlacementRequest,
+): { readonly store: string; readonly why: string } | undefined {
+  const candidates = candidatesOf(fittingOf(stores, request.tags), request.begun ?? []);
+  const found = choose(candidates, chosenOf(candidates, holders, request), request);
+  return found && { store: found.best.store.id, why: found.why };
+}
+
+/** In order of their ids. */
+function fittingOf(stores: readonly PlacementStore[], wanted: readonly string[]): PlacementStore[] {
+  return stores
+    .filter(({ tags }) => wanted.every((tag) => tags.includes(tag)))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function candidatesOf(stores: readonly PlacementStore[], begun: readonly ShardEntry[]): Candidate[] {
+  return stores.map((store) => {
+    const copies = begun.filter(({ stores: holders }) => holders.includes(store.id)).length;
+    const owned = begun.filter(({ stores: [owner] }) => owner === store.id).length;
+    return { store, copies, owned, added: 0 };
+  });
+}
+
+function chosenOf(
+  candidates: readonly Candidate[],
+  holders: readonly string[],
+  { zones }: PlacementRequest,
+): Holder[] {
+  return holders.map((id) => {
+    const candidate = candidates.find(({ store }) => store.id === id);
+    return candidate?.store ?? { id, zone: zones?.get(id) ?? '' };
+  });
+}
+
+/** Chooses what a shard lacks; there are enough candidates. */
 function complete(
   candidates: readonly Candidate[],
   holders: readonly string[],
   request: PlacementRequest,
-): { chosen: readonly string[] | undefined; whys: readonly string[] } {
-  const chosen = holders.map((id): Holder => {
-    const candidate = candidates.find(({ store }) => store.id === id);
-    return candidate?.store ?? { id, zone: request.zones?.get(id) ?? '' };
-  });
+): { chosen: readonly string[]; whys: readonly string[] } {
+  const chosen = chosenOf(candidates, holders, request);
   const added: Candidate[] = [];
   const whys: string[] = [];
   while (chosen.length < request.replicas) {
-    const found = choose(candidates, chosen, request);
-    if (found === undefined) return { chosen: undefined, whys };
-    const { best, why } = found;
+    const { best, why } = choose(candidates, chosen, request)!;
     best.copies++;
     best.added++;
     added.push(best);
@@ -125,8 +153,11 @@ function refusal(
   if (stores.length === 0) return 'no store is connected to the master';
   const wanted = `the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`;
   if (fitting.length === 0) return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
-  const held = shards > begun.length ? 0 : Math.min(...begun.map(({ stores: { length } }) => length));
-  if (fitting.length >= replicas - held) return undefined;
+  // A shard that has copies gets others beside them.
+  const lacks = (holders: readonly string[]) =>
+    holders.length + fitting.filter(({ id }) => !holders.includes(id)).length < replicas;
+  if (!lacks([]) || (shards <= begun.length && !begun.some(({ stores: holders }) => lacks(holders))))
+    return undefined;
   const which = tags.length === 0 ? 'living stores' : `living stores with ${wanted}`;
   return `${replicas} copies of each shard need as many stores, and there are only ${fitting.length} ${which}`;
 }

@@ -71,15 +71,18 @@ export interface ShardEntry {
 }
 
 /** What somebody wanted: for people, and for how it ends; the phases are the same for all. */
-export type ChangeKind =
-  | 'resize'
-  | 'replace'
-  | 'move'
-  | 'drain'
-  | 'rebalance'
-  | 'replicas'
-  /** Shards go back to the owners that they had before a failover. */
-  | 'failback';
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
+/** `failback`: shards go back to the owners that they had before a failover. */
+export const CHANGE_KINDS = [
+  'resize',
+  'replace',
+  'move',
+  'drain',
+  'rebalance',
+  'replicas',
+  'failback',
+] as const;
 
 interface ChangeFacts {
   /** 16 hexadecimal digits; the same for all keyspaces that one request changes. */

@@ -7,7 +7,14 @@ import type {
   TaskProgress,
 } from '../cluster/manager.js';
 import type { MasterMessage, StoreMessage } from '../cluster/messages.js';
-import type { KeyspaceEntry, StoreEntry, Topology } from '../cluster/topology.js';
+import {
+  CHANGE_KINDS,
+  type KeyspaceChange,
+  type KeyspaceEntry,
+  type ShardEntry,
+  type StoreEntry,
+  type Topology,
+} from '../cluster/topology.js';
 
 /*
  * The messages of master.proto as @grpc/proto-loader has them (see proto.ts), and what they say, as values of the
@@ -44,8 +51,27 @@ export interface WireKeyspace {
   db?: number;
   replicas: number;
   tags: string[];
-  shards: { stores: string[] }[];
+  shards: WireShard[];
   deleted: boolean;
+  change?: Maybe<WireChange>;
+}
+
+export interface WireShard {
+  stores: string[];
+  home: string;
+  since: number;
+}
+
+export interface WireChange {
+  id: string;
+  kind: string;
+  phase: string;
+  startedAtMs: number;
+  since: number;
+  sinceMs: number;
+  replicas: number;
+  attempts: number;
+  shards: WireShard[];
 }
 
 export interface WireTopology {
@@ -186,12 +212,13 @@ export function fromWireStore(wire: WireStore): StoreEntry {
   };
 }
 
-export function toWireKeyspace({ db, ...entry }: KeyspaceEntry): WireKeyspace {
+export function toWireKeyspace({ db, change, ...entry }: KeyspaceEntry): WireKeyspace {
   return {
     ...entry,
     ...(db === undefined ? {} : { db }),
+    ...(change === undefined ? {} : { change: toWireChange(change) }),
     tags: [...entry.tags],
-    shards: entry.shards.map(({ stores }) => ({ stores: [...stores] })),
+    shards: entry.shards.map(toWireShardEntry),
   };
 }
 
@@ -204,9 +231,69 @@ export function fromWireKeyspace(wire: WireKeyspace): KeyspaceEntry {
     db: wire.db,
     replicas: wire.replicas,
     tags: wire.tags,
-    shards: wire.shards.map(({ stores }) => ({ stores: stores.map((id) => idOf(id, 'store')) })),
+    shards: wire.shards.map(fromWireShardEntry),
     deleted: wire.deleted,
+    ...(wire.change ? { change: fromWireChange(wire.change) } : {}),
   };
+}
+
+function toWireShardEntry({ stores, home = '', since = 0 }: ShardEntry): WireShard {
+  return { stores: [...stores], home, since };
+}
+
+function fromWireShardEntry({ stores, home, since }: WireShard): ShardEntry {
+  return {
+    stores: stores.map((id) => idOf(id, 'store')),
+    ...(home === '' ? {} : { home: idOf(home, 'store') }),
+    ...(since === 0 ? {} : { since: exact(since, 'the epoch of a shard') }),
+  };
+}
+
+function toWireChange(change: KeyspaceChange): WireChange {
+  const { id, kind, phase, startedAtMs, since, sinceMs, replicas, attempts } = change;
+  const shards = 'target' in change ? change.target : change.former;
+  return {
+    id,
+    kind,
+    phase,
+    startedAtMs,
+    since,
+    sinceMs,
+    replicas,
+    attempts,
+    shards: shards.map(toWireShardEntry),
+  };
+}
+
+function fromWireChange({ phase, ...wire }: WireChange): KeyspaceChange {
+  const kind = CHANGE_KINDS.find((name) => name === wire.kind);
+  if (kind === undefined)
+    throw new WireError(
+      `a change of a kind that this version does not know: ${JSON.stringify(wire.kind.slice(0, 80))}`,
+    );
+  const facts = {
+    id: idOf(wire.id, 'change'),
+    kind,
+    startedAtMs: exact(wire.startedAtMs, 'the beginning of a change'),
+    since: exact(wire.since, 'the epoch of a phase'),
+    sinceMs: exact(wire.sinceMs, 'the beginning of a phase'),
+    replicas: wire.replicas,
+    attempts: wire.attempts,
+  };
+  const shards = wire.shards.map(fromWireShardEntry);
+  switch (phase) {
+    case 'prepare':
+    case 'handover':
+    case 'undo':
+      return { ...facts, phase, target: shards };
+    case 'takeover':
+    case 'cleanup':
+      return { ...facts, phase, former: shards };
+    default:
+      throw new WireError(
+        `a change in a phase that this version does not know: ${JSON.stringify(phase.slice(0, 80))}`,
+      );
+  }
 }
 
 export function toWireTopology({ clusterId, stores, keyspaces }: Topology): WireTopology {

@@ -41,7 +41,8 @@ export function completeAfter(
   const since = before.change !== undefined && 'former' in before.change ? before.change.since : Infinity;
   let left = complete;
   for (const { from, to, slots } of dutiesIn(before, store).feeds) {
-    if (to.shard !== shard || markFrom(from) >= since) continue;
+    // One that was to be filled has taken no writes.
+    if (to.shard !== shard || markFrom(from) >= since || !hasHeld(before, from)) continue;
     const isFollowed = duties.feeds.some((feed) => feed.to.shard === shard && isPlace(feed.from, from));
     if (!isFollowed) left = left.without(slots);
   }
@@ -81,6 +82,11 @@ function isSame(was: ShardEntry | undefined, is: ShardEntry | undefined, store: 
 
 function isHolder(shard: ShardEntry | undefined, store: string): boolean {
   return shard?.stores.includes(store) === true;
+}
+
+/** Whether a copy may have taken writes. */
+function hasHeld(entry: KeyspaceEntry, { store, shard }: CopyPlace): boolean {
+  return isHolder(entry.shards[shard], store) || isHolder(formerIn(entry, shard), store);
 }
 
 function isPlace(one: CopyPlace, other: CopyPlace): boolean {

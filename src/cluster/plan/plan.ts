@@ -31,16 +31,19 @@ export interface Goal {
   readonly entry: KeyspaceEntry;
   readonly target: readonly ShardEntry[];
   /** Copies of each shard; those of the entry unless given. */
-  readonly replicas?: number;
+  readonly replicas?: number | undefined;
   readonly explanation: readonly string[];
 }
 
 /** Free bytes that a store must have for each that it is to take in. */
-const ROOM_FACTOR = 1.2;
+export const ROOM_FACTOR = 1.2;
 
 /** Makes the entries of a plan, and sees to what holds for all plans. */
 export function planOf(kind: ChangeKind, goals: readonly Goal[], context: PlanContext): Plan {
-  const changing = goals.filter(({ entry, target }) => !isSameShards(entry.shards, target));
+  const changing = goals.filter(
+    ({ entry, target, replicas = entry.replicas }) =>
+      !isSameShards(entry.shards, target) || replicas !== entry.replicas,
+  );
   for (const { entry } of changing) {
     const reason = busyReason(entry, context);
     if (reason !== undefined) return { reason };
@@ -48,26 +51,36 @@ export function planOf(kind: ChangeKind, goals: readonly Goal[], context: PlanCo
   const reason = roomReason(changing, context);
   if (reason !== undefined) return { reason };
   return {
-    entries: changing.map(({ entry, target, replicas = entry.replicas }): KeyspaceEntry => {
-      const epoch = context.newEpoch();
-      const { id, nowMs } = context;
-      return {
-        ...entry,
-        epoch,
-        change: {
-          id,
-          kind,
-          startedAtMs: nowMs,
-          since: epoch,
-          sinceMs: nowMs,
-          replicas,
-          attempts: 0,
-          phase: 'prepare',
-          target,
-        },
-      };
-    }),
+    entries: changing.map(({ entry, target, replicas }) =>
+      beginChange(entry, kind, target, context, replicas),
+    ),
     explanation: changing.flatMap(({ explanation }) => explanation),
+  };
+}
+
+/** The entry with a change that begins. */
+export function beginChange(
+  entry: KeyspaceEntry,
+  kind: ChangeKind,
+  target: readonly ShardEntry[],
+  { newEpoch, nowMs, id }: Pick<PlanContext, 'newEpoch' | 'nowMs' | 'id'>,
+  replicas = entry.replicas,
+): KeyspaceEntry {
+  const since = newEpoch();
+  return {
+    ...entry,
+    epoch: since,
+    change: {
+      id,
+      kind,
+      startedAtMs: nowMs,
+      since,
+      sinceMs: nowMs,
+      replicas,
+      attempts: 0,
+      phase: 'prepare',
+      target,
+    },
   };
 }
 
@@ -149,4 +162,10 @@ export function lostReason(
   if (holders.some((id) => storeWith(context, id)?.alive === true)) return undefined;
   const names = holders.map((id) => addressIn(context, id)).join(', ');
   return `keyspace ${name}: shard ${shard} has no living copy: start ${names} again`;
+}
+
+/** Whether the first figure that differs is less. */
+export function isLess(one: readonly number[], other: readonly number[]): boolean {
+  const place = one.findIndex((number, index) => number !== other[index]);
+  return place >= 0 && one[place]! < other[place]!;
 }

@@ -13,7 +13,7 @@ export interface KeyspaceReport {
   readonly copies: readonly CopyReport[];
 }
 
-/** By id of the store; those that are alive. */
+/** By id of the store; all that are alive, with epoch 0 and no copies while they have not said anything of it. */
 export type KeyspaceReports = ReadonlyMap<string, KeyspaceReport>;
 
 export interface CopyReport {

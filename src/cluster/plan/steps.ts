@@ -1,5 +1,5 @@
 import { flowsBetween } from '../slot-set.js';
-import type { ChangePhase, KeyspaceChange, KeyspaceEntry, ShardEntry } from '../topology.js';
+import type { KeyspaceChange, KeyspaceEntry, ShardEntry } from '../topology.js';
 import { dutiesIn, movingSlots, storesConcerned } from './duties.js';
 import type { CopyPlace } from './feeds.js';
 import { copyIn, feedIn, type KeyspaceReport, type KeyspaceReports } from './reports.js';
@@ -300,22 +300,37 @@ function isTouched(shards: readonly ShardEntry[], target: readonly ShardEntry[],
 }
 
 function takeover(entry: KeyspaceEntry, change: After, reports: KeyspaceReports, context: StepContext): Step {
-  const reasons = change.former.flatMap(({ stores }, shard) =>
-    stores
-      .slice(0, 1)
-      .flatMap((owner) =>
-        reports.has(owner)
-          ? []
-          : [`${context.storeText(owner)}, the former owner of shard ${shard}, is away`],
-      ),
+  const reasons = change.former.flatMap(({ stores: [owner] }, shard) =>
+    owner === undefined ||
+    reports.has(owner) ||
+    hasHandedOver(entry, change, { store: owner, shard }, reports)
+      ? []
+      : [`${context.storeText(owner)}, the former owner of shard ${shard}, is away`],
   );
   reasons.push(...unfinished(entry, change, reports, context, true));
   if (reasons.length > 0) return { kind: 'wait', reasons };
   return {
     kind: 'enter',
-    entry: trimmed(entry, change, reports, context, 'cleanup'),
+    entry: trimmed(entry, change, reports, context),
     why: 'the new holders have everything: the former ones clean up',
   };
+}
+
+/** Whether all living holders have what a former one had, up to its mark. */
+function hasHandedOver(
+  entry: KeyspaceEntry,
+  { former, since }: After,
+  source: CopyPlace,
+  reports: KeyspaceReports,
+): boolean {
+  return flowsBetween(former.length, entry.shards.length)
+    .filter(({ from }) => from === source.shard)
+    .every(({ from, to }) =>
+      entry.shards[to]!.stores.every((store) => {
+        if (!reports.has(store) || (store === source.store && from === to)) return true;
+        return (feedIn(copyIn(reports.get(store), to), source)?.mark ?? 0) >= since;
+      }),
+    );
 }
 
 /** What the new holders still have to hear from the living ones of the former. */
@@ -346,30 +361,22 @@ function unfinished(
   return [...new Set(reasons)];
 }
 
-/** The entry with those former holders that are away. */
+/** The entry in cleanup, with those former holders that are away and have something to hand over. */
 function trimmed(
   entry: KeyspaceEntry,
   change: After,
   reports: KeyspaceReports,
   { newEpoch, nowMs }: StepContext,
-  phase: Extract<ChangePhase, 'cleanup'>,
 ): KeyspaceEntry {
-  const epoch = newEpoch();
-  const isFirst = change.phase !== phase;
-  return {
-    ...entry,
-    epoch,
-    change: {
-      ...change,
-      phase,
-      // Marks are of the takeover, also those of former holders that come later.
-      sinceMs: isFirst ? nowMs : change.sinceMs,
-      former: change.former.map((held) => ({
-        ...held,
-        stores: held.stores.filter((store) => !reports.has(store)),
-      })),
-    },
-  };
+  const former = change.former.map((held, shard) => ({
+    ...held,
+    stores: held.stores.filter(
+      (store) => !reports.has(store) && !hasHandedOver(entry, change, { store, shard }, reports),
+    ),
+  }));
+  // `since` stays: marks are of the takeover, also those of former holders that come later.
+  const sinceMs = change.phase === 'cleanup' ? change.sinceMs : nowMs;
+  return { ...entry, epoch: newEpoch(), change: { ...change, phase: 'cleanup', sinceMs, former } };
 }
 
 // -------------------------------------------------------------------- cleanup
@@ -382,7 +389,7 @@ function cleanup(entry: KeyspaceEntry, change: After, reports: KeyspaceReports, 
   if (returned.length > 0)
     return {
       kind: 'enter',
-      entry: trimmed(entry, change, reports, context, 'cleanup'),
+      entry: trimmed(entry, change, reports, context),
       why: `${returned.map(context.storeText).join(', ')} handed over what there was`,
     };
   const unclean = uncleanIn(entry, reports, context);

@@ -1,6 +1,7 @@
 import { shardsOfSlots } from '../../../../src/cluster/jump-hash.js';
 import { completeAfter, isSameChange } from '../../../../src/cluster/plan/continuity.js';
 import { dutiesIn, placeKey, type ShardDuty } from '../../../../src/cluster/plan/duties.js';
+import { planFailback, planFailover } from '../../../../src/cluster/plan/failover.js';
 import type { CopyPlace, Feed } from '../../../../src/cluster/plan/feeds.js';
 import type {
   CopyReport,
@@ -303,18 +304,40 @@ export class Simulation {
     for (const { id } of living) this.hear(id);
   }
 
-  /** A client writes. @returns whether it was acknowledged */
-  write(slot: number): boolean {
-    for (const store of this.stores.values()) {
-      const copy = store.takes(slot);
-      if (copy === undefined) continue;
-      const time = ++this.time;
-      copy.write(slot, time);
-      copy.log.push({ slot, time });
-      this.ledger.set(slot, time);
-      return true;
-    }
-    return false;
+  /**
+   * A client writes.
+   * @param choice which of those that would take it, if there are several
+   * @returns whether it was acknowledged
+   */
+  write(slot: number, choice = 0): boolean {
+    const copies = [...this.stores.values()].flatMap((store) => store.takes(slot) ?? []);
+    const copy = copies[choice % copies.length];
+    if (copy === undefined) return false;
+    const time = ++this.time;
+    copy.write(slot, time);
+    copy.log.push({ slot, time });
+    this.ledger.set(slot, time);
+    return true;
+  }
+
+  /** The master hears nothing of a store, alive or not. */
+  miss(id: string): void {
+    this.reports.delete(id);
+  }
+
+  /** The master has others own what those own that it does not hear of. */
+  failOver(): void {
+    if (this.entry === undefined) return;
+    const { entry, explanation } = planFailover(this.entry, this.reports, this.context);
+    if (entry !== undefined) this.publish(entry, explanation.join('; '));
+  }
+
+  /** The master gives back what is level again. */
+  failBack(): void {
+    if (this.entry === undefined) return;
+    const context = { ...this.context, id: `change ${++this.epoch}` };
+    const entry = planFailback(this.entry, this.reports, context);
+    if (entry !== undefined) this.publish(entry, 'failback');
   }
 
   /** What happened, for people. */
@@ -335,18 +358,26 @@ export class Simulation {
     store.sweep();
   }
 
-  /** Lets all go on until nothing changes any more. @throws Error if that does not come */
+  /** All come back, and go on until nothing changes any more. @throws Error if that does not come */
   settle(): void {
     for (const store of this.stores.values()) store.isAlive = true;
-    for (let round = 0; round < 200; round++) {
-      this.nowMs += this.entry!.change?.phase === 'prepare' ? 60_000 : 10;
-      const all = [...this.stores.values()];
-      for (const store of all) store.apply(this.entry!);
-      for (const store of [...all, ...all]) this.work(store);
-      for (const { id } of all) this.hear(id);
-      if (!this.step() && this.entry!.change === undefined && round > 3) return;
-    }
+    this.goOn();
+    if (this.entry!.change === undefined) return;
     const step = nextStep(this.entry!, this.reports, this.context);
     throw new Error(`it does not come to an end: ${JSON.stringify(step)}\n${this.story()}`);
+  }
+
+  /** Those that are alive go on until nothing changes any more. */
+  goOn(): void {
+    for (let round = 0, quiet = 0; round < 200 && quiet < 4; round++) {
+      this.nowMs += this.entry!.change?.phase === 'prepare' ? 60_000 : 10;
+      const all = [...this.stores.values()].filter(({ isAlive }) => isAlive);
+      for (const store of all) store.apply(this.entry!);
+      for (const store of [...all, ...all]) this.work(store);
+      for (const { id } of this.stores.values()) this.hear(id);
+      const { epoch } = this.entry!;
+      if (!this.step()) this.failBack();
+      quiet = this.entry!.epoch === epoch ? quiet + 1 : 0;
+    }
   }
 }
