@@ -284,21 +284,19 @@ export function readJournal(database: Database, home: RowTable): JournalContents
   return { records: records.reverse() };
 }
 
-/** The rows of a record that no later one has, by the last entry of each. */
+/** The rows of a record that no later one has. A record names a key once: a batch writes a row once. */
 function lastRows(record: Buffer, number: number, known: Set<string>, home: RowTable): Row[] {
-  const last = new Map<string, Buffer | undefined>();
-  eachJournalEntry(record, (key, row) => last.set(key, row));
   const rows: Row[] = [];
-  for (const [key, bytes] of last) {
-    if (known.has(key)) continue;
+  eachJournalEntry(record, (key, bytes) => {
+    if (known.has(key)) return;
     known.add(key);
-    if (bytes === undefined) continue;
+    if (bytes === undefined) return;
     const row = new Row(key, home);
     decodeRow(row, bytes);
     row.accessedMs = unixMsOf(row.timestamp);
     row.written = true;
     row.journaledIn = number;
     rows.push(row);
-  }
+  });
   return rows;
 }
