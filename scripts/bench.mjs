@@ -1,6 +1,7 @@
 // Measures vasto beside redis-server on this machine; `npm run bench -- --help` tells the options.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { CLUSTER_TESTS, measureCluster } from './bench/cluster.mjs';
 import { largeSheet, measureLarge } from './bench/large.mjs';
 import { Progress } from './bench/progress.mjs';
 import {
@@ -19,12 +20,17 @@ const program = new Command('npm run bench --')
   .description('Measures vasto beside redis-server in interleaved rounds.')
   .argument('[flags...]', 'after --: further flags of the vasto server, such as -- --workers 2')
   .option('--rounds <n>', 'rounds; medians are over them', positive, 5)
-  .option('--seconds <s>', 'length of one measurement of redis-server', positive, 2)
+  .option(
+    '--seconds <s>',
+    'length of one measurement of redis-server (default: 2, with --cluster 5)',
+    positive,
+  )
   .option('--quick', 'three short rounds; with --large, a tenth of the keys')
   .option('--only <names>', 'tests, comma-separated: PING,GET,SET,INCR,MGET,MSET', list)
   .option('--pipeline <depths>', 'pipeline depths, comma-separated', numbers, [1, 16, 64])
   .option('--command <line>', 'a further test (repeatable); key:__rand_int__ is a random key', collect, [])
   .option('--large', 'data beyond memory, restart, prefix SCAN and appendfsync always instead')
+  .option('--cluster', 'three stores of one master beside three redis-servers in cluster mode instead')
   .option('--subject <kind>', 'vasto, or redis to test the benchmark itself', kind, 'vasto')
   .option('--cpu-prof <dir>', 'let the subject leave CPU profiles of its threads there')
   .option('--tmp <dir>', 'where the servers keep their data')
@@ -69,15 +75,18 @@ async function main() {
 }
 
 async function runThroughput(shared, options, progress) {
-  const tests = options.only === undefined ? TESTS : namedTests(options.only);
+  const [known, measure] = options.cluster ? [CLUSTER_TESTS, measureCluster] : [TESTS, measureThroughput];
+  // With threads, as it drives clusters, redis-benchmark measures time in steps of a quarter of a second.
+  const [seconds, quickSeconds] = options.cluster ? [5, 1] : [2, 0.3];
+  const tests = options.only === undefined ? known : namedTests(known, options.only);
   const job = {
     ...shared,
     tests: [...tests, ...options.command.map(customTest)],
     pipelines: options.pipeline,
     rounds: options.quick ? Math.min(3, options.rounds) : options.rounds,
-    seconds: options.quick ? 0.3 : options.seconds,
+    seconds: options.quick ? quickSeconds : (options.seconds ?? seconds),
   };
-  const figures = await measureThroughput(job, progress);
+  const figures = await measure(job, progress);
   return { sheets: [throughputSheet(figures.rows), memorySheet(figures.memory)], figures };
 }
 
@@ -86,12 +95,15 @@ async function runLarge(job, progress) {
   return { sheets: [largeSheet(large)], figures: { large } };
 }
 
-/** @param {string[]} names may be empty, for --command alone */
-function namedTests(names) {
+/**
+ * @param {import('./bench/targets.mjs').BenchTest[]} known
+ * @param {string[]} names may be empty, for --command alone
+ */
+function namedTests(known, names) {
   return names.map((name) => {
-    const test = TESTS.find((candidate) => candidate.name === name.toUpperCase());
+    const test = known.find((candidate) => candidate.name === name.toUpperCase());
     if (test === undefined)
-      throw new Error(`no test is named ${name}; there are ${TESTS.map((t) => t.name)}`);
+      throw new Error(`no test is named ${name}; there are ${known.map((t) => t.name)}`);
     return test;
   });
 }

@@ -16,7 +16,8 @@ import { CLIENTS, KEY_COUNT, VALUE_BYTES } from './targets.mjs';
  * @property {string[]} words the test, see targets.mjs
  * @property {number} pipeline
  * @property {number} requests
- * @property {number} [keyCount]
+ * @property {number} [keyCount] in a cluster, for each slot
+ * @property {boolean} [isCluster] whether the port is a node's of a cluster, all of which are to be driven
  * @property {number} [valueBytes]
  */
 
@@ -31,7 +32,8 @@ export async function redisBenchmark(run) {
   const count = Math.max(requests, CLIENTS * pipeline);
   const shared = { '-p': port, '-c': CLIENTS, '-d': valueBytes, '-r': keyCount, '-P': pipeline, '-n': count };
   const flags = Object.entries(shared).flatMap(([flag, value]) => [flag, String(value)]);
-  const output = await outputOf('redis-benchmark', [...flags, ...words]);
+  const mode = run.isCluster === true ? ['--cluster'] : [];
+  const output = await outputOf('redis-benchmark', [...mode, ...flags, ...words]);
   return parseSummary(output);
 }
 

@@ -64,6 +64,7 @@ async function freePort() {
  * @typedef {object} ServerOptions
  * @property {'vasto' | 'redis'} kind
  * @property {string} dir
+ * @property {'server' | 'master' | 'store'} [role] of a vasto; a server if none is named
  * @property {string[]} [flags] further flags of the server, redis.conf-style
  * @property {string} [cpuProfileDir] where the subject leaves its CPU profiles
  */
@@ -99,6 +100,11 @@ export class Server {
     return server;
   }
 
+  /** A port for a further listener of a server. */
+  static freePort() {
+    return freePort();
+  }
+
   /** Milliseconds from the start of the process to the first PONG. */
   firstPongMs = 0;
 
@@ -109,12 +115,18 @@ export class Server {
     });
     const deadline = performance.now() + READY_TIMEOUT_MS;
     for (;;) {
-      if ((await ask(this.port, 'PING\r\n')).startsWith('+PONG')) break;
+      if (await this.#answers()) break;
       if (ended) throw new Error(`the ${this.options.kind} server ended at start:\n${this.output}`);
       if (performance.now() > deadline) throw new Error(`not ready in time:\n${this.output}`);
       await new Promise((done) => setTimeout(done, 5));
     }
     this.firstPongMs = performance.now() - this.startedAtMs;
+  }
+
+  /** A master speaks gRPC: that it does is known from what it logs. */
+  async #answers() {
+    if (this.options.role === 'master') return this.output.includes('join with');
+    return (await ask(this.port, 'PING\r\n')).startsWith('+PONG');
   }
 
   /** Resident memory now and at its highest, in bytes. */
@@ -144,13 +156,15 @@ export class Server {
  * @returns {[string, string[]]}
  */
 function commandOf(options, port) {
-  const flags = ['--port', String(port), '--dir', options.dir, ...(options.flags ?? [])];
+  const { role = 'server' } = options;
+  const portFlag = role === 'master' ? '--master-port' : '--port';
+  const flags = [portFlag, String(port), '--dir', options.dir, ...(options.flags ?? [])];
   if (options.kind === 'redis') return ['redis-server', flags];
   const profile =
     options.cpuProfileDir === undefined
       ? []
       : ['--cpu-prof', `--cpu-prof-dir=${resolve(options.cpuProfileDir)}`];
-  return [process.execPath, [...profile, MAIN, 'server', ...flags]];
+  return [process.execPath, [...profile, MAIN, role, ...flags]];
 }
 
 /**

@@ -11,8 +11,8 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
  * @property {number[]} oursRps
  * @property {number[]} redisRps
  * @property {{median: number, min: number, max: number}} ratio ours to redis, round by round
- * @property {number | undefined} floor
- * @property {number | undefined} aim
+ * @property {number} [floor]
+ * @property {number} [aim]
  */
 
 /**
@@ -25,6 +25,11 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
  * @property {string[]} subjectFlags
  * @property {string | undefined} cpuProfileDir
  * @property {string | undefined} temporaryParent
+ */
+
+/**
+ * What redis-benchmark is pointed at.
+ * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'isCluster' | 'keyCount'>} Side
  */
 
 /**
@@ -44,6 +49,20 @@ export async function measureThroughput(options, progress) {
   });
   const redis = await Server.start({ kind: 'redis', dir: temporaryDirectory(options.temporaryParent) });
   for (const { port } of [ours, redis]) await loadBenchmarkKeys(port, progress);
+  const measured = await measureInTurns(options, ours, redis, progress);
+  const rows = measured.map((row) => ({ ...row, ...targetOf(row.test, row.pipeline) }));
+  const memory = { ours: ours.memory(), redis: redis.memory() };
+  await Promise.all([ours.stop(), redis.stop()]);
+  return { rows, memory };
+}
+
+/**
+ * Every test in every pipeline depth on both sides, in rounds.
+ * @param {ThroughputOptions} options
+ * @param {Side} ours @param {Side} redis
+ * @param {import('./progress.mjs').Progress} progress
+ */
+export async function measureInTurns(options, ours, redis, progress) {
   const rows = options.pipelines.flatMap((pipeline) =>
     options.tests.map((test) => ({ test, pipeline, requests: 0, oursRps: [], redisRps: [] })),
   );
@@ -57,9 +76,7 @@ export async function measureThroughput(options, progress) {
       await measureRow(row, ours, redis, round);
     }
   }
-  const memory = { ours: ours.memory(), redis: redis.memory() };
-  await Promise.all([ours.stop(), redis.stop()]);
-  return { rows: rows.map(summarize), memory };
+  return rows.map(summarize);
 }
 
 /** @param {number} port @param {import('./progress.mjs').Progress} progress */
@@ -73,15 +90,14 @@ async function loadBenchmarkKeys(port, progress) {
 /**
  * Lets both servers compile and cache what a test needs, and sizes its measurements.
  * @param {{test: import('./targets.mjs').BenchTest, pipeline: number}} row
- * @param {Server[]} servers the last one's speed counts
+ * @param {Side[]} sides the last one's speed counts
  * @param {number} seconds
  */
-async function requestsFor(row, servers, seconds) {
+async function requestsFor(row, sides, seconds) {
   let rps = 0;
-  for (const { port } of servers) {
+  for (const side of sides) {
     for (const requests of [2000, 20_000 * Math.sqrt(row.pipeline)]) {
-      const run = { port, words: row.test.words, pipeline: row.pipeline, requests: Math.round(requests) };
-      rps = (await redisBenchmark(run)).rps;
+      rps = await rateOf(side, { ...row, requests: Math.round(requests) });
     }
   }
   return Math.max(1000, Math.round(rps * seconds));
@@ -90,19 +106,26 @@ async function requestsFor(row, servers, seconds) {
 /**
  * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number,
  *   oursRps: number[], redisRps: number[]}} row
- * @param {Server} ours @param {Server} redis @param {number} round
+ * @param {Side} ours @param {Side} redis @param {number} round
  */
 async function measureRow(row, ours, redis, round) {
-  const measure = async (/** @type {Server} */ { port }) =>
-    (await redisBenchmark({ port, words: row.test.words, pipeline: row.pipeline, requests: row.requests }))
-      .rps;
   if (round % 2 === 0) {
-    row.oursRps.push(await measure(ours));
-    row.redisRps.push(await measure(redis));
+    row.oursRps.push(await rateOf(ours, row));
+    row.redisRps.push(await rateOf(redis, row));
   } else {
-    row.redisRps.push(await measure(redis));
-    row.oursRps.push(await measure(ours));
+    row.redisRps.push(await rateOf(redis, row));
+    row.oursRps.push(await rateOf(ours, row));
   }
+}
+
+/**
+ * @param {Side} side
+ * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number}} row
+ * @returns {Promise<number>} requests a second
+ */
+async function rateOf({ port, isCluster, keyCount }, { test, pipeline, requests }) {
+  const target = { port, ...(isCluster && { isCluster }), ...(keyCount && { keyCount }) };
+  return (await redisBenchmark({ ...target, words: test.words, pipeline, requests })).rps;
 }
 
 /**
@@ -111,6 +134,5 @@ async function measureRow(row, ours, redis, round) {
  */
 function summarize({ test, pipeline, oursRps, redisRps }) {
   const ratio = spread(oursRps.map((rps, round) => rps / redisRps[round]));
-  const { floor, aim } = targetOf(test.name, pipeline);
-  return { test: test.name, pipeline, oursRps, redisRps, ratio, floor, aim };
+  return { test: test.name, pipeline, oursRps, redisRps, ratio };
 }
