@@ -21,7 +21,6 @@ export function estimateEntriesRead(totals: StreamTotals, id: StreamId): number 
   const { length, firstId, lastId, maxDeletedId, entriesAdded } = totals;
   if (entriesAdded === 0) return 0;
   if (length === 0 && id <= lastId) return entriesAdded;
-  if (id !== STREAM_ID_MIN && id < maxDeletedId) return undefined;
   if (id === lastId) return entriesAdded;
   if (id > lastId) return undefined;
   if (maxDeletedId !== STREAM_ID_MIN && maxDeletedId >= firstId) return undefined;
