@@ -19,6 +19,11 @@ export class HybridClock {
     return this.last;
   }
 
+  /** The latest timestamp that was given or seen, 0 at first. */
+  get latest(): number {
+    return this.last;
+  }
+
   /** Takes note of a timestamp from elsewhere, so that later writes here beat it. */
   observe(timestamp: number): void {
     if (timestamp > this.last) this.last = timestamp;

@@ -542,6 +542,16 @@ export const DIRECTIVES = {
     86400,
     'seconds for which deletions are remembered, so that late writes do not undo them',
   ),
+  'feed-log-bytes-max': directive(
+    memory(MB),
+    256 * MB,
+    'bytes of writes that a shard keeps for those who follow it',
+  ),
+  'feed-clock-drift-max-ms': directive(
+    integer(0, INT_MAX),
+    60000,
+    'milliseconds that the clock of another store may be ahead of this one',
+  ),
 } satisfies Record<string, Directive<unknown>>;
 
 export type DirectiveName = keyof typeof DIRECTIVES;

@@ -162,3 +162,24 @@ export const PEER_CONNECTIONS_MAX = 1000;
 
 /** Moments that a feed remembers to tell how far it is behind. */
 export const FEED_MARKS_MAX = 1000;
+
+/** Bytes from which on a record of a feed log is closed and the next one begun; a row is in one record. */
+export const FEED_RECORD_BYTES = 256 << 10;
+
+/** Records of a feed log that are read in one go. */
+export const FEED_READ_RECORDS_MAX = 10_000;
+
+/** Records of a feed log that are deleted with one commit, beyond twice as many as it adds. */
+export const FEED_DELETIONS_MAX = 500;
+
+/** Rows that copying for a feed, or removing what is not to be here, looks at before it lets commands run. */
+export const FEED_SCAN_ROWS = 2000;
+
+/** Bytes of rows that it reads, beyond what was asked for of those that are wanted. */
+export const FEED_SCAN_BYTES = 4 << 20;
+
+/** Rows that have arrived by a feed, and that are applied before commands run. */
+export const FEED_APPLY_ROWS = 1000;
+
+/** Feeds that one shard can be the target of. */
+export const FEEDS_PER_SHARD_MAX = 1024;

@@ -384,6 +384,8 @@ function workerSettings(config: Config, workers: number, heapBytesMax: number): 
     protoMaxBulkBytes: values['proto-max-bulk-len'],
     eventTimeDriftMaxMs: values['event-time-drift-max-ms'],
     tombstoneRetentionMs: values['tombstone-retention-seconds'] * 1000,
+    feedLogBytesMax: values['feed-log-bytes-max'],
+    feedClockDriftMaxMs: values['feed-clock-drift-max-ms'],
     scanIdleMaxMs: values['scan-cursor-timeout-seconds'] * 1000,
     collections: {
       hashEntriesMax: values['hash-max-listpack-entries'],

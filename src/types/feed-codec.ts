@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Row } from './row.js';
-import { encodeRow, ROW_HEADER_BYTES_MAX, readUint64, writeLatin1, writeUint64 } from './row-codec.js';
+import { encodeRow, readUint64, rowRoom, writeLatin1, writeUint64 } from './row-codec.js';
 import { SLOTS } from './slots.js';
 
 /*
@@ -90,7 +90,7 @@ export class FeedWriter {
   /** Adds a row as it is in memory. */
   addRow(row: Row): void {
     const { key } = row;
-    this.reserve(ENTRY_HEADER_BYTES + key.length + ROW_HEADER_BYTES_MAX + row.value.length);
+    this.reserve(ENTRY_HEADER_BYTES + key.length + rowRoom(row));
     const { scratch, end } = this;
     const rowAt = end + ENTRY_HEADER_BYTES + key.length;
     writeLatin1(scratch, end + ENTRY_HEADER_BYTES, key);

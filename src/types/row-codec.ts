@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { RowFormatError, readUint64, writeLatin1, writeUint64 } from './binary.js';
+import { FormFlag } from './collections/collection.js';
 import { decodeCollection } from './collections/decode.js';
 import type { ElementHost } from './collections/elements.js';
 import { type Row, RowType, stringValue } from './row.js';
@@ -105,6 +106,15 @@ export function rowHeader(bytes: Buffer): RowHeader {
     timestamp: readUint64(bytes, 2),
     expiresAtMs: expires ? readUint64(bytes, HEADER_BYTES) : 0,
   };
+}
+
+/** The version of the element rows that a row's bytes refer to; 0 = it has none. @throws RowFormatError */
+export function elementVersion(bytes: Buffer): number {
+  const { type } = rowHeader(bytes);
+  const payloadAt = headerLength(bytes);
+  if (type === RowType.String || type === RowType.Tombstone || (bytes[payloadAt]! & FormFlag.Large) === 0)
+    return 0;
+  return readUint64(bytes, payloadAt + 1);
 }
 
 /** Key in the `ttl` family: expiry (8 bytes, big-endian), then the user's key. Its order is expiry order. */

@@ -133,6 +133,14 @@ export function isLive(row: Row, nowMs: number): boolean {
   return isKey(row.type) && (row.expiresAtMs === 0 || row.expiresAtMs > nowMs);
 }
 
+/** Makes a row one that is no key any more: a tombstone that may be forgotten then, Unix milliseconds, or with 0 nothing. */
+export function endRow(row: Row, tombstoneUntilMs: number): void {
+  row.type = tombstoneUntilMs === 0 ? RowType.Absent : RowType.Tombstone;
+  row.value = '';
+  row.flags = 0;
+  row.expiresAtMs = tombstoneUntilMs;
+}
+
 /** Bits stored with a row. */
 export const RowFlag = {
   /** The string was built by APPEND, SETRANGE or the like, and reports the encoding `raw` whatever its length. */

@@ -29,6 +29,7 @@ export class Generations {
 
   /** Numbers are never used twice, so that a new instance cannot meet the files of one that is being removed. */
   private highest: number;
+  private spare: Database | undefined;
   private readonly removals = new Set<Promise<void>>();
 
   /** Opens the shard in `directory`, made if missing, and removes what a crash may have left behind. */
@@ -60,6 +61,24 @@ export class Generations {
   /** Opens the instance of the next generation, empty. It counts only after {@link switchTo}. */
   async prepare(): Promise<Database> {
     return Database.open(this.pathOf(++this.highest), this.options);
+  }
+
+  /** Has an empty instance ready for {@link takeSpare}. */
+  async prepareSpare(): Promise<void> {
+    this.spare ??= await this.prepare();
+  }
+
+  /** The instance that was made ready, which is the caller's from now on; undefined when none was. */
+  takeSpare(): Database | undefined {
+    const { spare } = this;
+    this.spare = undefined;
+    return spare;
+  }
+
+  /** Closes what was made ready and not taken. */
+  dropSpare(): void {
+    const spare = this.takeSpare();
+    if (spare !== undefined) this.dispose(spare);
   }
 
   /** Opens the current generation again, after its instance was closed. */

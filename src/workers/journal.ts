@@ -3,6 +3,7 @@ import { JOURNAL_AGE_MAX_MS, JOURNALED_ROW_BYTES_MAX, WRITE_BACK_ROWS_MAX } from
 import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
+import { FEED_LOG_FROM } from './feed-log.js';
 import {
   eachJournalEntry,
   JournalFormatError,
@@ -25,7 +26,7 @@ interface JournalRecord {
   readonly rows: readonly Row[];
 }
 
-/** What the `log` family of an instance holds. */
+/** What the `log` family of an instance holds of the journal. */
 export interface JournalContents {
   /** In ascending order. */
   readonly records: readonly JournalRecord[];
@@ -262,7 +263,7 @@ export function readJournal(database: Database, home: RowTable): JournalContents
   const known = new Set<string>();
   let number = 0;
   try {
-    database.iterate({ family: 'log', reverse: true, values: true }, (key, record) => {
+    database.iterate({ family: 'log', before: FEED_LOG_FROM, reverse: true, values: true }, (key, record) => {
       number = journalNumber(key);
       // As old as can be, so that they are written back soon.
       records.push({

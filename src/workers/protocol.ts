@@ -79,6 +79,8 @@ export interface WorkerSettings {
   readonly protoMaxBulkBytes: number;
   readonly eventTimeDriftMaxMs: number;
   readonly tombstoneRetentionMs: number;
+  readonly feedLogBytesMax: number;
+  readonly feedClockDriftMaxMs: number;
   readonly scanIdleMaxMs: number;
   /** Up to where collections are small. */
   readonly collections: import('../types/collections/collection.js').CollectionLimits;

@@ -7,6 +7,10 @@ export interface ShardKnobs {
   tombstoneRetentionMs: number;
   scanIdleMaxMs: number;
   collections: CollectionLimits;
+  /** What the feed log of a shard may have. */
+  feedLogBytesMax: number;
+  /** How far the timestamp of a row that comes by a feed may be ahead of the clock. */
+  feedDriftMaxMs: number;
 }
 
 /** What the shards of one worker share. */
@@ -14,6 +18,8 @@ export interface ShardEnvironment {
   readonly clock: HybridClock;
   readonly cache: RowCache;
   readonly knobs: ShardKnobs;
+  /** Which start of the machine this is: another text after the machine went down. */
+  readonly machine: string;
 }
 
 /** Counters since the worker began. */

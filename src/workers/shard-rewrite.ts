@@ -142,6 +142,8 @@ export class Rewriting {
    */
   finish(database: Database): void {
     const rewrite = this.current!;
+    // A generation that was prepared before would come after this one in time, but not in number.
+    this.generations.dropSpare();
     this.orAbandon(() => {
       rewrite.finish();
       this.generations.switchTo(rewrite.target, database);

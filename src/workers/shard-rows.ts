@@ -1,16 +1,17 @@
-import { timestampOf } from '../base/clock.js';
 import type { Collection } from '../types/collections/collection.js';
-import { isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
+import { endRow, isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import { CachedRows } from './cached-rows.js';
 import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counting.js';
 import { ExpiryIndex } from './expiry-index.js';
+import { Replication } from './replication.js';
 import type { Database } from './rocksdb.js';
 import { ScanSessions } from './scan-sessions.js';
 import { ShardElements } from './shard-elements.js';
 import type { ShardCounters, ShardEnvironment } from './shard-environment.js';
 import type { ShardMeta } from './shard-meta.js';
 import { StagedRows } from './staged-rows.js';
+import { Stamping } from './stamping.js';
 import { pickKey, type VisitedShard, visitRange } from './visiting.js';
 import { WatchTable } from './watch-table.js';
 
@@ -25,10 +26,15 @@ export abstract class ShardRows implements ShardView {
   readonly watches = new WatchTable();
   readonly collections: ShardElements;
 
-  protected readonly rows: CachedRows;
-  protected readonly staged = new StagedRows();
-  protected readonly expiries = new ExpiryIndex();
-  protected readonly elementExpiries = new ExpiryIndex(true);
+  readonly replication: Replication;
+
+  // Also for what comes by feeds, see RowApplier.
+  readonly rows: CachedRows;
+  readonly staged = new StagedRows();
+  readonly expiries = new ExpiryIndex();
+  readonly elementExpiries = new ExpiryIndex(true);
+
+  private readonly stamping: Stamping;
   protected readonly scans: ScanSessions;
   /** With the changes that wait for their commit as far as they are noted there. */
   protected meta: ShardMeta;
@@ -39,7 +45,7 @@ export abstract class ShardRows implements ShardView {
   constructor(
     readonly id: number,
     protected database: Database,
-    protected readonly environment: ShardEnvironment,
+    readonly environment: ShardEnvironment,
     meta: ShardMeta,
   ) {
     const owner = {
@@ -52,6 +58,8 @@ export abstract class ShardRows implements ShardView {
     this.collections = new ShardElements(owner, environment.cache);
     this.rows = new CachedRows(environment.cache, this.collections);
     this.meta = meta;
+    this.replication = new Replication(environment);
+    this.stamping = new Stamping(environment, this.replication);
     this.scans = new ScanSessions(Math.random() * 2 ** 30, environment.knobs.scanIdleMaxMs);
   }
 
@@ -88,12 +96,12 @@ export abstract class ShardRows implements ShardView {
     this.rows.prefetch(keys, this.source(), this.nowMs);
   }
 
-  protected load(key: string): Row {
+  load(key: string): Row {
     return this.rows.load(key, this.source(), this.nowMs);
   }
 
   /** Where stored rows are read: after a flush that waits for its commit, an empty instance. */
-  protected source(): Database {
+  source(): Database {
     return this.flushedTo ?? this.database;
   }
 
@@ -153,7 +161,7 @@ export abstract class ShardRows implements ShardView {
   }
 
   /** Takes the collection of a row that gets another value, or none. */
-  protected dropCollection(row: Row): void {
+  dropCollection(row: Row): void {
     if (row.collection === undefined) return;
     if (row.collection.version !== 0) this.collections.dead.add(row.collection.version);
     row.collection = undefined;
@@ -175,6 +183,8 @@ export abstract class ShardRows implements ShardView {
 
   setFlags(row: Row, flags: number): void {
     if (row.flags === flags) return;
+    // Others must be able to tell which of the two is the later one.
+    if (this.replication.isActive) this.stamp(row, undefined);
     this.staged.add(row);
     row.flags = flags;
   }
@@ -199,44 +209,54 @@ export abstract class ShardRows implements ShardView {
 
   /** Notes a row, and gives it the timestamp of the write at hand. Returns false if a later one holds. */
   private stamp(row: Row, eventTimeMs: number | undefined): boolean {
-    const { clock } = this.environment;
-    // What has ended, and left no tombstone or one that may be forgotten, competes no more: whether it is still in
-    // memory, or was not swept yet, must make no difference.
-    const isForgotten = row.expiresAtMs !== 0 && row.expiresAtMs <= this.nowMs;
-    const held = row.type === RowType.Absent || isForgotten ? 0 : row.timestamp;
-    if (eventTimeMs === undefined) {
-      this.staged.add(row);
-      row.timestamp = clock.next(this.nowMs, held);
-      return true;
-    }
-    const timestamp = timestampOf(eventTimeMs);
-    if (timestamp < held) return false;
+    const { nowMs, stamping } = this;
+    const timestamp =
+      eventTimeMs === undefined ? stamping.now(row, nowMs) : stamping.at(eventTimeMs, row, nowMs);
+    if (timestamp === undefined) return false;
     this.staged.add(row);
-    clock.observe(timestamp);
     row.timestamp = timestamp;
-    if (!this.meta.keepsTombstones) {
-      this.meta = { ...this.meta, keepsTombstones: true };
-      this.metaDirty = true;
-    }
+    if (eventTimeMs !== undefined) this.keepTombstones();
     return true;
+  }
+
+  /** From now on deletions leave tombstones. */
+  keepTombstones(): void {
+    if (this.meta.keepsTombstones) return;
+    this.meta = { ...this.meta, keepsTombstones: true };
+    this.metaDirty = true;
   }
 
   /** Ends a row: a tombstone where older writes may still arrive, nothing otherwise. */
   private erase(row: Row): void {
-    row.type = this.meta.keepsTombstones ? RowType.Tombstone : RowType.Absent;
+    const { tombstoneRetentionMs } = this.environment.knobs;
     this.dropCollection(row);
-    row.value = '';
-    row.flags = 0;
-    row.expiresAtMs = 0;
-    if (row.type === RowType.Tombstone) {
-      row.expiresAtMs = this.nowMs + this.environment.knobs.tombstoneRetentionMs;
-      this.expiries.note(row.expiresAtMs);
-    }
+    endRow(row, this.meta.keepsTombstones ? this.nowMs + tombstoneRetentionMs : 0);
+    if (row.expiresAtMs !== 0) this.expiries.note(row.expiresAtMs);
     this.note(row);
   }
 
+  /**
+   * Ends a row because of time, which every copy does by itself. Not a change to those who watch the key: they ask
+   * whether it is still there.
+   * @param endedMs when it ended, Unix milliseconds, the same on every copy
+   */
+  protected vanish(row: Row, endedMs: number): void {
+    this.staged.add(row);
+    this.dropCollection(row);
+    endRow(row, isKey(row.type) ? this.stamping.rememberedUntilMs(endedMs, this.nowMs) : 0);
+    if (row.expiresAtMs !== 0) this.expiries.note(row.expiresAtMs);
+    this.rows.resized(row);
+  }
+
+  /** Takes note of changes in the numbers of keys that no staged row tells of. */
+  counted(live: number, expiring: number): void {
+    if (live === 0 && expiring === 0) return;
+    this.meta = { ...this.meta, live: this.meta.live + live, expiring: this.meta.expiring + expiring };
+    this.metaDirty = true;
+  }
+
   /** A noted row has changed. */
-  private note(row: Row): void {
+  note(row: Row): void {
     this.rows.resized(row);
     if (this.watches.size !== 0) this.watches.changed(row.key);
   }

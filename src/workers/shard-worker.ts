@@ -7,6 +7,7 @@ import { describeObject } from '../commands/key-inspection.js';
 import { commandTable } from '../commands/table.js';
 import { Executor, type ExecutorHost } from './executor.js';
 import { Generations } from './generations.js';
+import { machineStart } from './machine.js';
 import type {
   ClosedShard,
   ReplyMessage,
@@ -20,6 +21,7 @@ import { StorageError } from './rocksdb.js';
 import { RowCache } from './row-cache.js';
 import { Shard } from './shard.js';
 import type { ShardKnobs } from './shard-environment.js';
+import { type FeedsHost, WorkerFeeds } from './worker-feeds.js';
 
 /*
  * The module that each thread of the Piscina pool runs. Tasks come through Piscina; batches of commands through the
@@ -31,15 +33,19 @@ const SYNC_EVERY_MS = 1000;
 const PROBE_EVERY_MS = 1000;
 
 /** One worker: its shards, the executor of their commands, and the work that time brings. */
-class ShardWorker implements ExecutorHost {
+class ShardWorker implements ExecutorHost, FeedsHost {
   readonly shards = new Map<number, Shard>();
   readonly cache: RowCache;
   readonly statistics: CommandStatistics;
   private readonly clock = new HybridClock();
+  private readonly machine = machineStart();
   private readonly knobs: ShardKnobs;
   private readonly executor: Executor;
+  readonly feeds = new WorkerFeeds(this);
   private readonly failures = new Map<Shard, CommandError>();
   private readonly unsynced = new Set<Shard>();
+  /** See ReplyMessage. */
+  private logged: number[] = [];
   private syncedAtMs = 0;
   private probedAtMs = 0;
 
@@ -63,7 +69,12 @@ class ShardWorker implements ExecutorHost {
   }
 
   post(message: ReplyMessage): void {
-    this.port.postMessage(message, [message.buffer]);
+    const { logged } = this;
+    if (logged.length === 0) this.port.postMessage(message, [message.buffer]);
+    else {
+      this.logged = [];
+      this.port.postMessage({ ...message, logged } satisfies ReplyMessage, [message.buffer]);
+    }
   }
 
   refusal(shard: Shard): CommandError | undefined {
@@ -82,7 +93,17 @@ class ShardWorker implements ExecutorHost {
   }
 
   committed(shard: Shard): void {
+    const { log } = shard.replication;
+    if (log.isOn) this.logged.push(shard.id, log.last);
+    this.changed(shard);
+  }
+
+  changed(shard: Shard): void {
     if (this.settings.appendfsync === 'everysec') this.unsynced.add(shard);
+  }
+
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.executor.exclusive(work);
   }
 
   open({ shard: id, directory, storage, watches }: OpenTask): Promise<void> {
@@ -90,7 +111,8 @@ class ShardWorker implements ExecutorHost {
       const { generations, database } = await Generations.open(directory, storage, (error) => {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
       });
-      const environment = { clock: this.clock, cache: this.cache, knobs: this.knobs };
+      const { clock, cache, knobs, machine } = this;
+      const environment = { clock, cache, knobs, machine };
       const shard = await Shard.open(id, database, generations, environment);
       shard.watches.import(watches);
       this.shards.set(id, shard);
@@ -192,7 +214,7 @@ class ShardWorker implements ExecutorHost {
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
-      if (sweeps || shard.hasDeadElements || shard.isWriteBackDue(nowMs))
+      if (sweeps || shard.hasDeadElements || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
@@ -218,7 +240,7 @@ class ShardWorker implements ExecutorHost {
       shard.nowMs = nowMs;
       if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
-      shard.commit(shard.hasChanges && this.settings.appendfsync === 'always');
+      shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
       this.cache.evict();
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
@@ -255,8 +277,9 @@ class ShardWorker implements ExecutorHost {
 type OpenTask = Extract<WorkerTask, { kind: 'open' }>;
 
 function knobsOf(settings: WorkerSettings): ShardKnobs {
-  const { tombstoneRetentionMs, scanIdleMaxMs, collections } = settings;
-  return { tombstoneRetentionMs, scanIdleMaxMs, collections };
+  const { tombstoneRetentionMs, scanIdleMaxMs, collections, feedLogBytesMax } = settings;
+  const feedDriftMaxMs = Math.max(settings.feedClockDriftMaxMs, settings.eventTimeDriftMaxMs);
+  return { tombstoneRetentionMs, scanIdleMaxMs, collections, feedLogBytesMax, feedDriftMaxMs };
 }
 
 const NOTHING_REWRITTEN: RewriteProgress = { copiedBytes: 0, totalBytes: 1, isDone: false };
@@ -296,21 +319,12 @@ export default async function run(task: WorkerTask): Promise<unknown> {
       return worker.inspect(task.shard, task.key);
     case 'property':
       return worker.shards.get(task.shard)?.property(task.name) ?? '';
-    case 'setLogging':
-    case 'feedState':
-    case 'readLog':
-    case 'trimLog':
-    case 'copySlice':
-    case 'beginCopy':
-    case 'applyCopy':
-    case 'applyRecords':
-    case 'forgetFeed':
-    case 'removeSlots':
-      throw new Error(`${task.kind}: this version does not serve feeds yet`);
     case 'crash':
       setImmediate(() => {
         throw new Error('crashed on request (DEBUG WORKER-CRASH)');
       });
       return undefined;
+    default:
+      return worker.feeds.run(task);
   }
 }

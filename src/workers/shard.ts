@@ -1,4 +1,5 @@
-import { isKey, isLive, type Row, RowType } from '../types/row.js';
+import { unixMsOf } from '../base/clock.js';
+import { isKey, isLive, type Row } from '../types/row.js';
 import { NOTHING_COUNTED } from './counting.js';
 import type { Generations } from './generations.js';
 import { Journal, NO_JOURNAL, readJournal } from './journal.js';
@@ -22,7 +23,8 @@ export class Shard extends ShardRows {
   private readonly journal: Journal;
   /** What the disk has of {@link meta}. */
   private stored: ShardMeta;
-  private spare: Database | undefined;
+  /** Timestamp of the flush that waits for its commit. */
+  private flushedAt = 0;
   private readonly rewriting: Rewriting;
   /** The rows that only the journal had before the flush, which is where they are again should its commit fail. */
   private journaledBefore: readonly Row[] = [];
@@ -55,8 +57,13 @@ export class Shard extends ShardRows {
     this.takeUp(database);
   }
 
-  /** Takes up an instance's journal, and what it has of collections that have gone. Whatever is in memory makes way. */
+  /**
+   * Takes up an instance's journal, and what it has of feeds and of collections that have gone. Whatever is in memory
+   * makes way.
+   */
   private takeUp(database: Database): void {
+    this.replication.open(database);
+    this.environment.clock.observe(this.replication.newest);
     const contents = readJournal(database, this.rows.table);
     this.forgetRows();
     this.journal.reset(contents);
@@ -73,24 +80,30 @@ export class Shard extends ShardRows {
   // ---------------------------------------------------------------- flushing
 
   /** Makes the next {@link flush} possible; to be awaited before it. */
-  async prepareFlush(): Promise<void> {
-    if (this.spare === undefined) this.spare = await this.generations.prepare();
+  prepareFlush(): Promise<void> {
+    return this.generations.prepareSpare();
   }
 
-  flush(): void {
+  /** @param at the timestamp of the flush: only what is later has not been removed by it */
+  flush(at = this.flushTime()): void {
     if (this.meta.live === 0 && this.staged.rows.length === 0 && !this.meta.keepsTombstones) return;
     this.watches.allChanged((key) => this.peek(key) !== undefined);
     if (this.flushedTo === undefined) {
-      if (this.spare === undefined) throw new Error(`shard ${this.id}: a flush that was not prepared`);
-      this.flushedTo = this.spare;
-      this.spare = undefined;
+      this.flushedTo = this.generations.takeSpare();
+      if (this.flushedTo === undefined) throw new Error(`shard ${this.id}: a flush that was not prepared`);
       this.staged.restoreJournaled();
       this.journaledBefore = [...this.journal.rows()];
     }
+    this.flushedAt = at;
     this.forgetRows();
     this.expiries.emptied();
     this.elementExpiries.emptied();
     this.scans.clear();
+  }
+
+  private flushTime(): number {
+    const { isActive, newest } = this.replication;
+    return isActive ? this.environment.clock.next(this.nowMs, newest) : 0;
   }
 
   private forgetRows(): void {
@@ -103,16 +116,18 @@ export class Shard extends ShardRows {
 
   /** Whether anything waits for a commit. */
   get hasChanges(): boolean {
-    return this.staged.rows.length !== 0 || this.flushedTo !== undefined || this.metaDirty;
+    const { staged, flushedTo, metaDirty, replication } = this;
+    return staged.rows.length !== 0 || flushedTo !== undefined || metaDirty || replication.hasChanges;
   }
 
   /**
    * Writes all changes in one batch, and with them some of the rows that the journal has had for long enough. When it
    * returns they survive the death of the process.
    * @param sync also that of the machine
+   * @param isLogged whether the feed log gets the changes: those of clients, not what came by a feed or what has ended
    * @throws StorageError, with nothing written; the caller then calls {@link rollback}
    */
-  commit(sync: boolean): void {
+  commit(sync: boolean, isLogged = true): void {
     const target = this.source();
     const meta: ShardMeta = { ...this.meta, ...(this.flushedTo && NOTHING_COUNTED) };
     for (const row of this.staged.rows) {
@@ -132,6 +147,8 @@ export class Shard extends ShardRows {
       meta.expiring !== this.meta.expiring
     )
       writeShardMeta(target, meta);
+    const flushedAt = this.flushedTo && this.flushedAt;
+    this.replication.stage(target, isLogged ? this.staged.rows : NO_ROWS, flushedAt);
     if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
     if (this.flushedTo) {
       this.rewriting.abandon();
@@ -142,6 +159,7 @@ export class Shard extends ShardRows {
       this.journal.reset(NO_JOURNAL);
       this.collections.dead.clear();
     } else this.journal.committed();
+    this.replication.committed();
     this.stored = meta;
     this.meta = meta;
     this.metaDirty = false;
@@ -153,6 +171,7 @@ export class Shard extends ShardRows {
   rollback(): void {
     this.source().discard();
     this.journal.discard();
+    this.replication.discard();
     this.metaDirty = false;
     if (this.flushedTo) {
       this.forgetRows();
@@ -197,7 +216,7 @@ export class Shard extends ShardRows {
     this.staged.add(row);
     collection.removeEnded(this.nowMs, limit);
     if (collection.nextExpiryMs !== 0) this.elementExpiries.note(collection.nextExpiryMs);
-    if (collection.size === 0) this.vanish(row);
+    if (collection.size === 0) this.vanish(row, unixMsOf(row.timestamp));
     else this.rows.resized(row);
   }
 
@@ -214,17 +233,7 @@ export class Shard extends ShardRows {
   private sweepRow(row: Row): void {
     if (row.expiresAtMs === 0 || row.expiresAtMs > this.nowMs) return;
     if (isKey(row.type)) this.counters.expired++;
-    this.vanish(row);
-  }
-
-  /** Not a change to those who watch the key: they ask whether it is still there. */
-  private vanish(row: Row): void {
-    this.staged.add(row);
-    this.dropCollection(row);
-    row.type = RowType.Absent;
-    row.value = '';
-    row.expiresAtMs = 0;
-    this.rows.resized(row);
+    this.vanish(row, row.expiresAtMs);
   }
 
   // ---------------------------------------------------------------- rewriting
@@ -241,9 +250,6 @@ export class Shard extends ShardRows {
    */
   finishRewrite(rewrite: ShardRewrite): boolean {
     if (!this.rewriting.isUnderWay(rewrite)) return false;
-    // A generation that was prepared before would come after this one in time, but not in number.
-    if (this.spare !== undefined) this.generations.dispose(this.spare);
-    this.spare = undefined;
     this.rewriting.finish(this.database);
     this.database = rewrite.target;
     return true;
@@ -266,9 +272,9 @@ export class Shard extends ShardRows {
     return this.database.property(name);
   }
 
-  /** Whether {@link commit} would write rows back from the journal though no command has changed any. */
-  isWriteBackDue(nowMs: number): boolean {
-    return this.journal.isDue(this.database, nowMs);
+  /** Whether {@link commit} would write back rows of the journal, or delete records, though no command has changed any. */
+  isTidyDue(nowMs: number): boolean {
+    return this.replication.log.hasLeftovers || this.journal.isDue(this.database, nowMs);
   }
 
   /**
@@ -295,9 +301,12 @@ export class Shard extends ShardRows {
     this.rewriting.abandon();
     if (this.hasChanges) this.rollback();
     this.journal.writeAllBack(this.database);
+    this.replication.close(this.database);
     this.forgetRows();
-    if (this.spare) this.generations.dispose(this.spare);
+    this.generations.dropSpare();
     await this.database.close();
     await this.generations.settled();
   }
 }
+
+const NO_ROWS: readonly Row[] = [];

@@ -31,6 +31,8 @@ const NOT_IN_REDIS = [
   'scan-cursor-timeout-seconds',
   'event-time-drift-max-ms',
   'tombstone-retention-seconds',
+  'feed-log-bytes-max',
+  'feed-clock-drift-max-ms',
 ];
 
 /** Defaults that differ on purpose, or that the test itself gives to redis-server. */

@@ -46,6 +46,8 @@ export class FakeHost implements ExecutorHost {
     protoMaxBulkBytes: 512 << 20,
     eventTimeDriftMaxMs: 60_000,
     tombstoneRetentionMs: 60_000,
+    feedLogBytesMax: 1 << 20,
+    feedClockDriftMaxMs: 60_000,
     scanIdleMaxMs: 60_000,
     collections: REDIS_LIMITS,
     maxmemoryPolicy: 'noeviction',

@@ -224,7 +224,7 @@ describe('a commit that fails', () => {
     rig.text('SET a 1');
     const shard = rig.shard(1);
     await shard.prepareFlush();
-    const spare = Reflect.get(shard, 'spare');
+    const spare = Reflect.get(Reflect.get(shard, 'generations'), 'spare');
     failCommit(Object.assign(Object.create(shard), { database: spare }));
     const replies = await runFlushing(rig, { items: ['FLUSHDB', 'DBSIZE', 'SET b 1'] });
     expect(replies[0]!.text).toBe('-MISCONF shard 1: NO_SPACE\r\n:1\r\n-MISCONF shard 1: NO_SPACE\r\n');

@@ -135,9 +135,9 @@ describe('writing back', () => {
       shard.nowMs += 10;
       journal(shard, { second: '1' });
       shard.nowMs = START_MS + JOURNAL_AGE_MAX_MS - 1;
-      expect(shard.isWriteBackDue(shard.nowMs)).toBe(false);
+      expect(shard.isTidyDue(shard.nowMs)).toBe(false);
       shard.nowMs++;
-      expect(shard.isWriteBackDue(shard.nowMs)).toBe(true);
+      expect(shard.isTidyDue(shard.nowMs)).toBe(true);
       shard.commit(false);
       expect([stored(shard, 'first'), stored(shard, 'second')]).toEqual(['1', '1, at first']);
       expect(records(databaseOf(shard))).toHaveLength(1);
@@ -323,7 +323,7 @@ describe('after a crash', () => {
       journal(shard, values);
       const { shard: restarted, cache } = await afterCrash(shard, directory, 10_000);
       expect(cache.heldBytes).toBeGreaterThan(10_000);
-      while (restarted.isWriteBackDue(START_MS)) restarted.commit(false);
+      while (restarted.isTidyDue(START_MS)) restarted.commit(false);
       cache.evictCommitted();
       expect(cache.bytes).toBeLessThanOrEqual(10_000);
       for (const key of Object.keys(values)) expect(read(restarted, key)).toBe(values[key]);

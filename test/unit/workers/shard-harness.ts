@@ -28,14 +28,26 @@ export async function openShard(
   cacheBytes = 1 << 20,
   id = 1,
   cache?: RowCache,
+  machine = 'this one',
 ): Promise<Rig> {
   const cleanupErrors: unknown[] = [];
   const { generations, database } = await Generations.open(directory, STORAGE, (error) =>
     cleanupErrors.push(error),
   );
-  const knobs = { tombstoneRetentionMs: 60, scanIdleMaxMs: 60_000, collections: REDIS_LIMITS };
+  const knobs: ShardKnobs = {
+    tombstoneRetentionMs: 60,
+    scanIdleMaxMs: 60_000,
+    collections: REDIS_LIMITS,
+    feedLogBytesMax: 1 << 20,
+    feedDriftMaxMs: 60_000,
+  };
   const rows = cache ?? new RowCache(cacheBytes);
-  const shard = await Shard.open(id, database, generations, { clock: new HybridClock(), cache: rows, knobs });
+  const shard = await Shard.open(id, database, generations, {
+    clock: new HybridClock(),
+    cache: rows,
+    knobs,
+    machine,
+  });
   shard.nowMs = START_MS;
   return { shard, cache: rows, generations, cleanupErrors, knobs };
 }

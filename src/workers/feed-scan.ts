@@ -1,0 +1,53 @@
+import { Buffer } from 'node:buffer';
+import { FEED_SCAN_BYTES, FEED_SCAN_ROWS } from '../base/limits.js';
+import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
+import { rowHeader } from '../types/row-codec.js';
+import { keySlot } from '../types/slots.js';
+import { rowBytes } from './row-scratch.js';
+import type { Shard } from './shard.js';
+
+/** The range of keys that a step has looked at, latin1: behind `after`, up to and with `last`. */
+export interface ScannedRange {
+  /** undefined = to the last key. */
+  readonly last: string | undefined;
+  readonly isDone: boolean;
+}
+
+/**
+ * Looks at rows of a shard in key order, as they are committed: to be called between batches. It ends by itself after so
+ * much that commands should have their turn.
+ * @param until the last key; undefined = to the end
+ * @param visit gets the rows that are in the slots; the bytes are valid during the call. It returns whether to go on
+ */
+export function scanRows(
+  shard: Shard,
+  after: string | undefined,
+  until: string | undefined,
+  slots: FeedSlots | undefined,
+  visit: (key: Buffer, bytes: Buffer, timestamp: number) => boolean,
+): ScannedRange {
+  let rows = 0;
+  let bytes = 0;
+  let last: string | undefined;
+  let isDone = true;
+  const from = after === undefined ? {} : { after: Buffer.from(after, 'latin1') };
+  shard.source().iterate({ family: 'default', values: true, ...from }, (key, stored) => {
+    const name = key.latin1Slice();
+    if (until !== undefined && name > until) return false;
+    if (rows >= FEED_SCAN_ROWS || bytes >= FEED_SCAN_BYTES) {
+      isDone = false;
+      return false;
+    }
+    rows++;
+    bytes += key.length + stored!.length;
+    if (slots === undefined || hasSlot(slots, keySlot(key))) {
+      // What only the journal has is in memory.
+      const cached = shard.rows.table.get(name);
+      const current = cached !== undefined && cached.journaledIn !== 0 ? rowBytes(cached) : stored!;
+      isDone = visit(key, current, rowHeader(current).timestamp);
+    }
+    last = name;
+    return isDone;
+  });
+  return isDone ? { last: until, isDone } : { last, isDone };
+}

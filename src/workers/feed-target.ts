@@ -1,0 +1,318 @@
+import { Buffer } from 'node:buffer';
+import { unixMsOf } from '../base/clock.js';
+import { FEED_APPLY_ROWS, FEEDS_PER_SHARD_MAX } from '../base/limits.js';
+import {
+  eachFeedRow,
+  eachRecord,
+  eachRecordRow,
+  FeedFormatError,
+  type FeedSlots,
+  flushTimestamp,
+} from '../types/feed-codec.js';
+import { excessDriftMs, removalHorizon } from '../types/feed-rules.js';
+import { RowFormatError, rowHeader } from '../types/row-codec.js';
+import type { Applied, CopyBegin, CopySlice, LogChunk, Refusal, SlotsRemoval } from './feed-protocol.js';
+import { scanRows } from './feed-scan.js';
+import { beginReplication } from './feed-source.js';
+import type { Feed, FeedRecord } from './replication-meta.js';
+import { type FeedRow, RowApplier } from './row-applier.js';
+import type { Shard } from './shard.js';
+
+/**
+ * Does `work` between two batches of commands and, when it returns, commits what it staged. Other work, and commands,
+ * run between two such steps.
+ */
+export type Step = <T>(work: () => T | Promise<T>) => Promise<T>;
+
+/** Thrown for what is refused, see Refusal. */
+class RefusedError extends Error {
+  constructor(
+    readonly refused: Refusal['refused'],
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const NOTHING: Applied = { applied: 0, skipped: 0, removed: 0 };
+
+/**
+ * A shard as the target of one feed.
+ *
+ * What arrives is applied in steps, and only the last one moves the feed's position, in one batch with its rows. Should
+ * it end before, the whole is applied again: rows that are there already are skipped.
+ */
+export class FeedTarget {
+  constructor(
+    private readonly shard: Shard,
+    private readonly id: string,
+    private readonly step: Step,
+  ) {}
+
+  /** Notes that a copy begins, see ShardFeeds. */
+  begin(begin: CopyBegin, slots: FeedSlots | undefined): Promise<void> {
+    const { shard, id } = this;
+    const { replication, environment } = shard;
+    return this.step(() => {
+      const known = replication.feed(id);
+      if (known === undefined && replication.feedCount >= FEEDS_PER_SHARD_MAX)
+        throw new Error(`shard ${shard.id} is the target of ${FEEDS_PER_SHARD_MAX} feeds already`);
+      beginReplication(shard);
+      environment.clock.observe(begin.flushedAt);
+      if (slots === undefined && begin.flushedAt > replication.flushedAt)
+        replication.setFlushedAt(begin.flushedAt);
+      const { log } = replication;
+      const unsent = log.isOn ? log.oldestTimestamp : Number.POSITIVE_INFINITY;
+      const record: FeedRecord = {
+        begin,
+        after: undefined,
+        position: undefined,
+        rows: 0,
+        bytes: 0,
+        // What a first copy does not bring was never here, or somebody else has brought it.
+        removeBefore: known === undefined ? 0 : removalHorizon(begin.rememberedSince, unsent),
+        flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.record.flushedAt ?? 0),
+        newest: replication.newest,
+      };
+      replication.setFeed(id, { record, slots });
+    });
+  }
+
+  // ---------------------------------------------------------------- copying
+
+  /** Applies a slice, see ShardFeeds. */
+  applyCopy(slice: CopySlice): Promise<Applied | Refusal> {
+    return orRefusal(async () => {
+      const feed = this.known();
+      const { begin, after } = feed.record;
+      if (begin === undefined || isBehind(slice.last, after)) return NOTHING;
+      if (slice.after !== after)
+        throw new RefusedError(
+          'position',
+          `the copy of feed ${this.id} goes on behind ${name(after)}, not ${name(slice.after)}`,
+        );
+      const rows: FeedRow[] = [];
+      eachFeedRow(bufferOf(slice.rows), 0, (key, bytes) => rows.push({ key, bytes }));
+      await this.checkClock(rows);
+      const removed = await this.removeMissing(feed, slice, rows);
+      const counts = await this.applyRows(rows, (now) => {
+        const arrived = {
+          rows: now.record.rows + rows.length,
+          bytes: now.record.bytes + slice.rows.length,
+          after: slice.last,
+        };
+        const { log, sequence } = begin;
+        return slice.isDone
+          ? { ...now.record, ...arrived, begin: undefined, after: undefined, position: { log, sequence } }
+          : { ...now.record, ...arrived };
+      });
+      return { ...counts, removed };
+    });
+  }
+
+  /** Removes what the range of a slice has here and the source has not any more. */
+  private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<number> {
+    const { replication } = this.shard;
+    const { removeBefore, flushedAt } = feed.record;
+    if (removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) return 0;
+    const there = new Set(rows.map(({ key }) => key.latin1Slice()));
+    return this.removeRange(
+      slice.after,
+      slice.last,
+      feed.slots,
+      (key, timestamp) =>
+        (timestamp < removeBefore && !there.has(key.latin1Slice())) || replication.isFlushed(key, timestamp),
+    );
+  }
+
+  private async removeRange(
+    from: string | undefined,
+    until: string | undefined,
+    slots: FeedSlots | undefined,
+    isOver: (key: Buffer, timestamp: number) => boolean,
+  ): Promise<number> {
+    let removed = 0;
+    for (let after = from; ; ) {
+      const { last, isDone, count } = await this.step(() =>
+        removeSlice(this.shard, after, until, slots, isOver),
+      );
+      removed += count;
+      if (isDone) return removed;
+      after = last;
+    }
+  }
+
+  // ---------------------------------------------------------------- following
+
+  /** Applies records, see ShardFeeds. */
+  applyRecords(chunk: LogChunk): Promise<Applied | Refusal> {
+    return orRefusal(async () => {
+      const { position } = this.known().record;
+      if (position === undefined)
+        throw new RefusedError('position', `feed ${this.id} is being copied: records come after it`);
+      const { after, last } = chunk;
+      if (after.log !== position.log || last.log !== position.log || after.sequence > position.sequence)
+        throw new RefusedError(
+          'position',
+          `feed ${this.id} is at ${position.sequence} of log ${position.log}: records behind ${after.sequence} of ${after.log} do not follow on it`,
+        );
+      if (last.sequence <= position.sequence) return NOTHING;
+      const rows: FeedRow[] = [];
+      let flushedAt: number | undefined;
+      eachRecord(bufferOf(chunk.records), (record) => {
+        const timestamp = flushTimestamp(record);
+        if (flushedAt !== undefined || (timestamp !== undefined && rows.length > 0))
+          throw new FeedFormatError('a flush that is not alone');
+        if (timestamp === undefined) eachRecordRow(record, (key, bytes) => rows.push({ key, bytes }));
+        else flushedAt = timestamp;
+      });
+      const moved = ({ record }: Feed): FeedRecord => ({ ...record, position: last });
+      if (flushedAt !== undefined) return this.applyFlush(flushedAt, moved);
+      await this.checkClock(rows);
+      return this.applyRows(rows, moved);
+    });
+  }
+
+  private async applyFlush(flushedAt: number, moved: (feed: Feed) => FeedRecord): Promise<Applied> {
+    const { shard, id } = this;
+    const { replication, environment } = shard;
+    const isWhole = this.known().slots === undefined;
+    const isOver = await this.step(async () => {
+      this.checkTimestamp(flushedAt);
+      environment.clock.observe(flushedAt);
+      if (isWhole && flushedAt > replication.flushedAt && flushedAt >= replication.newest) {
+        // Nothing here is later: a fresh instance is all that is left, as at the source.
+        await shard.prepareFlush();
+        shard.flush(flushedAt);
+        this.setRecord(moved);
+        return true;
+      }
+      if (isWhole && flushedAt <= replication.clearedAt) {
+        this.setRecord(moved);
+        return true;
+      }
+      replication.saw(flushedAt);
+      // From now on nothing so old is taken in. What is here of it goes step by step.
+      if (isWhole) replication.setFlushedAt(flushedAt);
+      else this.setRecord(({ record }) => ({ ...record, flushedAt: Math.max(flushedAt, record.flushedAt) }));
+      return false;
+    });
+    if (isOver) return NOTHING;
+    const { slots } = replication.feed(id)!;
+    const removed = await this.removeRange(undefined, undefined, slots, (key, timestamp) =>
+      replication.isFlushed(key, timestamp),
+    );
+    await this.step(() => {
+      if (isWhole) replication.setClearedAt(flushedAt);
+      this.setRecord(moved);
+    });
+    return { ...NOTHING, removed };
+  }
+
+  // ---------------------------------------------------------------- both
+
+  private known(): Feed {
+    const feed = this.shard.replication.feed(this.id);
+    if (feed === undefined)
+      throw new RefusedError('position', `shard ${this.shard.id} knows no feed ${this.id}: copy first`);
+    return feed;
+  }
+
+  private setRecord(moved: (feed: Feed) => FeedRecord): void {
+    const { replication } = this.shard;
+    const feed = this.known();
+    replication.setFeed(this.id, { ...feed, record: { ...moved(feed), newest: replication.newest } });
+  }
+
+  private async applyRows(
+    rows: readonly FeedRow[],
+    moved: (feed: Feed) => FeedRecord,
+  ): Promise<Omit<Applied, 'removed'> & { removed: 0 }> {
+    let [applied, skipped] = [0, 0];
+    let from = 0;
+    do {
+      const part = rows.slice(from, from + FEED_APPLY_ROWS);
+      from += FEED_APPLY_ROWS;
+      await this.step(() => {
+        const applier = new RowApplier(this.shard);
+        this.known();
+        if (part.length > 0) applier.apply(part);
+        this.shard.environment.clock.observe(this.shard.replication.newest);
+        if (from >= rows.length) this.setRecord(moved);
+        applied += applier.applied;
+        skipped += applier.skipped;
+      });
+    } while (from < rows.length);
+    return { applied, skipped, removed: 0 };
+  }
+
+  private checkClock(rows: readonly FeedRow[]): Promise<void> {
+    let newest = 0;
+    for (const { bytes } of rows) newest = Math.max(newest, rowHeader(bytes).timestamp);
+    return this.step(() => this.checkTimestamp(newest));
+  }
+
+  /** @throws RefusedError for one that is too far ahead of this store's clock */
+  private checkTimestamp(timestamp: number): void {
+    const { nowMs, environment } = this.shard;
+    const { feedDriftMaxMs } = environment.knobs;
+    if (excessDriftMs(timestamp, nowMs, feedDriftMaxMs) === 0) return;
+    throw new RefusedError(
+      'clock',
+      `feed ${this.id} brought a write from ${unixMsOf(timestamp) - nowMs} ms in the future, more than feed-clock-drift-max-ms (${feedDriftMaxMs}) allows: compare the clocks of both stores`,
+    );
+  }
+}
+
+/** Removes a step's worth of rows that are in the slots, or those of them that are over. */
+function removeSlice(
+  shard: Shard,
+  after: string | undefined,
+  until: string | undefined,
+  slots: FeedSlots | undefined,
+  isOver: (key: Buffer, timestamp: number) => boolean,
+): { last: string | undefined; isDone: boolean; count: number } {
+  const applier = new RowApplier(shard);
+  const doomed: FeedRow[] = [];
+  const range = scanRows(shard, after, until, slots, (key, bytes, timestamp) => {
+    if (isOver(key, timestamp)) doomed.push({ key, bytes });
+    return true;
+  });
+  for (const { key, bytes } of doomed) applier.remove(key, bytes);
+  return { ...range, count: applier.removed };
+}
+
+/** Removes rows of slots that are another shard's, see ShardFeeds. */
+export async function removeSlots(
+  shard: Shard,
+  step: Step,
+  slots: FeedSlots,
+  after: string | undefined,
+): Promise<SlotsRemoval> {
+  const { last, isDone, count } = await step(() => removeSlice(shard, after, undefined, slots, () => true));
+  return { removed: count, last, isDone };
+}
+
+async function orRefusal(work: () => Promise<Applied>): Promise<Applied | Refusal> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof RefusedError) return { refused: error.refused, message: error.message };
+    if (error instanceof FeedFormatError || error instanceof RowFormatError)
+      return { refused: 'format', message: error.message };
+    throw error;
+  }
+}
+
+/** Whether a range that ends with `last` lies within what was copied up to `after`. */
+function isBehind(last: string | undefined, after: string | undefined): boolean {
+  return last !== undefined && after !== undefined && last <= after;
+}
+
+function name(key: string | undefined): string {
+  return key === undefined ? 'nothing' : JSON.stringify(key.slice(0, 100));
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,117 @@
+import { Buffer } from 'node:buffer';
+import { FEED_SLOTS_BYTES, type FeedSlots } from '../types/feed-codec.js';
+import { type LogSettings, NO_LOG } from './feed-log.js';
+import type { CopyBegin, FeedPosition } from './feed-protocol.js';
+import { type Database, StorageError } from './rocksdb.js';
+
+/*
+ * Rows of the `meta` family that are about feeds, JSON in UTF-8 but for sets of slots:
+ *
+ *   replication    ReplicationRecord: what the shard as a whole knows
+ *   feed:<id>      FeedRecord: how far it has come with a feed of which it is the target
+ *   slots:<id>     the slots of that feed, 2048 bytes; absent = all
+ */
+const STATE_KEY = Buffer.from('replication');
+const FEED_PREFIX = 'feed:';
+const SLOTS_PREFIX = 'slots:';
+
+/** What a shard keeps of feeds beside rows and records. */
+export interface ReplicationRecord {
+  readonly log: LogSettings;
+  /** No row of the shard had a later timestamp when this was written. */
+  readonly newest: number;
+  /** Rows up to this timestamp are gone, those too that still arrive: the last flush. */
+  readonly flushedAt: number;
+  /** Rows up to this timestamp are removed from the disk too. */
+  readonly clearedAt: number;
+  /** Which start of the machine wrote it; '' after the shard was closed, with all of it on the disk. */
+  readonly machine: string;
+}
+
+/** How far a shard has come with a feed. */
+export interface FeedRecord {
+  /** While copying: where the copy began. */
+  readonly begin: CopyBegin | undefined;
+  /** While copying: the key, latin1, up to which it is done. */
+  readonly after: string | undefined;
+  /** While tailing. */
+  readonly position: FeedPosition | undefined;
+  /** Rows and bytes that the copy has brought. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** While copying: rows that the source lacks go if they are older than this timestamp. */
+  readonly removeBefore: number;
+  /** Of a feed of some slots: rows of these up to this timestamp are gone, see ReplicationRecord.flushedAt. */
+  readonly flushedAt: number;
+  /** The latest timestamp that the feed brought. */
+  readonly newest: number;
+}
+
+/** A feed, and the slots it is about; undefined = all. */
+export interface Feed {
+  readonly record: FeedRecord;
+  readonly slots: FeedSlots | undefined;
+}
+
+export const NO_REPLICATION: ReplicationRecord = {
+  log: NO_LOG,
+  newest: 0,
+  flushedAt: 0,
+  clearedAt: 0,
+  machine: '',
+};
+
+export interface ReplicationContents {
+  /** undefined where the shard has never had to do with feeds. */
+  readonly record: ReplicationRecord | undefined;
+  readonly feeds: ReadonlyMap<string, Feed>;
+}
+
+/** @throws StorageError CORRUPT, and what reading throws */
+export function readReplication(database: Database): ReplicationContents {
+  const state = database.get('meta', STATE_KEY);
+  const feeds = new Map<string, Feed>();
+  const from = Buffer.from(FEED_PREFIX);
+  database.iterate({ family: 'meta', from, values: true }, (key, value) => {
+    const name = key.toString();
+    if (!name.startsWith(FEED_PREFIX)) return false;
+    const id = name.slice(FEED_PREFIX.length);
+    const slots = database.get('meta', Buffer.from(SLOTS_PREFIX + id));
+    if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
+      throw new StorageError(
+        'CORRUPT',
+        `${database.path}: the slots of feed ${id} have ${slots.length} bytes`,
+      );
+    feeds.set(id, { record: parse<FeedRecord>(database, name, value!), slots });
+    return true;
+  });
+  return { record: state && parse<ReplicationRecord>(database, 'replication', state), feeds };
+}
+
+function parse<T>(database: Database, what: string, bytes: Buffer): T {
+  try {
+    // Written by this file; a missing field is one that was undefined.
+    return JSON.parse(bytes.toString()) as T;
+  } catch (cause) {
+    throw new StorageError('CORRUPT', `${database.path}: the row ${what} of meta cannot be read`, { cause });
+  }
+}
+
+export function writeReplication(target: Database, record: ReplicationRecord): void {
+  target.put('meta', STATE_KEY, Buffer.from(JSON.stringify(record)));
+}
+
+export function writeFeed(target: Database, id: string, { record }: Feed): void {
+  target.put('meta', Buffer.from(FEED_PREFIX + id), Buffer.from(JSON.stringify(record)));
+}
+
+export function writeSlots(target: Database, id: string, slots: FeedSlots | undefined): void {
+  const key = Buffer.from(SLOTS_PREFIX + id);
+  if (slots === undefined) target.delete('meta', key);
+  else target.put('meta', key, Buffer.from(slots));
+}
+
+export function deleteFeed(target: Database, id: string): void {
+  target.delete('meta', Buffer.from(FEED_PREFIX + id));
+  target.delete('meta', Buffer.from(SLOTS_PREFIX + id));
+}

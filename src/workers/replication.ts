@@ -1,0 +1,254 @@
+import type { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import { hasSlot } from '../types/feed-codec.js';
+import type { Row } from '../types/row.js';
+import { keySlot } from '../types/slots.js';
+import { FeedLog } from './feed-log.js';
+import type { FeedProgress } from './feed-protocol.js';
+import {
+  deleteFeed,
+  type Feed,
+  NO_REPLICATION,
+  type ReplicationRecord,
+  readReplication,
+  writeFeed,
+  writeReplication,
+  writeSlots,
+} from './replication-meta.js';
+import { type Database, StorageError } from './rocksdb.js';
+
+/** What feeds need of the shard's surroundings. */
+export interface ReplicationEnvironment {
+  /** Which start of the machine this is. */
+  readonly machine: string;
+  readonly knobs: { readonly feedLogBytesMax: number };
+}
+
+/**
+ * What a shard knows of feeds: its log, how far it is with those it is the target of, and what a flush has ended.
+ * Changes are staged into the shard's batch with {@link stage}, and count from {@link committed} on.
+ */
+export class Replication {
+  readonly log = new FeedLog();
+  private feeds: ReadonlyMap<string, Feed> = new Map();
+  private flushed = 0;
+  private cleared = 0;
+  private latest = 0;
+  private stagedFlushed: number | undefined;
+  private stagedCleared: number | undefined;
+  private stagedLatest = 0;
+  /** undefined = the feed ends. */
+  private readonly stagedFeeds = new Map<string, Feed | undefined>();
+  private isKnownOnDisk = false;
+
+  constructor(private readonly environment: ReplicationEnvironment) {}
+
+  /**
+   * Takes up what an instance has.
+   *
+   * If the machine has gone down since without the shard having been closed, commits may be lost that were answered, as
+   * `appendfsync` allows. Followers may have records of them, and the numbers would be used again: so the log begins
+   * anew, for all to copy; and this shard copies from the others, which may have what it lost.
+   */
+  open(database: Database): void {
+    this.discard();
+    const { record, feeds } = readReplication(database);
+    const { log, newest, flushedAt, clearedAt, machine } = record ?? NO_REPLICATION;
+    const wasLost = machine !== '' && machine !== this.environment.machine;
+    this.isKnownOnDisk = record !== undefined;
+    this.feeds = feeds;
+    this.flushed = flushedAt;
+    this.cleared = clearedAt;
+    this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
+    for (const feed of feeds.values()) this.latest = Math.max(this.latest, feed.record.newest);
+    if (record === undefined) return;
+    if (wasLost) {
+      if (this.log.isOn) this.log.begin(newLogId(), log.sinceMs);
+      for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
+    }
+    this.stage(database, [], undefined);
+    writeReplication(database, this.record(this.environment.machine));
+    database.commit(false);
+    this.committed();
+  }
+
+  /** Whether others have, or bring, what this shard has: then expired keys leave tombstones. */
+  get isActive(): boolean {
+    return this.log.isOn || this.feeds.size > 0;
+  }
+
+  /** No row of the shard has a later timestamp; only while {@link isActive}. */
+  get newest(): number {
+    return Math.max(this.latest, this.stagedLatest);
+  }
+
+  get flushedAt(): number {
+    return this.stagedFlushed ?? this.flushed;
+  }
+
+  /** Up to which timestamp no row is on the disk any more. */
+  get clearedAt(): number {
+    return this.stagedCleared ?? this.cleared;
+  }
+
+  /** Whether a flush has ended all rows of a key up to a timestamp. */
+  isFlushed(key: Buffer, timestamp: number): boolean {
+    if (timestamp <= this.flushedAt) return true;
+    for (const { record, slots } of this.feeds.values())
+      if (timestamp <= record.flushedAt && slots !== undefined && hasSlot(slots, keySlot(key))) return true;
+    return false;
+  }
+
+  feed(id: string): Feed | undefined {
+    return this.stagedFeeds.has(id) ? this.stagedFeeds.get(id) : this.feeds.get(id);
+  }
+
+  get feedCount(): number {
+    return this.feeds.size;
+  }
+
+  /** Whether what is here is still being copied. */
+  get isIncomplete(): boolean {
+    return [...this.feeds.values()].some(({ record }) => record.position === undefined);
+  }
+
+  progress(): Record<string, FeedProgress> {
+    return Object.fromEntries([...this.feeds].map(([id, { record }]) => [id, progressOf(record)]));
+  }
+
+  // ---------------------------------------------------------------- changing
+
+  /** Stages how far a feed has come. */
+  setFeed(id: string, feed: Feed): void {
+    this.stagedFeeds.set(id, feed);
+  }
+
+  /** Stages the end of a feed. */
+  endFeed(id: string): void {
+    if (this.feed(id) !== undefined) this.stagedFeeds.set(id, undefined);
+  }
+
+  /** Stages that all rows up to a timestamp are gone. */
+  setFlushedAt(timestamp: number): void {
+    this.stagedFlushed = Math.max(timestamp, this.flushedAt);
+    this.saw(timestamp);
+  }
+
+  /** Stages that all rows up to a timestamp, which a flush had ended, are removed. */
+  setClearedAt(timestamp: number): void {
+    this.stagedCleared = Math.max(timestamp, this.clearedAt);
+  }
+
+  /** Takes note of the timestamp of a row that is staged. */
+  saw(timestamp: number): void {
+    if (timestamp > this.stagedLatest) this.stagedLatest = timestamp;
+  }
+
+  /** Whether anything waits for the commit. */
+  get hasChanges(): boolean {
+    return this.stagedFeeds.size > 0 || this.recordHasChanged;
+  }
+
+  /**
+   * Stages into the batch what changes with it.
+   * @param rows what the log is to have
+   * @param flushedAt the target is an empty instance, because of a flush with this timestamp
+   */
+  stage(target: Database, rows: readonly Row[], flushedAt: number | undefined): void {
+    if (!this.isKnownOnDisk && !this.hasChanges) return;
+    if (flushedAt !== undefined) this.stageFlush(target, flushedAt);
+    for (const [id, feed] of this.stagedFeeds) this.stageFeed(target, id, feed, flushedAt !== undefined);
+    if (this.log.isOn && rows.length > 0)
+      this.saw(this.log.append(target, rows, this.newest, this.environment.knobs.feedLogBytesMax));
+    this.log.stageDeletions(target);
+    if (this.recordChanges) writeReplication(target, this.record(this.environment.machine));
+  }
+
+  /** The target is to have all that is kept, not only what changes. */
+  private stageFlush(target: Database, flushedAt: number): void {
+    if (this.isActive) {
+      this.setFlushedAt(flushedAt);
+      this.setClearedAt(flushedAt);
+    }
+    this.log.flush(target, this.flushedAt);
+    for (const [id, feed] of this.feeds)
+      if (!this.stagedFeeds.has(id)) this.stageFeed(target, id, feed, true);
+  }
+
+  private get recordHasChanged(): boolean {
+    const { log, stagedFlushed, stagedCleared } = this;
+    return log.keptHasChanged || stagedFlushed !== undefined || stagedCleared !== undefined;
+  }
+
+  /** Whether the record of the shard as a whole goes with the batch. */
+  private get recordChanges(): boolean {
+    if (!this.isKnownOnDisk || this.recordHasChanged) return true;
+    // With a feed goes what it told of the latest timestamp.
+    for (const feed of this.stagedFeeds.values()) if (feed === undefined) return true;
+    return false;
+  }
+
+  private stageFeed(target: Database, id: string, feed: Feed | undefined, isNew: boolean): void {
+    if (feed === undefined) {
+      deleteFeed(target, id);
+      return;
+    }
+    writeFeed(target, id, feed);
+    if (isNew || this.feeds.get(id)?.slots !== feed.slots) writeSlots(target, id, feed.slots);
+  }
+
+  private record(machine: string): ReplicationRecord {
+    const { log, newest, flushedAt, clearedAt } = this;
+    return { log: log.kept, newest, flushedAt, clearedAt, machine };
+  }
+
+  /** What was staged is on disk. */
+  committed(): void {
+    this.isKnownOnDisk ||= this.hasChanges;
+    if (this.stagedFeeds.size > 0) {
+      const feeds = new Map(this.feeds);
+      for (const [id, feed] of this.stagedFeeds) {
+        if (feed === undefined) feeds.delete(id);
+        else feeds.set(id, feed);
+      }
+      this.feeds = feeds;
+    }
+    this.flushed = this.flushedAt;
+    this.cleared = this.clearedAt;
+    this.latest = this.newest;
+    this.log.committed(this.environment.knobs.feedLogBytesMax);
+    this.discard();
+  }
+
+  /** Forgets what was staged. */
+  discard(): void {
+    this.stagedFlushed = undefined;
+    this.stagedCleared = undefined;
+    this.stagedLatest = 0;
+    if (this.stagedFeeds.size > 0) this.stagedFeeds.clear();
+    this.log.discard();
+  }
+
+  /** Notes that the shard is closed with everything on the disk. */
+  close(database: Database): void {
+    if (!this.isKnownOnDisk) return;
+    try {
+      writeReplication(database, this.record(''));
+      database.commit(true);
+    } catch (error) {
+      // Where the disk takes no writes it is as after a crash.
+      if (!(error instanceof StorageError)) throw error;
+    }
+  }
+}
+
+function progressOf({ begin, after, position, rows, bytes }: Feed['record']): FeedProgress {
+  return position === undefined
+    ? { phase: 'copying', begin: begin!, after, rows, bytes }
+    : { phase: 'tailing', position };
+}
+
+/** A name for a log that no other has. */
+export function newLogId(): string {
+  return randomBytes(16).toString('hex');
+}
