@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import { createCluster } from 'redis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { haveOpenssl, TestAuthority } from '../support/certificates.js';
+import { RawClient } from '../support/client.js';
 import { TestCluster } from '../support/cluster.js';
-import { freePort, haveTool } from '../support/environment.js';
+import { freePort, haveTool, waitUntil } from '../support/environment.js';
+import { VASTO_MAIN } from '../support/server.js';
 import { StaticCluster } from '../support/static-cluster.js';
 import { runTool } from '../support/tools.js';
 
@@ -192,6 +196,87 @@ describe.skipIf(PYTHON === undefined)('redis-py', () => {
   it('reaches every key', async () => {
     const { stdout, stderr } = await runTool(PYTHON!, ['-', String(orders[2])], PROGRAM);
     expect([stdout, stderr]).toEqual(['done\n', '']);
+  });
+});
+
+describe('vasto bench', () => {
+  it('finds all nodes with --cluster, and every value as it was written', async () => {
+    const words = [
+      'bench',
+      '--cluster',
+      `127.0.0.1:${orders[0]}`,
+      '--requests',
+      '3000',
+      '--clients',
+      '4',
+      '--json',
+    ];
+    const { code, stdout, stderr } = await runTool(process.execPath, [VASTO_MAIN, ...words]);
+    expect([code, stderr]).toEqual([0, expect.any(String)]);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, check: { enabled: true, failures: 0 } });
+  });
+});
+
+describe.skipIf(!haveOpenssl())('with TLS between nodes', () => {
+  it('cluster doors speak it, too, and send clients to others that do', async () => {
+    const authority = new TestAuthority();
+    const { cert, key } = authority.issue('node');
+    const doors = await Promise.all([freePort(), freePort()]);
+    const ports = await Promise.all([freePort(), freePort()]);
+    const files = ['--tls-ca-cert-file', authority.ca, '--tls-cert-file', cert, '--tls-key-file', key];
+    const secured = await TestCluster.start({
+      stores: 2,
+      flags: ['--tls-cluster', 'yes', ...files],
+      storeFlags: (store) => [
+        ...['--tls-port', String(ports[store])],
+        ...['--cluster-port', String(doors[store]), 'orders'],
+      ],
+    });
+    await secured.createKeyspace('orders', { shards: 4 });
+    const tls = { ca: readFileSync(authority.ca), cert: readFileSync(cert), key: readFileSync(key) };
+    const client = new Cluster([{ host: '127.0.0.1', port: doors[0]! }], {
+      lazyConnect: true,
+      redisOptions: { tls },
+    });
+    await client.connect();
+    for (const name of KEYS) expect(await client.set(name, 'v')).toBe('OK');
+    expect(
+      client
+        .nodes('master')
+        .map(({ options }) => options.port)
+        .sort(),
+    ).toEqual([...doors].sort());
+    const raw = await RawClient.connect({ port: doors[0]!, tls });
+    expect(await raw.rendered('CLUSTER', 'SHARDS')).toMatch(/\$"tls-port" :\d+/);
+    raw.close();
+    client.disconnect();
+    // Who does not speak it is not heard.
+    const plain = await RawClient.connect({ port: doors[1]! });
+    plain.send('PING\r\n');
+    await plain.closed;
+    await secured.stop();
+  });
+});
+
+describe('a keyspace', () => {
+  it('that is deleted and made again is found by clients that were connected', async () => {
+    const [port] = orders;
+    const client = connectIoredis(port!);
+    await client.connect();
+    await client.set('a', '1');
+    await cluster.control.deleteKeyspace('orders');
+    const raw = await RawClient.connect({ port: port! });
+    await waitUntil('the keyspace is gone', async () =>
+      (await raw.rendered('GET', 'a')).startsWith('-CLUSTERDOWN'),
+    );
+    await cluster.createKeyspace('orders', { shards: 5 });
+    await waitUntil('the keyspace is back', async () =>
+      /^(\$-1|-MOVED)/.test(await raw.rendered('GET', 'a')),
+    );
+    expect(await client.get('a')).toBeNull();
+    expect(await client.set('a', '2')).toBe('OK');
+    raw.close();
+    client.disconnect();
   });
 });
 

@@ -4,22 +4,26 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** gRPC listens on the port + 10000, which must be a port too. */
-const PORT_MAX = 55_535;
+/** Nodes listen for each other on the port + 10000 (Redis too, in cluster mode): that has to be free as well. */
+const PEER_OFFSET = 10_000;
+/** Both ports are below the range from which Linux takes those of outgoing connections, so that none of them is in the way. */
+const PORT_FIRST = 10_000;
+const PORT_COUNT = 12_000;
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, as was the one for other nodes. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
-      const probe = createServer();
-      probe.once('error', reject);
-      probe.listen(0, '127.0.0.1', () => {
-        const address = probe.address();
-        probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-      });
-    });
-    if (port <= PORT_MAX) return port;
+    const port = PORT_FIRST + Math.floor(Math.random() * PORT_COUNT);
+    if ((await isFree(port)) && (await isFree(port + PEER_OFFSET))) return port;
   }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
 }
 
 const temporaryDirs: string[] = [];
