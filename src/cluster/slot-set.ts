@@ -99,18 +99,18 @@ export class SlotSet {
 
 /** Numbers of shards whose sets are kept: a change knows two, and few keyspaces change at a time. */
 const COUNTS_KEPT_MAX = 8;
-const shares = new Map<number, (SlotSet | undefined)[]>();
+const shares = new Map<number, readonly SlotSet[]>();
 
 /** The slots of one shard out of so many. */
 export function slotsOfShard(shardCount: number, shard: number): SlotSet {
-  const homes = shardsOfSlots(shardCount);
   let sets = shares.get(shardCount);
   if (sets === undefined) {
-    sets = [];
+    const slots = Array.from({ length: shardCount }, (): number[] => []);
+    for (const [slot, home] of shardsOfSlots(shardCount).entries()) slots[home]!.push(slot);
+    sets = slots.map((those) => SlotSet.of(those));
     keepBounded(shares, shardCount, sets);
   }
-  sets[shard] ??= shardCount === 1 ? SlotSet.ALL : SlotSet.where((slot) => homes[slot] === shard);
-  return sets[shard];
+  return sets[shard]!;
 }
 
 /** The slots that go from one shard to another when the number of shards changes. */

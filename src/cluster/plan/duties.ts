@@ -100,9 +100,10 @@ function distribute(entry: KeyspaceEntry): Map<string, Duties> {
     gather(followers, placeKey(feed.from), feed.to);
     gather(followed, feed.to.store, feed);
   }
+  const awaited = awaitedOwners(entry);
   const duties = new Map<string, Duties>();
   for (const store of storesConcerned(entry)) {
-    const shards = duty(entry, store).map(
+    const shards = duty(entry, store, awaited).map(
       (part): ShardDuty => ({
         keyspace: entry.id,
         epoch: entry.epoch,
@@ -120,7 +121,7 @@ export function placeKey({ store, shard }: CopyPlace): string {
   return `${store}/${shard}`;
 }
 
-function gather<Value>(groups: Map<string, Value[]>, key: string, value: Value): void {
+function gather<Key, Value>(groups: Map<Key, Value[]>, key: Key, value: Value): void {
   const group = groups.get(key);
   if (group === undefined) groups.set(key, [value]);
   else group.push(value);
@@ -136,7 +137,10 @@ const NOTHING = {
   awaited: [],
 } as const satisfies Partial<ShardDuty>;
 
-function duty(entry: KeyspaceEntry, store: string): Part[] {
+/** By shard, whose marks its holders wait for. */
+type AwaitedOwners = ReadonlyMap<number, readonly Awaited[]>;
+
+function duty(entry: KeyspaceEntry, store: string, awaited: AwaitedOwners): Part[] {
   const { change, shards } = entry;
   switch (change?.phase) {
     case 'prepare':
@@ -144,13 +148,7 @@ function duty(entry: KeyspaceEntry, store: string): Part[] {
       return before(entry, store, change.target, change.phase === 'handover' ? change.since : 0);
     case 'takeover':
     case 'cleanup':
-      return after(
-        shards,
-        store,
-        change.former,
-        change.since,
-        change.phase === 'takeover' ? awaitedOwners(shards, change.former, change.since) : [],
-      );
+      return after(shards, store, change.former, change.since, awaited);
     default:
       return holdings(shards, store);
   }
@@ -215,15 +213,13 @@ function after(
   store: string,
   former: readonly ShardEntry[],
   mark: number,
-  awaited: readonly (Awaited & { readonly to: number })[],
+  awaited: AwaitedOwners,
 ): Part[] {
   const isFormer = (shard: number) => former[shard]?.stores.includes(store) === true;
   const held = holdings(shards, store).map((part): Part => {
     const { shard, role, kept } = part;
-    const own = awaited.filter(
-      (each) => each.to === shard && !(each.shard === shard && each.store === store),
-    );
-    const waits = own.map(({ to: _, ...each }) => each);
+    const owners = awaited.get(shard) ?? [];
+    const waits = owners.filter((each) => each.shard !== shard || each.store !== store);
     if (!isFormer(shard)) return { ...part, awaited: waits };
     const had = slotsOfShard(former.length, shard);
     return {
@@ -249,17 +245,15 @@ function after(
   return [...held, ...leaving].sort((a, b) => a.shard - b.shard);
 }
 
-/** For each shard the former owners of slots that have another one now. */
-function awaitedOwners(
-  shards: readonly ShardEntry[],
-  former: readonly ShardEntry[],
-  mark: number,
-): (Awaited & { readonly to: number })[] {
-  const awaited: (Awaited & { readonly to: number })[] = [];
+/** In a takeover, for each shard the former owners of slots that have another one now. */
+function awaitedOwners({ shards, change }: KeyspaceEntry): AwaitedOwners {
+  const awaited = new Map<number, Awaited[]>();
+  if (change?.phase !== 'takeover') return awaited;
+  const { former, since } = change;
   for (const { from, to, slots } of flowsBetween(former.length, shards.length)) {
     const [owner] = former[from]!.stores;
     if (owner === undefined || (from === to && owner === shards[to]!.stores[0])) continue;
-    awaited.push({ store: owner, shard: from, slots, mark, to });
+    gather(awaited, to, { store: owner, shard: from, slots, mark: since });
   }
   return awaited;
 }

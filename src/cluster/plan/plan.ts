@@ -163,9 +163,3 @@ export function lostReason(
   const names = holders.map((id) => addressIn(context, id)).join(', ');
   return `keyspace ${name}: shard ${shard} has no living copy: start ${names} again`;
 }
-
-/** Whether the first figure that differs is less. */
-export function isLess(one: readonly number[], other: readonly number[]): boolean {
-  const place = one.findIndex((number, index) => number !== other[index]);
-  return place >= 0 && one[place]! < other[place]!;
-}

@@ -2,7 +2,6 @@ import { place } from '../placement.js';
 import type { KeyspaceEntry, ShardEntry } from '../topology.js';
 import {
   addressIn,
-  isLess,
   living,
   lostReason,
   type Plan,
@@ -68,4 +67,10 @@ function fewer(
     stores = stores.filter((id) => id !== goer);
   }
   return home === undefined || !stores.includes(home) ? { ...held, stores } : { ...held, stores, home };
+}
+
+/** Whether the first figure that differs is less. */
+function isLess(one: readonly number[], other: readonly number[]): boolean {
+  const place = one.findIndex((number, index) => number !== other[index]);
+  return place >= 0 && one[place]! < other[place]!;
 }

@@ -307,7 +307,7 @@ function takeover(entry: KeyspaceEntry, change: After, reports: KeyspaceReports,
       ? []
       : [`${context.storeText(owner)}, the former owner of shard ${shard}, is away`],
   );
-  reasons.push(...unfinished(entry, change, reports, context, true));
+  reasons.push(...unfinished(entry, change, reports, context));
   if (reasons.length > 0) return { kind: 'wait', reasons };
   return {
     kind: 'enter',
@@ -316,7 +316,7 @@ function takeover(entry: KeyspaceEntry, change: After, reports: KeyspaceReports,
   };
 }
 
-/** Whether all living holders have what a former one had, up to its mark. */
+/** Whether the owners, and all other holders that are alive, have what a former holder had, up to its mark. */
 function hasHandedOver(
   entry: KeyspaceEntry,
   { former, since }: After,
@@ -326,39 +326,43 @@ function hasHandedOver(
   return flowsBetween(former.length, entry.shards.length)
     .filter(({ from }) => from === source.shard)
     .every(({ from, to }) =>
-      entry.shards[to]!.stores.every((store) => {
-        if (!reports.has(store) || (store === source.store && from === to)) return true;
+      entry.shards[to]!.stores.every((store, place) => {
+        if (store === source.store && from === to) return true;
+        if (!reports.has(store)) return place > 0;
         return (feedIn(copyIn(reports.get(store), to), source)?.mark ?? 0) >= since;
       }),
     );
 }
 
-/** What the new holders still have to hear from the living ones of the former. */
+/** What the holders still lack, or have to hear from the living ones of the former. */
 function unfinished(
   entry: KeyspaceEntry,
   { former, since }: After,
   reports: KeyspaceReports,
   { storeText }: StepContext,
-  ownersMustLive: boolean,
 ): string[] {
-  const reasons: string[] = [];
-  for (const { from, to } of flowsBetween(former.length, entry.shards.length))
-    for (const source of former[from]!.stores) {
-      if (!reports.has(source)) continue;
-      for (const [place, store] of entry.shards[to]!.stores.entries()) {
-        if (store === source && from === to) continue;
-        const report = reports.get(store);
-        const copy = copyIn(report, to);
-        const name = `shard ${to} on ${storeText(store)}`;
-        if (report === undefined) {
-          if (place === 0 && ownersMustLive) reasons.push(`${name} is away`);
-        } else if (report.epoch < entry.epoch) reasons.push(`${storeText(store)} has not been told yet`);
-        else if (copy === undefined || !copy.isComplete) reasons.push(`${name} is not complete yet`);
-        else if ((feedIn(copy, { store: source, shard: from })?.mark ?? 0) < since)
-          reasons.push(`${name} is to get the last writes of shard ${from} on ${storeText(source)}`);
-      }
+  const reasons = new Set<string>();
+  for (const { from, to } of flowsBetween(former.length, entry.shards.length)) {
+    const sources = former[from]!.stores;
+    if (sources.length === 0) continue;
+    for (const [place, store] of entry.shards[to]!.stores.entries()) {
+      const report = reports.get(store);
+      const copy = copyIn(report, to);
+      const name = `shard ${to} on ${storeText(store)}`;
+      if (report === undefined) {
+        // Others get what they lack when they are back.
+        if (place === 0) reasons.add(`${name} is away`);
+      } else if (report.epoch < entry.epoch) reasons.add(`${storeText(store)} has not been told yet`);
+      else if (copy === undefined || !copy.isComplete) reasons.add(`${name} is not complete yet`);
+      else
+        for (const source of sources) {
+          if (!reports.has(source) || (store === source && from === to)) continue;
+          if ((feedIn(copy, { store: source, shard: from })?.mark ?? 0) < since)
+            reasons.add(`${name} is to get the last writes of shard ${from} on ${storeText(source)}`);
+        }
     }
-  return [...new Set(reasons)];
+  }
+  return [...reasons];
 }
 
 /** The entry in cleanup, with those former holders that are away and have something to hand over. */
@@ -383,7 +387,7 @@ function trimmed(
 
 function cleanup(entry: KeyspaceEntry, change: After, reports: KeyspaceReports, context: StepContext): Step {
   const formers = new Set(change.former.flatMap(({ stores }) => stores));
-  const reasons = unfinished(entry, change, reports, context, false);
+  const reasons = unfinished(entry, change, reports, context);
   if (reasons.length > 0) return { kind: 'wait', reasons };
   const returned = [...formers].filter((store) => reports.has(store));
   if (returned.length > 0)

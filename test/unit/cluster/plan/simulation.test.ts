@@ -140,7 +140,11 @@ function live(random: Random, troubles: Troubles): void {
     );
     const before = simulation.entry!.shards;
     simulation.settle();
-    checkSettled(simulation);
+    try {
+      checkSettled(simulation);
+    } catch (cause) {
+      throw new Error(`${(cause as Error).message}: ${simulation.story()}`, { cause });
+    }
     if (!troubles.failovers) {
       checkOwners(simulation);
       const target = begun?.change !== undefined && 'target' in begun.change ? begun.change.target : before;

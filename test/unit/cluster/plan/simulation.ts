@@ -221,6 +221,19 @@ export class SimulatedStore {
   }
 }
 
+/** An entry in one line: shards with their owners first, `<` before a home, `@` before the epoch of a takeover. */
+function entryLine({ epoch, change, shards }: KeyspaceEntry): string {
+  const list = (held: KeyspaceEntry['shards']) =>
+    held
+      .map(({ stores, home, since }) =>
+        [stores.join(''), home && `<${home}`, since && `@${since}`].filter(Boolean).join(''),
+      )
+      .join(' ');
+  if (change === undefined) return `epoch ${epoch} settled ${list(shards)}`;
+  const other = 'target' in change ? `to ${list(change.target)}` : `from ${list(change.former)}`;
+  return `epoch ${epoch} ${change.kind} ${change.phase} ${list(shards)} ${other}`;
+}
+
 /** A keyspace with its stores and their master, in memory; whoever drives it says what happens when. */
 export class Simulation {
   readonly stores: ReadonlyMap<string, SimulatedStore>;
@@ -268,7 +281,7 @@ export class Simulation {
     this.entry = entry;
     this.published.push(entry);
     this.reasons.set(entry.epoch, why);
-    this.journal.push(`epoch ${entry.epoch} ${entry.change?.phase ?? 'settled'}: ${why}`);
+    this.journal.push(`${entryLine(entry)}: ${why}`);
   }
 
   /** The master takes its next step, if there is one. */
@@ -289,7 +302,9 @@ export class Simulation {
     }
     this.heard.add(id);
     this.reports.set(id, store.report());
-    if (this.entry !== undefined && store.entry!.epoch > this.entry.epoch) this.entry = store.entry;
+    if (this.entry === undefined || store.entry!.epoch <= this.entry.epoch) return;
+    this.journal.push(`the master learns ${store.entry!.epoch} from ${id}`);
+    this.entry = store.entry;
   }
 
   /** Another master begins, and learns from the stores that are there. */
@@ -348,7 +363,7 @@ export class Simulation {
       );
       return `${id} at epoch ${entry?.epoch}: ${texts.join(', ')}`;
     });
-    return [...this.published.map((entry) => JSON.stringify(entry)), ...this.journal, ...stores].join('\n');
+    return [...this.journal, ...stores].join('\n');
   }
 
   /** Everything that a living store can do, once. */
