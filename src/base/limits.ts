@@ -43,6 +43,9 @@ export const SWEEP_ROWS_MAX = 1000;
 /** Element rows of collections that have gone, which one sweep removes before it lets commands run. */
 export const SWEEP_ELEMENTS_MAX = 2000;
 
+/** Random elements that one command may ask for, where it may get elements more than once. */
+export const RANDOM_PICKS_MAX = 10_000_000;
+
 /** Rows that the rewriting of a shard copies before it lets commands run. */
 export const REWRITE_SLICE_ROWS = 1000;
 

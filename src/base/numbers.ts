@@ -42,3 +42,13 @@ export function toInt64(value: bigint): Int64 {
     ? Number(value)
     : value;
 }
+
+/** Adds in 64 bits. @returns undefined if the sum leaves the signed 64-bit range */
+export function sumInt64(left: Int64, right: Int64): Int64 | undefined {
+  if (typeof left === 'number' && typeof right === 'number') {
+    const rounded = left + right;
+    if (Number.isSafeInteger(rounded)) return rounded;
+  }
+  const exact = BigInt(left) + BigInt(right);
+  return exact > INT64_MAX || exact < INT64_MIN ? undefined : toInt64(exact);
+}

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { keyBounds } from '../commands/definition.js';
 import type { Command } from '../commands/table.js';
 import { keySlot } from './slots.js';
 
@@ -15,9 +16,9 @@ export const SEVERAL_SLOTS = -2;
 export function commandSlot({ keys }: Command, args: readonly Buffer[]): number {
   if (keys.length === 0) return NO_SLOT;
   let slot = NO_SLOT;
-  for (const { first, last, step } of keys) {
-    const end = last < 0 ? args.length + last : Math.min(last, args.length - 1);
-    for (let index = first; index <= end; index += step) {
+  for (const specification of keys) {
+    const { first, last } = keyBounds(specification, args.length, (index) => args[index]!.latin1Slice());
+    for (let index = first; index <= last; index += specification.step) {
       const next = keySlot(args[index]!);
       if (slot !== NO_SLOT && next !== slot) return SEVERAL_SLOTS;
       slot = next;

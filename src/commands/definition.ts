@@ -1,4 +1,5 @@
 import type { Arguments } from '../base/arguments.js';
+import { parseInteger } from '../base/numbers.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
 import type { ShardView } from '../types/shard-view.js';
 
@@ -30,6 +31,12 @@ export type CommandGroup =
   | 'string'
   | 'bitmap'
   | 'hyperloglog'
+  | 'hash'
+  | 'list'
+  | 'set'
+  | 'sorted-set'
+  | 'geo'
+  | 'stream'
   | 'generic'
   | 'connection'
   | 'server'
@@ -51,15 +58,31 @@ export type KeyFlag =
   | 'incomplete'
   | 'variable_flags';
 
-/**
- * Where the keys of a command stand: first argument, last argument (negative: from the end), step.
- * `count` names instead the argument that tells how many keys follow it.
- */
+/** Where the keys of a command stand: first argument, last argument (negative: from the end), step. */
 export interface KeySpecification {
   readonly first: number;
   readonly last: number;
   readonly step: number;
   readonly flags: readonly KeyFlag[];
+  /** Whether argument `first` is no key but tells how many of them follow it; `last` is then of no account. */
+  readonly counted?: true;
+}
+
+/**
+ * The arguments that are keys by a specification: every `step`-th from `first` to `last`, none if `last` is less.
+ * @param count number of arguments with the command's name
+ * @param text gives an argument
+ */
+export function keyBounds(
+  specification: KeySpecification,
+  count: number,
+  text: (index: number) => string,
+): { first: number; last: number } {
+  const { first, last } = specification;
+  if (specification.counted === undefined)
+    return { first, last: last < 0 ? count + last : Math.min(last, count - 1) };
+  const keys = first < count ? parseInteger(text(first)) : undefined;
+  return { first: first + 1, last: keys === undefined ? first : Math.min(first + keys, count - 1) };
 }
 
 /** Knobs that shard commands read, kept current by CONFIG SET. */
@@ -128,4 +151,9 @@ export function oneKey(...flags: KeyFlag[]): readonly KeySpecification[] {
 /** All arguments are keys, or every `step`-th from the first. */
 export function allKeys(step: number, ...flags: KeyFlag[]): readonly KeySpecification[] {
   return [{ first: 1, last: -1, step, flags }];
+}
+
+/** Argument `first` tells how many keys follow it. */
+export function countedKeys(first: number, ...flags: KeyFlag[]): KeySpecification {
+  return { first, last: first, step: 1, flags, counted: true };
 }

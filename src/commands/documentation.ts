@@ -82,6 +82,12 @@ const GROUP_TITLES: Readonly<Record<CommandGroup, string>> = {
   string: 'Strings',
   bitmap: 'Bitmaps',
   hyperloglog: 'HyperLogLogs',
+  hash: 'Hashes',
+  list: 'Lists',
+  set: 'Sets',
+  'sorted-set': 'Sorted sets',
+  geo: 'Places',
+  stream: 'Streams',
   generic: 'Keys',
   transactions: 'Transactions',
   connection: 'Connections',
@@ -103,11 +109,12 @@ and \`...\` means any number of times. The version is that of Redis, or of Vasto
 
 /** The page docs/COMMANDS.md. */
 export function commandsPage(commands: readonly Command[]): string {
-  const sections = Object.entries(GROUP_TITLES).map(([group, title]) => {
+  const sections = Object.entries(GROUP_TITLES).flatMap(([group, title]) => {
     const rows = commands
       .filter((command) => command.group === group)
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(tableRow);
+    if (rows.length === 0) return [];
     return [
       `## ${title}`,
       '',

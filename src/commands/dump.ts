@@ -4,8 +4,8 @@ import { CommandError, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX_ERROR } from '../
 import { RESTORED_BYTES_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import { decodePayload, encodePayload, verifyPayload } from '../types/rdb/payload.js';
-import { RowType, type StringValue, typeName } from '../types/row.js';
 import { type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
+import { dataOf, type StagedData, stageData } from './value-data.js';
 
 const BUSY_KEY = new CommandError('BUSYKEY Target key name already exists.');
 const INVALID_TTL = new CommandError('ERR Invalid TTL value, must be >= 0');
@@ -20,9 +20,7 @@ const BAD_FORMAT = new CommandError('ERR Bad data format');
 const dump: ShardHandler = ({ view, reply }, args) => {
   const row = view.find(args.text(1));
   if (row === undefined) return reply.nil();
-  if (row.type !== RowType.String)
-    return reply.error(`ERR DUMP of type '${typeName(row.type)}' is not supported yet`);
-  reply.bulk(encodePayload({ kind: 'string', value: row.value }));
+  reply.bulk(encodePayload(dataOf(row, view.nowMs)));
 };
 
 interface RestoreOptions {
@@ -54,13 +52,11 @@ function parseRestoreOptions(args: Arguments): RestoreOptions | CommandError {
   return { replace, absoluteTtl, idleTimeS };
 }
 
-/** The string in a payload, or why there is none. */
-function parsePayload(payload: Buffer, stringBytesMax: number): StringValue | CommandError {
+/** The value in a payload, or why there is none. */
+function parsePayload(payload: Buffer, stringBytesMax: number): StagedData | CommandError {
   if (!verifyPayload(payload)) return WRONG_CHECKSUM;
   const content = decodePayload(payload, stringBytesMax, RESTORED_BYTES_MAX);
   switch (content.kind) {
-    case 'string':
-      return content.value;
     case 'malformed':
       return BAD_FORMAT;
     case 'too-long':
@@ -69,8 +65,10 @@ function parsePayload(payload: Buffer, stringBytesMax: number): StringValue | Co
       return TOO_LARGE;
     case 'unsupported':
       return new CommandError(`ERR RESTORE of values of type '${content.type}' is not supported`);
-    default:
+    case 'stream':
       return new CommandError(`ERR RESTORE of type '${content.kind}' is not supported yet`);
+    default:
+      return content;
   }
 }
 
@@ -88,7 +86,7 @@ const restore: ShardHandler = ({ view, reply, settings }, args) => {
   const expiresAtMs = ttlMs === 0 || options.absoluteTtl ? ttlMs : view.nowMs + ttlMs;
   if (expiresAtMs !== 0 && expiresAtMs <= view.nowMs) view.remove(key);
   else {
-    view.setString(key, value, expiresAtMs);
+    stageData(view, key, value, expiresAtMs);
     const row = options.idleTimeS === undefined ? undefined : view.peek(key);
     if (row !== undefined) row.accessedMs = Math.max(0, view.nowMs - options.idleTimeS! * 1000);
   }

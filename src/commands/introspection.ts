@@ -1,6 +1,12 @@
 import type { Arguments } from '../base/arguments.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
-import type { CommandFlag, CommandGroup, KeyFlag, KeySpecification } from './definition.js';
+import {
+  type CommandFlag,
+  type CommandGroup,
+  type KeyFlag,
+  type KeySpecification,
+  keyBounds,
+} from './definition.js';
 import type { Command } from './table.js';
 
 /** What COMMAND tells of a command beyond its definition: all derived from it, as Redis 7.0 does. */
@@ -60,6 +66,12 @@ const GROUP_CATEGORY: Readonly<Partial<Record<CommandGroup, Category>>> = {
   string: 'string',
   bitmap: 'bitmap',
   hyperloglog: 'hyperloglog',
+  hash: 'hash',
+  list: 'list',
+  set: 'set',
+  'sorted-set': 'sortedset',
+  geo: 'geo',
+  stream: 'stream',
   generic: 'keyspace',
   connection: 'connection',
   transactions: 'transaction',
@@ -125,12 +137,14 @@ export interface KeyRange {
 export function keyRange(specifications: readonly KeySpecification[]): KeyRange {
   const [only] = specifications;
   if (only === undefined) return { first: 0, last: 0, step: 0, movable: false };
+  if (only.counted) return { first: 0, last: 0, step: 0, movable: true };
   if (specifications.length === 1) return { ...only, movable: only.flags.includes('incomplete') };
   let range: KeyRange | undefined;
   let movable = false;
-  for (const { first, last, step } of specifications) {
+  for (const { first, last, step, counted } of specifications) {
     // What does not join on to the range so far is left out of it.
-    if (step !== 1 || (range !== undefined && (range.last < 0 || range.last !== first - 1))) movable = true;
+    if (counted || step !== 1 || (range !== undefined && (range.last < 0 || range.last !== first - 1)))
+      movable = true;
     else range = { first: range?.first ?? first, last, step: 1, movable: false };
   }
   return { ...(range ?? { first: 0, last: 0, step: 0 }), movable };
@@ -170,7 +184,10 @@ function writeKeyFlags(reply: ReplyWriter, flags: readonly KeyFlag[]): void {
   writeStatuses(reply, inOrder(KEY_FLAG_ORDER, new Set(flags)));
 }
 
-function writeKeySpecification(reply: ReplyWriter, { first, last, step, flags }: KeySpecification): void {
+function writeKeySpecification(
+  reply: ReplyWriter,
+  { first, last, step, flags, counted }: KeySpecification,
+): void {
   reply.map(3);
   reply.bulk('flags');
   writeKeyFlags(reply, flags);
@@ -185,15 +202,24 @@ function writeKeySpecification(reply: ReplyWriter, { first, last, step, flags }:
   reply.bulk('find_keys');
   reply.map(2);
   reply.bulk('type');
-  reply.bulk('range');
+  reply.bulk(counted ? 'keynum' : 'range');
   reply.bulk('spec');
-  reply.map(3);
-  reply.bulk('lastkey');
-  reply.integer(last < 0 ? last : last - first);
-  reply.bulk('keystep');
-  reply.integer(step);
-  reply.bulk('limit');
-  reply.integer(0);
+  const fields: [string, number][] = counted
+    ? [
+        ['keynumidx', 0],
+        ['firstkey', 1],
+        ['keystep', step],
+      ]
+    : [
+        ['lastkey', last < 0 ? last : last - first],
+        ['keystep', step],
+        ['limit', 0],
+      ];
+  reply.map(fields.length);
+  for (const [name, value] of fields) {
+    reply.bulk(name);
+    reply.integer(value);
+  }
 }
 
 /** A key among the arguments of a command. */
@@ -206,11 +232,11 @@ export interface FoundKey {
 /** Finds the keys among the arguments of a command, of which there are enough for its arity. */
 export function findKeys(command: Command, args: Arguments): FoundKey[] {
   const found: FoundKey[] = [];
-  for (const { first, last, step, flags } of command.keys) {
-    const end = last < 0 ? args.count + last : last;
+  for (const specification of command.keys) {
+    const { step, flags } = specification;
+    const { first, last } = keyBounds(specification, args.count, (index) => args.text(index));
     const actual = flags.includes('variable_flags') ? (ACTUAL_FLAGS[command.name]?.(args) ?? flags) : flags;
-    for (let index = first; index <= end && index < args.count; index += step)
-      found.push({ index, flags: actual });
+    for (let index = first; index <= last; index += step) found.push({ index, flags: actual });
   }
   return found;
 }

@@ -2,10 +2,11 @@ import type { Arguments } from '../base/arguments.js';
 import { type CommandError, NOT_AN_INTEGER, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
 import { encodePayload } from '../types/rdb/payload.js';
-import { type Row, RowType } from '../types/row.js';
+import type { Row } from '../types/row.js';
 import type { CommandDefinition, ShardHandler } from './definition.js';
 import { memoryCommand } from './front-server.js';
 import { encodingOf, referenceCountOf } from './object.js';
+import { dataOf } from './value-data.js';
 
 /** MEMORY USAGE key [SAMPLES count]: rows are whole, so there is nothing to sample, but the option is checked. */
 function usageError(args: Arguments): CommandError | undefined {
@@ -18,13 +19,16 @@ function usageError(args: Arguments): CommandError | undefined {
   return undefined;
 }
 
-/** Replies what the row takes in memory, where it is once it has been asked for: what the row cache accounts for it. */
+/**
+ * Replies what the row takes in memory, where it is once it has been asked for: what the row cache accounts for it. Of a
+ * large collection the element rows are estimated from a sample.
+ */
 const usage: ShardHandler = ({ view, reply }, args) => {
   const error = usageError(args);
   if (error !== undefined) return reply.error(error);
   const row = view.peek(args.text(2));
   if (row === undefined) reply.nil();
-  else reply.integer(row.cachedBytes);
+  else reply.integer(row.cachedBytes + (row.collection?.elementBytes() ?? 0));
 };
 
 /** Bytes of DUMP's payload that are not the value: the type in front, version and checksum behind. */
@@ -37,14 +41,13 @@ const LRU_CLOCK_MASK = 0xffffff;
  * nowhere for long here, this tells the shard that has it.
  */
 export function describeObject(row: Row, shard: number, nowMs: number): string {
-  const serialized =
-    row.type === RowType.String ? encodePayload({ kind: 'string', value: row.value }).length : undefined;
+  const serializedBytes = encodePayload(dataOf(row, nowMs)).length - PAYLOAD_FRAME_BYTES;
   const accessedSeconds = Math.floor(row.accessedMs / 1000);
   return [
     `Value at:shard-${shard}`,
     `refcount:${referenceCountOf(row)}`,
     `encoding:${encodingOf(row)}`,
-    ...(serialized === undefined ? [] : [`serializedlength:${serialized - PAYLOAD_FRAME_BYTES}`]),
+    `serializedlength:${serializedBytes}`,
     `lru:${accessedSeconds & LRU_CLOCK_MASK}`,
     `lru_seconds_idle:${Math.max(0, Math.floor(nowMs / 1000) - accessedSeconds)}`,
   ].join(' ');

@@ -1,6 +1,6 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, NO_SUCH_KEY, SYNTAX_ERROR } from '../base/command-errors.js';
-import { type Row, RowType, typeName } from '../types/row.js';
+import { type Row, typeName } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
 import { allKeys, type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
 
@@ -31,13 +31,10 @@ const type: ShardHandler = (context, args) => {
   context.reply.simple(row === undefined ? 'none' : typeName(row.type));
 };
 
-/**
- * Stages what `row` holds under another key, with its expiry: the one place where RENAME, COPY and MOVE
- * know of the data types. Values are never changed in place, so both rows may share one.
- */
+/** Stages what `row` holds under another key too, with its expiry. A collection is copied: no two rows share one. */
 function stageCopy(row: Row, target: ShardView, key: string): void {
-  if (row.type !== RowType.String) throw new Error(`no copy of type ${typeName(row.type)} yet`);
-  target.setString(key, row.value, row.expiresAtMs, undefined, row.flags);
+  if (row.collection === undefined) target.setString(key, row.value, row.expiresAtMs, undefined, row.flags);
+  else target.setCollection(key, row.collection.copy(target.collections), row.expiresAtMs);
 }
 
 /** @returns whether the key was renamed; undefined if there is none */
@@ -46,8 +43,7 @@ function moveWithin(view: ShardView, from: string, to: string, overwrite: boolea
   if (row === undefined) return undefined;
   if (from === to) return overwrite;
   if (!overwrite && view.peek(to) !== undefined) return false;
-  stageCopy(row, view, to);
-  view.remove(from);
+  view.rename(row, to);
   return true;
 }
 

@@ -1,5 +1,5 @@
 import { parseInt64 } from '../base/numbers.js';
-import { type Row, RowFlag, RowType, valueText } from '../types/row.js';
+import { type Row, RowFlag, valueText } from '../types/row.js';
 import type { CommandDefinition, KeySpecification, ShardHandler } from './definition.js';
 
 /** Redis's texts; they name policies that Vasto knows by name only. */
@@ -20,10 +20,10 @@ const FREQUENCY_INITIAL = 5;
 
 /**
  * What OBJECT ENCODING says: Redis's own name for how it would keep the value. Here it tells nothing about the disk,
- * but clients and tests ask for it. Extend here for further types.
+ * but clients and tests ask for it.
  */
 export function encodingOf(row: Row): string {
-  if (row.type !== RowType.String) return 'raw';
+  if (row.collection !== undefined) return row.collection.encoding;
   if ((row.flags & RowFlag.Raw) !== 0) return 'raw';
   const { length } = row.value;
   const isText = (row.flags & RowFlag.Text) !== 0;

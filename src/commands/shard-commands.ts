@@ -2,11 +2,13 @@ import { bitmapCommands } from './bitmaps.js';
 import type { CommandDefinition } from './definition.js';
 import { dumpCommands } from './dump.js';
 import { expiryCommands } from './expiry.js';
+import { hashCommands } from './hash-commands.js';
 import { hyperloglogCommands } from './hyperloglog.js';
 import { inspectionCommands } from './key-inspection.js';
 import { keyCommands } from './keys.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
+import { setCommands } from './set-commands.js';
 import { stringCommands } from './strings.js';
 import { transactionShardCommands } from './transactions.js';
 import { vastoCommands } from './vasto.js';
@@ -16,6 +18,8 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...stringCommands,
   ...bitmapCommands,
   ...hyperloglogCommands,
+  ...hashCommands,
+  ...setCommands,
   ...keyCommands,
   ...expiryCommands,
   ...scanCommands,

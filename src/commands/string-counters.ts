@@ -5,7 +5,7 @@ import {
   NOT_AN_INTEGER,
   OVERFLOW,
 } from '../base/command-errors.js';
-import { INT64_MAX, INT64_MIN, type Int64, parseInt64, toInt64 } from '../base/numbers.js';
+import { INT64_MIN, type Int64, parseInt64, sumInt64, toInt64 } from '../base/numbers.js';
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../types/long-double.js';
 import { RowFlag, stringValue, valueText } from '../types/row.js';
 import { type CommandDefinition, oneKey, type ShardContext, type ShardHandler } from './definition.js';
@@ -20,21 +20,11 @@ function add({ view, reply }: ShardContext, key: string, increment: Int64) {
   // Long values are Buffers and no integers: an integer has 20 characters at most.
   const before = row === undefined ? 0 : typeof row.value === 'string' ? parseInt64(row.value) : undefined;
   if (before === undefined) return reply.error(NOT_AN_INTEGER);
-  const after = sum(before, increment);
+  const after = sumInt64(before, increment);
   if (after === undefined) return reply.error(OVERFLOW);
   if (row === undefined) view.setString(key, String(after), 0);
   else view.updateString(row, String(after), 0);
   reply.integer(after);
-}
-
-/** @returns undefined if the sum leaves the signed 64-bit range */
-function sum(left: Int64, right: Int64): Int64 | undefined {
-  if (typeof left === 'number' && typeof right === 'number') {
-    const rounded = left + right;
-    if (Number.isSafeInteger(rounded)) return rounded;
-  }
-  const exact = BigInt(left) + BigInt(right);
-  return exact > INT64_MAX || exact < INT64_MIN ? undefined : toInt64(exact);
 }
 
 const incrementBy: ShardHandler = (context, args) => {

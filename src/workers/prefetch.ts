@@ -1,4 +1,5 @@
 import { FrameArguments } from '../base/arguments.js';
+import { keyBounds } from '../commands/definition.js';
 import { commandTable } from '../commands/table.js';
 import type { Batch } from './batch.js';
 import { BATCH_HEADER_WORDS, Instruction, SEGMENT_HEADER_WORDS } from './protocol.js';
@@ -15,8 +16,8 @@ export function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): 
     const keys = commandTable[code]!.keys[0];
     if (shard === undefined || keys === undefined) return;
     args.point(batch.bytes, batch.words, at, count);
-    const last = keys.last < 0 ? count + keys.last : Math.min(keys.last, count - 1);
-    for (let index = keys.first; index <= last; index += keys.step) {
+    const { first, last } = keyBounds(keys, count, (index) => args.text(index));
+    for (let index = first; index <= last; index += keys.step) {
       const key = args.text(index);
       if (shard.isCached(key)) continue;
       const keysOfShard = missing.get(shard);

@@ -9,6 +9,17 @@ export interface Difference {
 export const DIFFERENCES: readonly Difference[] = [
   { command: 'client|setinfo', field: 'name', reason: 'Redis 7.2: clients send it at connect' },
   { command: 'client|no-touch', field: 'name', reason: 'Redis 7.2' },
+  ...[
+    'hexpire',
+    'hpexpire',
+    'hexpireat',
+    'hpexpireat',
+    'httl',
+    'hpttl',
+    'hexpiretime',
+    'hpexpiretime',
+    'hpersist',
+  ].map((command) => ({ command, field: 'name' as const, reason: 'Redis 7.4: hash fields that expire' })),
 ];
 
 /** Commands of our own, which Redis does not have. */

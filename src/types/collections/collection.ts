@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { RowType } from '../row.js';
-import type { ElementHost } from './elements.js';
+import type { ElementHost, ElementKind, ElementStore } from './elements.js';
 
 /**
  * Up to where collections are small, in Redis's terms: kept current by CONFIG SET. They rule the names that OBJECT
@@ -39,6 +39,8 @@ export interface Collection {
   readonly encoding: string;
   /** Bytes it takes in memory, element rows left out. */
   readonly footprintBytes: number;
+  /** Bytes of all its element rows: an estimate from a sample; 0 while it has none. */
+  elementBytes(): number;
   /** Bytes that {@link encode} may write at most. */
   readonly encodedBytesMax: number;
   /** When the next of its elements ends, Unix milliseconds: a lower bound; 0 = none does. */
@@ -68,3 +70,24 @@ export const FormFlag = {
 export const INLINE_ENTRY_OVERHEAD_BYTES = 90;
 /** What the object of a collection costs in memory. */
 export const COLLECTION_OVERHEAD_BYTES = 250;
+
+/** Element rows that are looked at for an estimate of what all take. */
+const SAMPLED_ROWS = 100;
+
+/**
+ * Bytes of the element rows of a collection, of which the first of a kind stand for all.
+ * @param rows how many of the kind there are
+ */
+export function sampledBytes(store: ElementStore | undefined, kind: ElementKind, rows: number): number {
+  if (store === undefined) return 0;
+  let seen = 0;
+  let bytes = 0;
+  store.iterate(kind, '', true, (name, value) => {
+    bytes += name.length + value.length + ELEMENT_KEY_BYTES;
+    return ++seen < SAMPLED_ROWS;
+  });
+  return seen === 0 ? 0 : Math.round((bytes / seen) * Math.max(seen, rows));
+}
+
+/** What the key of an element row has beside the name. */
+const ELEMENT_KEY_BYTES = 13;

@@ -17,9 +17,16 @@ import {
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
   INLINE_ENTRY_OVERHEAD_BYTES,
+  sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
-import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
+import {
+  CountedTree,
+  DEFAULT_TREE_LIMITS,
+  readTreeState,
+  TREE_STATE_BYTES_MAX,
+  writeTreeState,
+} from './counted-tree.js';
 import { type ElementHost, ElementKind, type ElementStore, uint64Text } from './elements.js';
 import type { EntryCodec } from './tree-nodes.js';
 
@@ -100,6 +107,15 @@ export class ListValue implements Collection {
 
   get footprintBytes(): number {
     return COLLECTION_OVERHEAD_BYTES + this.bytes + (this.inline?.length ?? 0) * INLINE_ENTRY_OVERHEAD_BYTES;
+  }
+
+  elementBytes(): number {
+    const nodes = this.size / DEFAULT_TREE_LIMITS.leafEntriesMax;
+    const values = this.large?.nextValue ?? 0;
+    return (
+      sampledBytes(this.large?.store, ElementKind.Node, nodes) +
+      sampledBytes(this.large?.store, ElementKind.Value, Math.min(values, this.size))
+    );
   }
 
   get encodedBytesMax(): number {

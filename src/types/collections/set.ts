@@ -9,9 +9,10 @@ import {
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
   INLINE_ENTRY_OVERHEAD_BYTES,
+  sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
-import type { ElementHost } from './elements.js';
+import { type ElementHost, ElementKind } from './elements.js';
 import { MemberRows } from './member-rows.js';
 
 /*
@@ -61,6 +62,10 @@ export class SetValue implements Collection {
     const { inline } = this;
     if (inline === undefined) return COLLECTION_OVERHEAD_BYTES;
     return COLLECTION_OVERHEAD_BYTES + this.bytes + inline.size * INLINE_ENTRY_OVERHEAD_BYTES;
+  }
+
+  elementBytes(): number {
+    return sampledBytes(this.rows?.store, ElementKind.Member, this.size);
   }
 
   get encodedBytesMax(): number {

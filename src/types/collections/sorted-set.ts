@@ -15,10 +15,11 @@ import {
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
   INLINE_ENTRY_OVERHEAD_BYTES,
+  sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
 import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
-import type { ElementHost, ElementStore } from './elements.js';
+import { type ElementHost, ElementKind, type ElementStore } from './elements.js';
 import { MemberRows } from './member-rows.js';
 import type { EntryCodec } from './tree-nodes.js';
 
@@ -112,6 +113,10 @@ export class SortedSetValue implements Collection {
   get footprintBytes(): number {
     const entries = this.inline?.length ?? 0;
     return COLLECTION_OVERHEAD_BYTES + this.bytes + entries * 2 * INLINE_ENTRY_OVERHEAD_BYTES;
+  }
+
+  elementBytes(): number {
+    return 2 * sampledBytes(this.large?.store, ElementKind.Member, this.size);
   }
 
   get encodedBytesMax(): number {

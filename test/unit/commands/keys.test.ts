@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Row, RowFlag, RowType } from '../../../src/types/row.js';
+import { SetValue } from '../../../src/types/collections/set.js';
+import { RowFlag } from '../../../src/types/row.js';
 import { render } from '../../support/reply.js';
 import { KeyHarness } from './key-harness.js';
 
@@ -65,12 +66,29 @@ describe('RENAME and RENAMENX', () => {
     expect(harness.run('EXISTS a b c')).toBe(':2');
   });
 
-  test('a type that cannot be copied yet stops the program instead of losing data', () => {
-    const row = new Row('hash');
-    row.type = RowType.Hash;
-    harness.view.rows.set('hash', row);
-    expect(() => harness.run('RENAME hash other')).toThrow('no copy of type hash');
-    expect(harness.run('EXISTS hash other')).toBe(':1');
+  test('a collection goes along, with its expiry, and what it replaces goes', () => {
+    const { view } = harness;
+    const set = new SetValue(view.collections);
+    set.add('member');
+    view.setCollection('set', set, harness.nowMs + 10_000);
+    harness.set('other', '1');
+    expect(harness.run('RENAME set other')).toBe('+OK');
+    expect(harness.run('EXISTS set')).toBe(':0');
+    expect(harness.run('TYPE other')).toBe('+set');
+    expect(harness.run('PTTL other')).toBe(':10000');
+    expect(view.peek('other')!.collection).toBe(set);
+  });
+
+  test('a copy of a collection is another one', () => {
+    const { view } = harness;
+    const set = new SetValue(view.collections);
+    for (let member = 0; member < 300; member++) set.add(`m${member}`);
+    view.setCollection('set', set, 0);
+    expect(harness.run('COPY set twin')).toBe(':1');
+    set.delete('m7');
+    const twin = view.peek('twin')!.collection as SetValue;
+    expect([set.size, twin.size, twin.has('m7')]).toEqual([299, 300, true]);
+    expect(twin.version).not.toBe(set.version);
   });
 });
 

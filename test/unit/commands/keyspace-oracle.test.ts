@@ -206,10 +206,10 @@ RESTORE z 0 x FREQ 1 FREQ 2;RESTORE z 0 x IDLETIME 5 IDLETIME 6`;
   });
 
   test('RESTORE of other types, and its options', async () => {
-    await oracle.command('RPUSH', 'list', '1');
-    const { data } = (await oracle.command('DUMP', 'list')) as { data: Buffer };
-    expect(render(harness.reply('RESTORE', 'list', '0', data))).toBe(
-      "-ERR RESTORE of type 'list' is not supported yet",
+    await oracle.command('XADD', 'stream', '1-1', 'field', 'value');
+    const { data } = (await oracle.command('DUMP', 'stream')) as { data: Buffer };
+    expect(render(harness.reply('RESTORE', 'stream', '0', data))).toBe(
+      "-ERR RESTORE of type 'stream' is not supported yet",
     );
     await store('source', 'value');
     const payload = ((await oracle.command('DUMP', 'source')) as { data: Buffer }).data;
