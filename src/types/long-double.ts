@@ -30,8 +30,9 @@ const FRACTION_SCALE = 10n ** BigInt(FRACTION_DIGITS);
 const ZERO: LongDouble = { mantissa: 0n, exponent: 0, finite: true };
 const INFINITY: LongDouble = { mantissa: 0n, exponent: 0, finite: false };
 
-const DECIMAL = /^([+-]?)(?:(\d+)\.?(\d*)|\.(\d+))(?:e([+-]?\d+))?$/i;
-const HEXADECIMAL = /^([+-]?)0x(?:([\da-f]+)\.?([\da-f]*)|\.([\da-f]+))(?:p([+-]?\d+))?$/i;
+// No text can be cut into these in two ways, so that refusing a long one takes no longer than reading it.
+const DECIMAL = /^([+-]?)(?:(\d+)(?:\.(\d*))?|\.(\d+))(?:e([+-]?\d+))?$/i;
+const HEXADECIMAL = /^([+-]?)0x(?:([\da-f]+)(?:\.([\da-f]*))?|\.([\da-f]+))(?:p([+-]?\d+))?$/i;
 const INFINITE = /^[+-]?inf(?:inity)?$/i;
 
 /**

@@ -3,8 +3,9 @@
  * and the ends of ranges of scores and of members (t_zset.c: zslParseRange, zslParseLexRange).
  */
 
-const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
-const HEXADECIMAL = /^([+-]?)0x(?:([\da-f]+)\.?([\da-f]*)|\.([\da-f]+))(?:p([+-]?\d+))?$/i;
+// No text can be cut into these in two ways, so that refusing a long one takes no longer than reading it.
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+const HEXADECIMAL = /^([+-]?)0x(?:([\da-f]+)(?:\.([\da-f]*))?|\.([\da-f]+))(?:p([+-]?\d+))?$/i;
 const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 /** A number whose digits are not all 0, whatever its exponent. */
 const NONZERO = /^[+-]?(?:0x[^p]*[1-9a-f]|(?!0x)[^e]*[1-9])/i;

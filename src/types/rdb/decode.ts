@@ -217,7 +217,7 @@ function decodeSortedSet(reader: PayloadReader, type: number): SortedSetData {
         member = elementValue(element, budget);
         return;
       }
-      add(member, Buffer.isBuffer(element) ? parseScore(element.latin1Slice()) : Number(element));
+      add(member, Buffer.isBuffer(element) ? scoreOf(element) : Number(element));
       member = undefined;
     };
     (type === PayloadType.SortedSetZiplist ? readZiplist : readListpack)(reader.bytes(), visit);
@@ -233,6 +233,13 @@ export function compareScored(a: ScoredMember, b: ScoredMember): number {
   return compareValues(a.member, b.member);
 }
 
+/** Redis writes 24 at most. */
+const SCORE_TEXT_BYTES_MAX = 256;
+
+function scoreOf(text: Buffer): number | undefined {
+  return text.length > SCORE_TEXT_BYTES_MAX ? undefined : parseScore(text.latin1Slice());
+}
+
 const SCORE_NAN = 253;
 const SCORE_INFINITE = 254;
 const SCORE_MINUS_INFINITE = 255;
@@ -243,5 +250,5 @@ function textScore(reader: PayloadReader): number | undefined {
   if (length === SCORE_NAN) return undefined;
   if (length === SCORE_INFINITE) return Infinity;
   if (length === SCORE_MINUS_INFINITE) return -Infinity;
-  return parseScore(reader.raw(length).latin1Slice());
+  return scoreOf(reader.raw(length));
 }

@@ -1,8 +1,8 @@
-import { type Int64, parseInt64 } from '../../base/numbers.js';
-import { type StringValue, valueText } from '../row.js';
+import type { Int64 } from '../../base/numbers.js';
+import type { StringValue } from '../row.js';
 import { formatScore } from '../score.js';
 import { encodeStream } from './encode-stream.js';
-import { ListpackWriter } from './listpack.js';
+import { integerOf, ListpackWriter } from './listpack.js';
 import { writeIntset } from './packed.js';
 import {
   type HashData,
@@ -110,7 +110,7 @@ function encodeList(writer: PayloadWriter, data: ListData, nodeSize: number): vo
 function integersOf(members: readonly StringValue[]): Int64[] | undefined {
   const integers: Int64[] = [];
   for (const member of members) {
-    const integer = parseInt64(valueText(member));
+    const integer = integerOf(member);
     if (integer === undefined) return undefined;
     integers.push(integer);
   }

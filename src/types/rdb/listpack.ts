@@ -116,7 +116,7 @@ export class ListpackReader {
   /** The next element, which must be an integer, or the text of one. */
   integer(): Int64 {
     const element = this.next();
-    const integer = Buffer.isBuffer(element) ? parseInt64(element.latin1Slice()) : element;
+    const integer = Buffer.isBuffer(element) ? integerOf(element) : element;
     if (integer === undefined) throw malformed();
     return integer;
   }
@@ -127,6 +127,14 @@ export class ListpackReader {
     if (typeof count === 'bigint' || count < 0 || count > max) throw malformed();
     return count;
   }
+}
+
+/** Longer text is no 64-bit integer. */
+const INTEGER_TEXT_BYTES_MAX = 20;
+
+/** The integer that a value is the canonical text of, if it is. */
+export function integerOf(value: StringValue): Int64 | undefined {
+  return value.length > INTEGER_TEXT_BYTES_MAX ? undefined : parseInt64(valueText(value));
 }
 
 /** Bytes of the length behind an element of so many bytes; the odd limits are those of Redis. */
@@ -143,9 +151,6 @@ export function integerBytes(value: number): number {
   if (value < 4096) return 3;
   return value < 2 ** 15 ? 4 : value < 2 ** 23 ? 5 : 6;
 }
-
-/** Longer text is no 64-bit integer. */
-const INTEGER_TEXT_BYTES_MAX = 20;
 
 /** Builds listpacks one after the other. */
 export class ListpackWriter {
@@ -167,7 +172,7 @@ export class ListpackWriter {
 
   /** A string; as a number where it is the text of one. */
   string(value: StringValue): void {
-    const integer = value.length <= INTEGER_TEXT_BYTES_MAX ? parseInt64(valueText(value)) : undefined;
+    const integer = integerOf(value);
     if (integer !== undefined) {
       this.integer(integer);
       return;

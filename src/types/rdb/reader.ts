@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { lzfDecompress } from '../../base/lzf.js';
-import { type StringValue, stringValue } from '../row.js';
+import { type StringValue, stringValue, valueText } from '../row.js';
 import type { PayloadFault } from './values.js';
 
 /*
@@ -183,12 +183,18 @@ function decimal(value: number): Buffer {
   return Buffer.from(String(value), 'latin1');
 }
 
+/** What a Set of JavaScript holds, and a string of it, at least: beyond, there would be exceptions. */
+const DISTINCT_ELEMENTS_MAX = 2 ** 24 - 1;
+const DISTINCT_BYTES_MAX = 2 ** 28;
+
 /** Refuses elements that come twice. */
 export class Distinct {
   readonly #seen = new Set<string>();
 
   add(value: StringValue): StringValue {
-    const text = typeof value === 'string' ? value : value.latin1Slice();
+    if (value.length > DISTINCT_BYTES_MAX || this.#seen.size === DISTINCT_ELEMENTS_MAX)
+      throw new PayloadError({ kind: 'too-large' });
+    const text = valueText(value);
     if (this.#seen.has(text)) throw malformed();
     this.#seen.add(text);
     return value;

@@ -62,6 +62,17 @@ test.each(
   expect(parseScore(text)).toBeUndefined();
 });
 
+test('long text is read, or refused, at once', () => {
+  const long = 2_000_000;
+  expect(parseScore(`${'1'.repeat(long)}x`)).toBeUndefined();
+  expect(parseScore(`0x${'1'.repeat(long)}g`)).toBeUndefined();
+  expect(parseScore('1'.repeat(long))).toBeUndefined();
+  expect(parseScore(`0.${'0'.repeat(long)}1`)).toBeUndefined();
+  expect(parseScore(`1${'0'.repeat(long)}e-${long}`)).toBe(1);
+  expect(parseScore(`0x1${'0'.repeat(long)}p-${long * 4}`)).toBe(1);
+  expect(parseScoreBound(`(${' '.repeat(long)}x`)).toBeUndefined();
+});
+
 test('ends of ranges of scores', () => {
   expect(parseScoreBound('')).toEqual({ score: 0, exclusive: false });
   expect(parseScoreBound('(')).toEqual({ score: 0, exclusive: true });
