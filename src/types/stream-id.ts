@@ -89,6 +89,37 @@ export function previousStreamId(id: StreamId): StreamId | undefined {
   return streamId(toInt64(BigInt(streamIdMs(id)) - 1n), UINT64_MAX);
 }
 
+/** The parts of one id less those of another, each a signed number modulo 2^64. */
+export interface StreamIdDistance {
+  readonly ms: Int64;
+  readonly sequence: Int64;
+}
+
+export function streamIdDistance(from: StreamId, to: StreamId): StreamIdDistance {
+  return {
+    ms: difference(decodeHalf(to, 0), decodeHalf(from, 0)),
+    sequence: difference(decodeHalf(to, HALF), decodeHalf(from, HALF)),
+  };
+}
+
+/** The id at a distance. */
+export function streamIdAt(from: StreamId, { ms, sequence }: StreamIdDistance): StreamId {
+  return streamId(sum(decodeHalf(from, 0), ms), sum(decodeHalf(from, HALF), sequence));
+}
+
+function difference(left: Int64, right: Int64): Int64 {
+  if (typeof left === 'number' && typeof right === 'number') return left - right;
+  return toInt64(BigInt.asIntN(64, BigInt(left) - BigInt(right)));
+}
+
+function sum(left: Int64, right: Int64): Int64 {
+  if (typeof left === 'number' && typeof right === 'number') {
+    const exact = left + right;
+    if (Number.isSafeInteger(exact)) return exact;
+  }
+  return BigInt(left) + BigInt(right);
+}
+
 /** What an id without `-sequence` means. */
 export type MissingSequence = 'first' | 'last';
 

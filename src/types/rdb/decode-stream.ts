@@ -1,8 +1,8 @@
 import type { Buffer } from 'node:buffer';
-import { INT64_MAX, type Int64, toInt64 } from '../../base/numbers.js';
+import { INT64_MAX } from '../../base/numbers.js';
 import { compareValues, type StringValue, stringValue } from '../row.js';
 import { estimateEntriesRead } from '../stream-counters.js';
-import { STREAM_ID_MIN, type StreamId, streamId, streamIdMs, streamIdSequence } from '../stream-id.js';
+import { STREAM_ID_MIN, type StreamId, streamId, streamIdAt } from '../stream-id.js';
 import { ListpackReader } from './listpack.js';
 import { Distinct, malformed, ownValue, type PayloadReader } from './reader.js';
 import {
@@ -162,7 +162,7 @@ class NodeReader {
   #entry(masterFields: readonly StringValue[]): StreamEntry | undefined {
     const elements = this.#elements;
     const flags = Number(elements.integer());
-    const id = this.#id(elements.integer(), elements.integer());
+    const id = streamIdAt(this.masterId, { ms: elements.integer(), sequence: elements.integer() });
     const same = (flags & FLAG_SAME_FIELDS) !== 0;
     const count = same ? masterFields.length : elements.count(this.#elementsMax);
     const fields: StringValue[] = [];
@@ -172,15 +172,6 @@ class NodeReader {
     const size = elements.integer();
     if (size !== FIXED_ELEMENTS + count + (same ? 0 : count + 1)) throw malformed();
     return (flags & FLAG_DELETED) !== 0 ? undefined : { id, fields };
-  }
-
-  /** The id at this distance from the first of the node. */
-  #id(ms: Int64, sequence: Int64): StreamId {
-    const { masterId } = this;
-    return streamId(
-      toInt64(BigInt.asUintN(64, BigInt(streamIdMs(masterId)) + BigInt(ms))),
-      toInt64(BigInt.asUintN(64, BigInt(streamIdSequence(masterId)) + BigInt(sequence))),
-    );
   }
 
   #value(): StringValue {

@@ -1,7 +1,6 @@
-import { Buffer } from 'node:buffer';
-import { type Int64, toInt64 } from '../../base/numbers.js';
+import type { Buffer } from 'node:buffer';
 import { compareValues, type StringValue } from '../row.js';
-import { STREAM_ID_MIN, type StreamId } from '../stream-id.js';
+import { STREAM_ID_MIN, type StreamId, streamIdDistance } from '../stream-id.js';
 import type { PackingLimits } from './encode.js';
 import { integerBytes, LISTPACK_FRAME_BYTES, ListpackWriter } from './listpack.js';
 import {
@@ -123,7 +122,7 @@ class NodeWriter {
     const same = this.#hasMasterFields(fields);
     const count = fields.length / 2;
     items.integer(same ? FLAG_SAME_FIELDS : 0);
-    const distance = this.#distance(id);
+    const distance = streamIdDistance(this.masterId, id);
     items.integer(distance.ms);
     items.integer(distance.sequence);
     if (!same) items.integer(count);
@@ -136,14 +135,6 @@ class NodeWriter {
     const master = this.#masterFields;
     if (fields.length !== master.length * 2) return false;
     return master.every((name, index) => compareValues(name, fields[index * 2]!) === 0);
-  }
-
-  #distance(id: StreamId): { readonly ms: Int64; readonly sequence: Int64 } {
-    const from = Buffer.from(this.masterId, 'latin1');
-    const to = Buffer.from(id, 'latin1');
-    const half = (at: number) =>
-      toInt64(BigInt.asIntN(64, to.readBigUInt64BE(at) - from.readBigUInt64BE(at)));
-    return { ms: half(0), sequence: half(8) };
   }
 
   /** The listpack. The writer is not used any more. */

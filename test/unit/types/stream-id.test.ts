@@ -11,6 +11,8 @@ import {
   STREAM_ID_MAX,
   STREAM_ID_MIN,
   streamId,
+  streamIdAt,
+  streamIdDistance,
   streamIdMs,
   streamIdSequence,
 } from '../../../src/types/stream-id.js';
@@ -44,6 +46,7 @@ test('ids hold all 128 bits, and order as numbers', () => {
     const whole = (ms << 64n) | sequence;
     const otherWhole = (otherMs << 64n) | otherSequence;
     expect(id < other).toBe(whole < otherWhole);
+    expect(streamIdAt(id, streamIdDistance(id, other))).toBe(other);
     const next = nextStreamId(id);
     if (whole === 2n ** 128n - 1n) expect(next).toBeUndefined();
     else {
