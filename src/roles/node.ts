@@ -94,7 +94,7 @@ async function end(cause: string, logger: Logger, { config, store, server, tie }
     await store.save();
     await store.close();
     removePidFile(config);
-    logger.notice('all data is on disk; bye');
+    logger.notice(store.id === '' ? 'bye' : 'all data is on disk; bye');
   } catch (error) {
     logger.warning(`did not end cleanly: ${(error as Error).message}`);
     exitCode = 1;
