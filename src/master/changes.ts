@@ -10,7 +10,7 @@ import {
   withKeyspace,
 } from '../cluster/topology.js';
 import { busy, type Lock, Locks } from './locks.js';
-import { checkCopies, checkRequest, KEYSPACES_MAX, quoted, renumberedName } from './rules.js';
+import { checkRequest, KEYSPACES_MAX, quoted, renumberedName } from './rules.js';
 import type { StoreLink } from './store-link.js';
 
 /** What changes need of the master. */
@@ -103,7 +103,6 @@ export class Changes {
     });
     if ('reason' in placement)
       throw new ManagerError('IMPOSSIBLE', `cannot create keyspace ${name}: ${placement.reason}`);
-    checkCopies(replicas);
     for (const line of placement.explanation) context.verbose(`keyspace ${name}: ${line}`);
     const entry: KeyspaceEntry = {
       id: context.makeId(8),

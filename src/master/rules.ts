@@ -49,15 +49,6 @@ function checkName(name: string): void {
     throw invalid(`the name ${name} has only digits: SELECT would take it for a number`);
 }
 
-/**
- * The one place that knows that copies are not there yet.
- * @throws ManagerError IMPOSSIBLE
- */
-export function checkCopies(replicas: number): void {
-  if (replicas > 1)
-    throw new ManagerError('IMPOSSIBLE', 'copies are not available yet: only REPLICAS 1 can be made');
-}
-
 /** The name of a keyspace once it has another number: names of databases follow their numbers. */
 export function renumberedName(name: string, db: number): string {
   return numberOfName(name) === undefined ? name : databaseName(db);
