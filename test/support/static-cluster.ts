@@ -80,6 +80,11 @@ export class StaticNode {
     });
   }
 
+  /** By which other stores reach it. */
+  get peerPort(): number {
+    return this.port + 10_000;
+  }
+
   tell(topology: Topology): Promise<void> {
     return this.say({ topology: toRecord(topology) });
   }

@@ -9,6 +9,7 @@ const { fromRecord } = await load('cluster/topology.js');
 const { openData } = await load('roles/data.js');
 const { runNode } = await load('roles/node.js');
 const { Store } = await load('node/store.js');
+const { openPeers } = await load('roles/peers.js');
 
 await runNode(Config.load({ flags }), {
   role,
@@ -16,7 +17,8 @@ await runNode(Config.load({ flags }), {
     role === 'store'
       ? openData(config, logger, events)
       : Promise.resolve(Store.openEmpty(config, logger, events)),
-  join: async (_config, _logger, store) => {
+  join: async (config, logger, store) => {
+    const peers = role === 'store' ? await openPeers(config, logger, store) : undefined;
     process.on('message', ({ topology, move }) => {
       if (move !== undefined) {
         const { route } = store
@@ -36,7 +38,7 @@ await runNode(Config.load({ flags }), {
     });
     process.on('disconnect', () => process.exit(0));
     process.send({ storeId: store.id });
-    return { close: async () => undefined };
+    return { close: async () => peers?.close() };
   },
   describe: () => 'topology from a test',
 });

@@ -2,6 +2,7 @@ import { FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
 import type { SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
 import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../../types/feed.js';
+import type { Applied, Refusal } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
@@ -152,7 +153,7 @@ export class FeedConversation {
     const { at, duty } = this;
     if (at?.phase !== 'copying' || at.after !== slice.after)
       throw new Error('the source sent a piece of a copy that does not belong here');
-    await engine.applyCopy(this.route, duty.feed, slice);
+    refuseNothing(await engine.applyCopy(this.route, duty.feed, slice));
     this.bytes += slice.rows.length;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
@@ -165,7 +166,7 @@ export class FeedConversation {
     const { at, duty } = this;
     if (at?.phase !== 'tailing' || !isSame(at.position, chunk.after) || chunk.last.log !== at.position.log)
       throw new Error('the source sent records of its log that do not belong here');
-    await engine.applyRecords(this.route, duty.feed, chunk);
+    refuseNothing(await engine.applyRecords(this.route, duty.feed, chunk));
     this.bytes += chunk.records.length;
     this.at = { phase: 'tailing', position: chunk.last };
     meter.reached(chunk.last.sequence);
@@ -177,6 +178,13 @@ export class FeedConversation {
     const log = at?.phase === 'copying' ? at.begin.log : at?.position.log;
     if (log === position.log) this.parts.meter.headIs(position.sequence, this.parts.timers.now());
   }
+}
+
+/** The shard here does not take what came. What is said is for operators. */
+export class NotApplied extends Error {}
+
+function refuseNothing(applied: Applied | Refusal): void {
+  if ('refused' in applied) throw new NotApplied(applied.message);
 }
 
 function isSame(one: FeedPosition, other: FeedPosition): boolean {

@@ -6,7 +6,7 @@ import type { StoreEntry } from '../../cluster/topology.js';
 import type { FeedPosition, FeedStart } from '../../types/feed.js';
 import type { FeedProgress } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
-import { FeedConversation } from './conversation.js';
+import { FeedConversation, NotApplied } from './conversation.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import { FeedMeter } from './feed-meter.js';
@@ -125,10 +125,15 @@ export class FeedFollower {
     }
   }
 
-  private hasFailed({ message }: Error): void {
+  /** Stores go and come; but what is not taken here somebody has to see to. */
+  private hasFailed(reason: Error): void {
     const { duty, host } = this;
-    if (message !== this.problem)
-      host.logger.verbose(`${describeFeed(duty, host)} is not under way: ${message}; trying again and again`);
+    const { message } = reason;
+    if (message !== this.problem) {
+      const text = `${describeFeed(duty, host)} is not under way: ${message}; trying again and again`;
+      if (reason instanceof NotApplied) host.logger.warning(text);
+      else host.logger.verbose(text);
+    }
     this.problem = message;
   }
 
