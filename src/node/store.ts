@@ -23,7 +23,7 @@ import {
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
 import { Feeds } from './feeds/feeds.js';
 import { type HeldShard, holdShard } from './holding.js';
-import { type Keyspace, Keyspaces } from './keyspaces.js';
+import { type Keyspace, Keyspaces, type ShardPlace } from './keyspaces.js';
 import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
 import { UNMANAGED } from './no-manager.js';
@@ -278,6 +278,14 @@ export class Store {
   }
 
   // ---------------------------------------------------------------- shards
+
+  /**
+   * The way to a copy of a shard that another store owns, if there is one here that has been filled. It may be behind,
+   * and takes no writes.
+   */
+  copyOf({ id }: Keyspace, { shard, store }: ShardPlace): ShardRoute | undefined {
+    return this.feeds.followers.hasCopyOf(id, shard, store) ? this.shards?.route(id, shard) : undefined;
+  }
 
   /** The shards that are here. */
   localShards(): readonly OpenShard[] {

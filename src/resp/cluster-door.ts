@@ -10,6 +10,7 @@ import type { Command } from '../commands/table.js';
 import { Keyspace } from '../node/keyspaces.js';
 import { callShard, readyRoute } from '../node/segments.js';
 import type { MovingSlot } from '../node/slot-moves.js';
+import type { ShardRoute } from '../workers/pool.js';
 import type { Connection } from './connection.js';
 import { answer, refuse } from './refusal.js';
 import { send } from './sending.js';
@@ -78,7 +79,8 @@ function redirect(
   const { map, slotsHere } = server.doors.view(session.door);
   const moving = slot < 0 ? undefined : server.store.moves.moveOf(keyspace.id, slot);
   if (moving === undefined && slotsHere[slot] === 1) return false;
-  const request = { slot, asking: session.hasAsked, takesCopy: takesCopy(session, command) };
+  const copy = slot >= 0 && takesCopy(session, command) ? copyHere(server, keyspace, slot) : undefined;
+  const request = { slot, asking: session.hasAsked, takesCopy: copy !== undefined };
   if (moving !== undefined) {
     const keys = keysOf(session, command, args);
     const here = countedKeys(connection, args, frames, moving, keys);
@@ -92,13 +94,23 @@ function redirect(
     const isArriving = move?.to === map.self && map.ownerOf(slot) !== map.self;
     // What MULTI queues goes there with EXEC, when the transaction is planned.
     if (!isArriving || (session.queued !== undefined && command.name !== 'watch')) return false;
-    runAsked(connection, command, args, frames, moving);
+    // ASKING was said for the slot, whose keys arrive here.
+    runAt(connection, moving.here, command, args, frames);
     return true;
   }
   const refusal = redirection(map, { ...request, keyCount: 1 });
-  if (refusal === undefined) return false;
-  turnAway(server, connection, command, refusal);
+  if (refusal !== undefined) {
+    turnAway(server, connection, command, refusal);
+    return true;
+  }
+  // Transactions go on to the owner, as does what MULTI queues for them.
+  if (copy === undefined || session.queued !== undefined || command.runs === 'front') return false;
+  runAt(connection, copy, command, args, frames);
   return true;
+}
+
+function copyHere({ store }: RespServer, keyspace: Keyspace, slot: number): ShardRoute | undefined {
+  return store.copyOf(keyspace, keyspace.places[keyspace.shardsOfSlots[slot]!]!);
 }
 
 /** Whether a copy will do. */
@@ -150,13 +162,13 @@ function slotMove({ nodes }: DoorMap, { from, to }: MovingSlot, keysHere: number
   return source && target && { from: source, to: target, keysHere };
 }
 
-/** Runs a command, for whose slot ASKING was said, where the keys arrive. */
-function runAsked(
+/** Runs a command on a shard that is here, though another node owns its slot. */
+function runAt(
   connection: Connection,
+  here: ShardRoute,
   command: Command,
   args: Buffer[],
   frames: Buffer,
-  { here }: MovingSlot,
 ): void {
   if (here.ready !== undefined || here.owner.isCongestedFor(frames.length)) {
     connection.holdBack(args, frames);

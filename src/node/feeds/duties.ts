@@ -1,4 +1,4 @@
-import { type Feed, feedsOf } from '../../cluster/plan/feeds.js';
+import { type CopyPlace, type Feed, feedsOf } from '../../cluster/plan/feeds.js';
 import type { KeyspaceEntry, Topology } from '../../cluster/topology.js';
 import type { FeedSlots } from '../../types/feed-codec.js';
 
@@ -36,10 +36,15 @@ function feedsIn(topology: Topology): FeedDuty[] {
   return duties;
 }
 
+/** By what a shard knows the feed that it gets from another copy. */
+export function feedId(from: CopyPlace, toShard: number): string {
+  return `${from.store}/${from.shard}/${toShard}`;
+}
+
 /** As long as nothing changes, a copy has no rows but those of its shard. */
 function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose }: Feed): FeedDuty {
   return {
-    feed: `${from.store}/${from.shard}/${to.shard}`,
+    feed: feedId(from, to.shard),
     keyspace: id,
     sourceStore: from.store,
     sourceShard: from.shard,

@@ -86,6 +86,11 @@ export class FeedFollower {
     this.wakeUp();
   }
 
+  /** Whether all that the source once had is here. */
+  get hasCopy(): boolean {
+    return this.at?.phase === 'tailing';
+  }
+
   get status(): FeedStatus {
     const { duty, meter, at, isConversing, problem, copiedRows, copiedBytes } = this;
     const nowMs = this.host.timers.now();

@@ -1,9 +1,10 @@
 import type { FeedSlots } from '../../types/feed-codec.js';
 import type { ShardRoute } from '../../workers/pool.js';
-import type { FeedDuty } from './duties.js';
+import { type FeedDuty, feedId } from './duties.js';
 import { FeedFollower, type FeedStatus, type FollowerHost } from './follower.js';
 
-const keyOf = ({ feed, keyspace, targetShard }: FeedDuty) => `${keyspace}/${targetShard} ${feed}`;
+const keyOf = ({ feed, keyspace, targetShard }: Pick<FeedDuty, 'feed' | 'keyspace' | 'targetShard'>) =>
+  `${keyspace}/${targetShard} ${feed}`;
 
 function areSame(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
@@ -31,6 +32,12 @@ export class FeedFollowers {
       if (feed === undefined) this.feeds.set(key, new FeedFollower(duty, this.host));
       else feed.retry();
     }
+  }
+
+  /** Whether a shard here has a copy of the same shard of another store, however old. */
+  hasCopyOf(keyspace: string, shard: number, store: string): boolean {
+    const feed = feedId({ store, shard }, shard);
+    return this.feeds.get(keyOf({ feed, keyspace, targetShard: shard }))?.hasCopy === true;
   }
 
   all(): FeedStatus[] {
