@@ -118,7 +118,6 @@ describe('creating', () => {
       'IMPOSSIBLE cannot create keyspace x: 3 copies of each shard need as many stores, and there are only 2 living stores',
       { replicas: 3 },
     ],
-    ['IMPOSSIBLE copies are not available yet: only REPLICAS 1 can be made', { replicas: 2 }],
     ['IMPOSSIBLE cannot create keyspace x: none of the 2 living stores has the tag ssd', { tags: ['ssd'] }],
     ['EXISTS there is a keyspace there already', { name: 'there' }],
     ['EXISTS database 5 is the keyspace there already', { db: 5 }],
