@@ -73,6 +73,8 @@ class Copy {
 
   /** The process dies: what was not committed is lost. */
   async crash(): Promise<void> {
+    // Two of one process never remove the same files.
+    await this.rig.generations.settled();
     this.configure(await afterCrash(this.shard, this.directory, this.cacheBytes));
   }
 
