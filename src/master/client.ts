@@ -23,9 +23,8 @@ import {
   fromWireStatus,
   fromWireTopology,
   toWireRequest,
-  type WireFollowMessage,
-  type WireProgress,
 } from './wire.js';
+import type { WireFollowMessage, WireProgress } from './wire-types.js';
 
 export interface MasterClientOptions {
   /** As host:port; tried in this order. */

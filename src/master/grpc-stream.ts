@@ -8,9 +8,8 @@ import {
   fromWireStoreMessage,
   toWireMasterMessage,
   toWireStoreMessage,
-  type WireMasterMessage,
-  type WireStoreMessage,
 } from './wire.js';
+import type { WireMasterMessage, WireStoreMessage } from './wire-types.js';
 
 /** How long a store that has said that it leaves waits for the master to take note, milliseconds. */
 const FAREWELL_MS = 1000;

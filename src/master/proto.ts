@@ -10,7 +10,7 @@ import type {
   WireStoreMessage,
   WireStoreStatus,
   WireTopology,
-} from './wire.js';
+} from './wire-types.js';
 
 /** The calls of the service Master in master.proto, with their messages as they are here. */
 export interface MasterMethods {

@@ -22,11 +22,8 @@ import {
   toWireProgress,
   toWireStatus,
   toWireTopology,
-  type WireFollowMessage,
-  type WireMasterMessage,
-  type WireProgress,
-  type WireStoreMessage,
 } from './wire.js';
+import type { WireFollowMessage, WireMasterMessage, WireProgress, WireStoreMessage } from './wire-types.js';
 
 /** The calls of master.proto, carried out by a master. */
 export function masterService(master: Master): Record<keyof MasterMethods, UntypedHandleCall> {

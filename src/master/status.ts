@@ -1,6 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { ManagerError } from '../cluster/manager.js';
-import { WireError } from './wire.js';
+import { WireError } from './wire-checks.js';
 
 type Code = ManagerError['code'];
 

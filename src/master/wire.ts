@@ -15,177 +15,32 @@ import {
   type StoreEntry,
   type Topology,
 } from '../cluster/topology.js';
+import { countable, exact, given, idOf, portOf, WireError } from './wire-checks.js';
+import type {
+  WireChange,
+  WireFollowMessage,
+  WireFollowStatus,
+  WireKeyspace,
+  WireKeyspaceRequest,
+  WireMasterMessage,
+  WireProgress,
+  WireShard,
+  WireShardStatus,
+  WireStore,
+  WireStoreMessage,
+  WireStoreStatus,
+  WireTopology,
+} from './wire-types.js';
 
 /*
- * The messages of master.proto as @grpc/proto-loader has them (see proto.ts), and what they say, as values of the
- * cluster. Reading checks what protobuf does not: that nested messages are there, that numbers are exact and in range,
- * that ids are ids. All of it is pure.
+ * What the messages of master.proto say, as values of the cluster. Reading checks what protobuf does not: that nested
+ * messages are there, that numbers are exact and in range, that ids are ids. All of it is pure.
  */
-
-/** What came is none of the messages it should be. It ends the call that it came by, and nothing else. */
-export class WireError extends Error {
-  constructor(what: string) {
-    super(`malformed message: ${what}`);
-    this.name = 'WireError';
-  }
-}
-
-export type Maybe<Message> = Message | null | undefined;
-
-export interface WireStore {
-  id: string;
-  epoch: number;
-  host: string;
-  port: number;
-  tlsPort: number;
-  peerPort: number;
-  zone: string;
-  tags: string[];
-  doors: { port: number; keyspace: string }[];
-}
-
-export interface WireKeyspace {
-  id: string;
-  epoch: number;
-  name: string;
-  db?: number;
-  replicas: number;
-  tags: string[];
-  shards: WireShard[];
-  deleted: boolean;
-  change?: Maybe<WireChange>;
-}
-
-export interface WireShard {
-  stores: string[];
-  home: string;
-  since: number;
-}
-
-export interface WireChange {
-  id: string;
-  kind: string;
-  phase: string;
-  startedAtMs: number;
-  since: number;
-  sinceMs: number;
-  replicas: number;
-  attempts: number;
-  shards: WireShard[];
-}
-
-export interface WireTopology {
-  clusterId: string;
-  stores: WireStore[];
-  keyspaces: WireKeyspace[];
-}
-
-export interface WireShardStatus {
-  keyspace: string;
-  shard: number;
-  keys: number;
-  bytes: number;
-  state: string;
-  follows: WireFollowStatus[];
-}
-
-export interface WireFollowStatus {
-  store: string;
-  shard: number;
-  /** As master.proto numbers them. */
-  state: number;
-  problem: string;
-  isLevel: boolean;
-  position: number;
-  lagRecords: number;
-  lagMs: number;
-  copiedRows: number;
-  copiedBytes: number;
-}
-
-export interface WireProgress {
-  done: number;
-  total: number;
-  phase: string;
-}
-
-/** Of the members one is there: that which `message` names. */
-export interface WireStoreMessage {
-  message?: string;
-  register?: Maybe<{ store: Maybe<WireStore>; topology: Maybe<WireTopology> }>;
-  applied?: Maybe<{ epoch: number; error?: string }>;
-  report?: Maybe<{ freeBytes: number; totalBytes: number; shards: WireShardStatus[] }>;
-  progress?: Maybe<{ task: number; progress: Maybe<WireProgress> }>;
-  finished?: Maybe<{ task: number; error?: string }>;
-}
-
-/** As {@link WireStoreMessage}. */
-export interface WireMasterMessage {
-  message?: string;
-  welcome?: Maybe<{ clusterId: string }>;
-  refused?: Maybe<{ reason: string }>;
-  topology?: Maybe<WireTopology>;
-  compact?: Maybe<{ task: number; keyspace: string; shard: number }>;
-}
-
-/** As {@link WireStoreMessage}. */
-export interface WireFollowMessage {
-  message?: string;
-  topology?: Maybe<WireTopology>;
-  event?: Maybe<{ atMs: number; text: string }>;
-}
-
-export interface WireStoreStatus {
-  store: Maybe<WireStore>;
-  alive: boolean;
-  seenAtMs: number;
-  freeBytes: number;
-  totalBytes: number;
-  shards: WireShardStatus[];
-}
-
-export interface WireKeyspaceRequest {
-  name: string;
-  db?: number;
-  shards: number;
-  replicas: number;
-  tags: string[];
-  near: string;
-  mayExist: boolean;
-}
 
 /** What a follower is told. */
 export type FollowMessage =
   | { readonly kind: 'topology'; readonly topology: Topology }
   | { readonly kind: 'event'; readonly event: ClusterEvent };
-
-const ID = /^[0-9a-f]{1,64}$/;
-const PORT_MAX = 65_535;
-
-export function exact(value: number, what: string): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new WireError(`${what} is not a whole number up to 2^53`);
-}
-
-function portOf(value: number, what: string): number {
-  if (value > PORT_MAX) throw new WireError(`${what} ${value} is no port`);
-  return value;
-}
-
-export function idOf(text: string, whose: string): string {
-  if (ID.test(text)) return text;
-  throw new WireError(`${JSON.stringify(text.slice(0, 80))} is no id of a ${whose}`);
-}
-
-export function given<Message>(message: Maybe<Message>, what: string): Message {
-  if (message === null || message === undefined) throw new WireError(`there is no ${what} in it`);
-  return message;
-}
-
-/** Counts of bytes as they are sent: some file systems claim more than numbers can say exactly. */
-function countable(bytes: number): number {
-  return Math.min(Math.max(0, Math.round(bytes)), Number.MAX_SAFE_INTEGER);
-}
 
 // ---------------------------------------------------------------- topology
 

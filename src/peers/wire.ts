@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { FollowerMessage, SourceMessage } from '../cluster/feed-messages.js';
-import { exact, given, idOf, type Maybe, WireError } from '../master/wire.js';
+import { exact, given, idOf, WireError } from '../master/wire-checks.js';
+import type { Maybe } from '../master/wire-types.js';
 import type { FeedPosition, FeedStart, LogChunk } from '../types/feed.js';
 import { FEED_SLOTS_BYTES } from '../types/feed-codec.js';
 

@@ -7,7 +7,7 @@ import type { TopologyListener } from '../../../src/cluster/follower.js';
 import type { KeyspaceRequest, TaskProgress } from '../../../src/cluster/manager.js';
 import { masterMethods } from '../../../src/master/proto.js';
 import { callOnce } from '../../../src/master/reach.js';
-import type { WireStoreMessage } from '../../../src/master/wire.js';
+import type { WireStoreMessage } from '../../../src/master/wire-types.js';
 import { freePort, waitUntil } from '../../support/environment.js';
 import { FakeStore, storeEntry } from '../../support/fake-cluster.js';
 import { clientOf, GrpcMaster, NotingListener } from '../../support/grpc-master.js';

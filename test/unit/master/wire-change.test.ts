@@ -11,7 +11,8 @@ import {
   withKeyspace,
 } from '../../../src/cluster/topology.js';
 import { masterMethods } from '../../../src/master/proto.js';
-import { fromWireTopology, toWireKeyspace, toWireTopology, WireError } from '../../../src/master/wire.js';
+import { fromWireTopology, toWireKeyspace, toWireTopology } from '../../../src/master/wire.js';
+import { WireError } from '../../../src/master/wire-checks.js';
 import { check } from '../../support/replay.js';
 
 const natural = fc.maxSafeNat();

@@ -29,9 +29,9 @@ import {
   toWireStatus,
   toWireStoreMessage,
   toWireTopology,
-  WireError,
-  type WireStoreMessage,
 } from '../../../src/master/wire.js';
+import { WireError } from '../../../src/master/wire-checks.js';
+import type { WireStoreMessage } from '../../../src/master/wire-types.js';
 import { check } from '../../support/replay.js';
 
 const methods = masterMethods();
