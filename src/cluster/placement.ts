@@ -13,6 +13,8 @@ export interface PlacementStore {
   readonly freeBytes: number;
   /** 0 = it has not said yet. */
   readonly totalBytes: number;
+  /** It has no port for other stores: nothing that it holds can have other copies. */
+  readonly isAlone?: boolean;
 }
 
 export interface PlacementRequest {
@@ -62,7 +64,7 @@ interface Holder {
  * alike, so no later choice makes an earlier one wrong.
  */
 export function place(stores: readonly PlacementStore[], request: PlacementRequest): Placement {
-  const fitting = fittingOf(stores, request.tags);
+  const fitting = fittingOf(stores, request);
   const reason = refusal(stores, fitting, request);
   if (reason !== undefined) return { reason };
   const { begun = [] } = request;
@@ -87,15 +89,18 @@ export function placeCopy(
   holders: readonly string[],
   request: PlacementRequest,
 ): { readonly store: string; readonly why: string } | undefined {
-  const candidates = candidatesOf(fittingOf(stores, request.tags), request.begun ?? []);
+  const candidates = candidatesOf(fittingOf(stores, request), request.begun ?? []);
   const found = choose(candidates, chosenOf(candidates, holders, request), request);
   return found && { store: found.best.store.id, why: found.why };
 }
 
 /** In order of their ids. */
-function fittingOf(stores: readonly PlacementStore[], wanted: readonly string[]): PlacementStore[] {
+function fittingOf(
+  stores: readonly PlacementStore[],
+  { tags: wanted, replicas }: PlacementRequest,
+): PlacementStore[] {
   return stores
-    .filter(({ tags }) => wanted.every((tag) => tags.includes(tag)))
+    .filter(({ tags, isAlone }) => wanted.every((tag) => tags.includes(tag)) && !(replicas > 1 && isAlone))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -152,14 +157,18 @@ function refusal(
 ): string | undefined {
   if (stores.length === 0) return 'no store is connected to the master';
   const wanted = `the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`;
-  if (fitting.length === 0) return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
+  const alone = replicas > 1 ? stores.filter(({ isAlone }) => isAlone).length : 0;
+  const others =
+    alone === 0 ? '' : ` (not counting ${alone} that other stores cannot copy from: set peer-port there)`;
+  if (fitting.length === 0 && alone === 0)
+    return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
   // A shard that has copies gets others beside them.
   const lacks = (holders: readonly string[]) =>
     holders.length + fitting.filter(({ id }) => !holders.includes(id)).length < replicas;
   if (!lacks([]) || (shards <= begun.length && !begun.some(({ stores: holders }) => lacks(holders))))
     return undefined;
   const which = tags.length === 0 ? 'living stores' : `living stores with ${wanted}`;
-  return `${replicas} copies of each shard need as many stores, and there are only ${fitting.length} ${which}`;
+  return `${replicas} copies of each shard need as many stores, and there are only ${fitting.length} ${which}${others}`;
 }
 
 /**

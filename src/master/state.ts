@@ -231,7 +231,7 @@ export function placementStores({ health }: MasterState, topology: Topology): Pl
   for (const entry of topology.stores.values()) {
     const known = health.get(entry.id);
     if (known?.alive !== true) continue;
-    const { id, zone, tags } = entry;
+    const { id, zone, tags, peerPort } = entry;
     const { freeBytes, totalBytes } = known;
     living.push({
       id,
@@ -241,6 +241,7 @@ export function placementStores({ health }: MasterState, topology: Topology): Pl
       shards: shards.get(id) ?? 0,
       freeBytes,
       totalBytes,
+      isAlone: peerPort === 0,
     });
   }
   return living;

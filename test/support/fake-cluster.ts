@@ -60,7 +60,7 @@ export function storeEntry(number: number, facts: Partial<StoreEntry> = {}): Sto
     host: '127.0.0.1',
     port: 7000 + number,
     tlsPort: 0,
-    peerPort: 0,
+    peerPort: 17_000 + number,
     zone: '',
     tags: [],
     doors: [],

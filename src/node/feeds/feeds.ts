@@ -29,6 +29,7 @@ export interface FeedsOptions {
 export class Feeds {
   readonly sources: FeedSources;
   readonly followers: FeedFollowers;
+  private isClosed = false;
   private connect: ((store: StoreEntry) => SourceStream) | undefined;
 
   constructor(private readonly options: FeedsOptions) {
@@ -55,7 +56,7 @@ export class Feeds {
 
   /** Another topology is in force. Before the start of feeds it changes nothing. */
   topologyChanged(): void {
-    if (this.connect === undefined) return;
+    if (this.connect === undefined || this.isClosed) return;
     const { self, topology, routes } = this.options;
     const { follows, followers } = dutiesOf(self, topology());
     this.sources.follow(followers, routes());
@@ -69,6 +70,7 @@ export class Feeds {
 
   /** Ends all feeds: done when nothing is being applied any more. */
   async close(): Promise<void> {
+    this.isClosed = true;
     this.sources.close();
     await this.followers.close();
   }

@@ -4,5 +4,5 @@ export const BEAT_EVERY_MS = 500;
 /** Whoever was silent for so long is dropped, milliseconds. */
 export const SILENT_MAX_MS = 3000;
 
-/** A source that has nothing to send looks into the log so often, should news of it have been lost, milliseconds. */
-export const LOOK_EVERY_MS = 1000;
+/** A source that has nothing to send looks into the log so often all the same, milliseconds. */
+export const LOOK_EVERY_MS = 5000;

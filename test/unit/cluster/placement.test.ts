@@ -87,6 +87,10 @@ describe('place explains', () => {
     expect(explain([store(1), store(2)], { replicas: 3 })).toBe(
       'impossible: 3 copies of each shard need as many stores, and there are only 2 living stores',
     );
+    expect(explain([store(1), store(2, { isAlone: true })], { replicas: 2 })).toBe(
+      'impossible: 2 copies of each shard need as many stores, and there are only 1 living stores (not counting 1 that other stores cannot copy from: set peer-port there)',
+    );
+    expect(explain([store(1, { isAlone: true })])).toBe('shard 0 on host:7001: the only one');
   });
 });
 

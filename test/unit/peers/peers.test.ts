@@ -5,6 +5,7 @@ import type { StoreEntry } from '../../../src/cluster/topology.js';
 import { GrpcSecurity } from '../../../src/master/credentials.js';
 import { PeerClients } from '../../../src/peers/client.js';
 import { PeerServer } from '../../../src/peers/server.js';
+import { haveOpenssl, TestAuthority } from '../../support/certificates.js';
 import { waitUntil } from '../../support/environment.js';
 import { storeEntry } from '../../support/fake-cluster.js';
 import { copies, FeedNode } from '../../support/fake-stores.js';
@@ -119,6 +120,21 @@ describe('feeds over gRPC', () => {
     join();
     await waitUntil('the refusal is told', () => /secret/.test(stranger.status?.problem ?? ''));
     expect(stranger.status!.state).toBe('connecting');
+  });
+
+  test.skipIf(!haveOpenssl())('go over TLS with certificates on both sides', async () => {
+    const authority = new TestAuthority();
+    const { cert, key } = authority.issue('node');
+    const trust = ['--tls-cluster', 'yes', '--tls-ca-cert-file', authority.ca];
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key];
+    const [owner, replica] = await two([
+      [...trust, ...files],
+      [...trust, ...files],
+    ]);
+    owner.write('a', '1', 1);
+    join();
+    await level();
+    expect(replica.shard.values).toEqual({ a: '1' });
   });
 
   test('tell that a store has no port for others', async () => {
