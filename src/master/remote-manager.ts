@@ -76,9 +76,10 @@ export class RemoteManager implements ClusterManager {
     const { standing, client } = this;
     const nowMs = Date.now();
     const untilMs = Math.max((client.awaySinceMs ?? nowMs) + PATIENCE_MS, nowMs + SHORT_PATIENCE_MS);
-    while (!standing.connected) {
+    for (;;) {
       if (standing.refusal !== '')
-        throw new ManagerError('IMPOSSIBLE', `the master refused this node: ${standing.refusal}`);
+        throw new ManagerError('IMPOSSIBLE', `the master is not this node's: ${standing.refusal}`);
+      if (standing.connected) return;
       if (Date.now() >= untilMs)
         throw new ManagerError('UNAVAILABLE', client.problem || 'the master has not taken this node in yet');
       await pause(LOOK_EVERY_MS);

@@ -42,6 +42,8 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
 
 /** Puts into force what the master tells. Without a master the last topology stays in force. */
 class GatewayListener implements TopologyListener {
+  private isHearing = false;
+
   constructor(
     private readonly store: Store,
     private readonly logger: Logger,
@@ -53,6 +55,8 @@ class GatewayListener implements TopologyListener {
     this.store.applyTopology(topology).then(
       () => {
         membership.refusal = '';
+        // Not before: nothing may be asked of a master that may turn out to be another cluster's.
+        membership.connected = this.isHearing;
         this.isKnown();
       },
       (error: Error) => {
@@ -69,7 +73,8 @@ class GatewayListener implements TopologyListener {
   }
 
   connected(isConnected: boolean): void {
-    this.store.membership.connected = isConnected;
+    this.isHearing = isConnected;
+    if (!isConnected) this.store.membership.connected = false;
     this.logger.notice(isConnected ? 'following the master' : 'the master is gone; serving on without it');
   }
 }

@@ -159,7 +159,7 @@ describe.skipIf(SUBJECT === 'redis')('a store', () => {
       const client = await stranger!.connect();
       await client.rendered('SELECT', '9');
       expect(await client.rendered('SET', 'k', 'v')).toMatch(
-        /^-ERR database 9 cannot be made: the master refused/,
+        /^-ERR database 9 cannot be made: the master is not this node's/,
       );
       client.close();
       expect((await cluster.control.stores()).length).toBe(1);
@@ -220,5 +220,6 @@ describe.skipIf(SUBJECT === 'redis')('gateways', () => {
     await waitUntil('it is told', async () => (await linkOf(gateway!)) === 'refused', 20_000);
     expect(await info(gateway!, 'master_refusal')).toMatch(/restart this gateway if/);
     expect(await gateway!.ask('GET', 'k')).toBe('$"v"');
+    expect(await gateway!.ask('VASTO', 'STORES')).toMatch(/^-ERR the master is not this node's/);
   });
 });

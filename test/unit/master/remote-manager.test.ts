@@ -34,13 +34,16 @@ const failure = (promise: Promise<unknown>) =>
   );
 
 describe('the master of a node, in another process', () => {
-  it('is asked nothing while it has refused the node', async () => {
-    const { client, manager } = managed({ connected: false, refusal: 'it belongs to another cluster' });
-    expect(await failure(manager.createKeyspace(REQUEST))).toBe(
-      'IMPOSSIBLE the master refused this node: it belongs to another cluster',
-    );
-    expect(client.asked).toBe(0);
-  });
+  it.each([true, false])(
+    'is asked nothing when it has refused the node, connected: %s',
+    async (connected) => {
+      const { client, manager } = managed({ connected, refusal: 'it belongs to another cluster' });
+      expect(await failure(manager.createKeyspace(REQUEST))).toBe(
+        "IMPOSSIBLE the master is not this node's: it belongs to another cluster",
+      );
+      expect(client.asked).toBe(0);
+    },
+  );
 
   it('is waited for while the node is not taken in', async () => {
     const { client, state, manager } = managed({ connected: false });
