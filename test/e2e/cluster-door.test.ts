@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shardsOfSlots } from '../../src/cluster/jump-hash.js';
 import { keySlot, SLOTS } from '../../src/cluster/slots.js';
 import type { RawClient } from '../support/client.js';
+import { waitUntil } from '../support/environment.js';
 import { itemsOf, mapOf, numberOf, type Reply, render, textOf } from '../support/reply.js';
 import { StaticCluster } from '../support/static-cluster.js';
 
@@ -351,6 +352,45 @@ function pairsOf(reply: Reply): Map<string, Reply> {
     items.flatMap((item, index) => (index % 2 === 0 ? [[textOf(item), items[index + 1]!]] : [])),
   );
 }
+
+describe('a store that is away', () => {
+  it('is told of as such, and costs only its own keys', async () => {
+    const [client, hidden] = [
+      await cluster.nodes[0]!.connectDoor('orders'),
+      await cluster.nodes[0]!.connectDoor('hidden'),
+    ];
+    // What is forwarded makes the link by which this node knows of the store.
+    const ports = portsBySlot(await slotsAt(hidden));
+    const forwarded = KEYS.find(
+      (key) => homeOf('hidden', key) === 2 && ports[slotOf(key)] === cluster.nodes[0]!.doorPort('hidden'),
+    )!;
+    expect(await hidden.rendered('SET', forwarded, '1')).toBe('+OK');
+    const { storeId } = cluster.stores[2]!;
+    const links = itemsOf(await client.command('CLUSTER', 'LINKS')).map(pairsOf);
+    const link = links.find((each) => textOf(each.get('node')!) === storeId)!;
+    expect([...link.keys()].sort()).toEqual(
+      ['create-time', 'direction', 'events', 'node', 'send-buffer-allocated', 'send-buffer-used'].sort(),
+    );
+    expect(textOf(link.get('direction')!)).toBe('to');
+    await cluster.stores[2]!.kill();
+    expect(await hidden.rendered('GET', forwarded)).toMatch(
+      /^-CLUSTERDOWN store \w{8} at \S+ cannot be reached/,
+    );
+    const nodes = await client.text('CLUSTER', 'NODES');
+    expect(nodes).toMatch(new RegExp(`^${storeId} \\S+ master - 0 0 \\d+ disconnected `, 'm'));
+    expect(nodes.match(/ connected /g)).toHaveLength(2);
+    expect(await client.text('CLUSTER', 'INFO')).toMatch(/cluster_slots_fail:[1-9]/);
+    expect(await client.rendered('SET', keyOn('orders', 0), 'v')).toBe('+OK');
+    await cluster.stores[2]!.start();
+    await cluster.stores[2]!.tell(cluster.topology);
+    await waitUntil(
+      'the store is reached again',
+      async () => (await hidden.rendered('GET', forwarded)) === '$"1"',
+    );
+    expect((await client.text('CLUSTER', 'NODES')).match(/ connected /g)).toHaveLength(3);
+    for (const each of [client, hidden]) each.close();
+  });
+});
 
 describe('a change of the topology', () => {
   it('sends clients that were connected before to where their keys are now', async () => {
