@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { CommandError } from '../base/command-errors.js';
 import type { Config } from '../base/config.js';
 import { DOOR_REPLIES_MAX } from '../base/limits.js';
@@ -99,7 +99,7 @@ export class DoorView {
       const writer = new ReplyWriter();
       writer.version = version;
       write(writer);
-      reply = writer.written();
+      reply = Buffer.from(writer.written());
       if (this.replies.size >= DOOR_REPLIES_MAX) this.replies.clear();
       this.replies.set(key, reply);
     }

@@ -286,6 +286,12 @@ export class Connection implements RequestSink, ReplySink {
     this.replies.push(this.writer.take(WRITER_BYTES));
   }
 
+  /** Gives a reply that many connections share its place, without a copy of it; nobody may change it any more. */
+  pushShared(reply: Buffer): void {
+    this.pushReady();
+    if (this.session.replies === 'on') this.replies.push(reply);
+  }
+
   // ---------------------------------------------------------------- end
 
   /** Ends the connection when all replies so far are written; takes no further commands. */

@@ -26,6 +26,12 @@ function atDoor({ waits, run }: FrontHandler): FrontHandler {
   };
 }
 
+/** Replies what all clients are told alike: it may be a megabyte, and a thousand of them may ask at once. */
+function replyKept({ connection, reply, inTransaction }: FrontContext, bytes: Buffer): void {
+  if (inTransaction === true) reply.bytes(bytes);
+  else connection.pushShared(bytes);
+}
+
 function viewOf({ server, session }: FrontContext) {
   return server.doors.view(session.door);
 }
@@ -42,7 +48,8 @@ function awayNames({ server, session }: FrontContext): string {
 const slots = now((context) => {
   const view = viewOf(context);
   const { reply } = context;
-  reply.bytes(view.reply('slots', reply.version, (writer) => writeSlots(writer, view.map)));
+  const bytes = view.reply('slots', reply.version, (writer) => writeSlots(writer, view.map));
+  replyKept(context, bytes);
 });
 
 const shards = now((context) => {
@@ -50,14 +57,17 @@ const shards = now((context) => {
   const { reply, server } = context;
   const { useTls, isAway } = server.doors;
   const name = `shards ${awayNames(context)}`;
-  reply.bytes(view.reply(name, reply.version, (writer) => writeShards(writer, view.map, useTls, isAway)));
+  const bytes = view.reply(name, reply.version, (writer) => writeShards(writer, view.map, useTls, isAway));
+  replyKept(context, bytes);
 });
 
 const nodes = now((context) => {
   const view = viewOf(context);
   const { reply, server } = context;
-  const text = () => nodesText(view.map, server.doors.isAway);
-  reply.bytes(view.reply(`nodes ${awayNames(context)}`, reply.version, (writer) => writer.verbatim(text())));
+  const { isAway } = server.doors;
+  const name = `nodes ${awayNames(context)}`;
+  const bytes = view.reply(name, reply.version, (writer) => writer.verbatim(nodesText(view.map, isAway)));
+  replyKept(context, bytes);
 });
 
 const info = now((context) => {

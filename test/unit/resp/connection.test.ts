@@ -111,6 +111,35 @@ function lines(...names: string[]): Buffer {
 
 const answers = (...names: string[]) => names.map((name) => `+${name}\r\n`).join('');
 
+describe('a reply that connections share', () => {
+  const shared = Buffer.from('+shared\r\n');
+  const behaviour: Behaviour = (connection, name, rig) => {
+    if (name === 'shared') connection.pushShared(shared);
+    else (name === 'worker' ? toWorker : echo)(connection, name, rig);
+  };
+
+  it('has its place among the others, made here or elsewhere', async () => {
+    const { socket, slots } = connect(behaviour);
+    socket.push(lines('a', 'shared', 'b', 'worker', 'shared', 'c'));
+    await turn();
+    expect(socket.text).toBe('+a\r\n+shared\r\n+b\r\n');
+    slots[0]!.slot.deliver(Buffer.from('+w\r\n'), 0);
+    expect(socket.text).toBe('+a\r\n+shared\r\n+b\r\n+w\r\n+shared\r\n+c\r\n');
+    expect(shared.latin1Slice()).toBe('+shared\r\n');
+  });
+
+  it('is dropped while replies are off', async () => {
+    const { connection, socket } = connect(behaviour);
+    connection.session.replies = 'off';
+    socket.push(lines('shared'));
+    await turn();
+    connection.session.replies = 'on';
+    socket.push(lines('a'));
+    await turn();
+    expect(socket.text).toBe('+a\r\n');
+  });
+});
+
 describe('a connection', () => {
   it('executes what it is sent, and answers in order', async () => {
     const rig = connect((connection, name, rig) =>
