@@ -375,16 +375,13 @@ export const DIRECTIVES = {
     3000,
     `bytes at which a HyperLogLog changes to its dense form; ${WHEN_COLLECTIONS_COME}`,
   ),
-  'hash-max-listpack-entries': directive(
-    integer(0),
-    512,
-    `fields up to which a hash is one row; ${WHEN_COLLECTIONS_COME}`,
-    { aliases: ['hash-max-ziplist-entries'] },
-  ),
+  'hash-max-listpack-entries': directive(integer(0), 512, 'fields up to which a hash is one row', {
+    aliases: ['hash-max-ziplist-entries'],
+  }),
   'hash-max-listpack-value': directive(
     memory(),
     64,
-    `longest field or value, in bytes, of a hash in one row; ${WHEN_COLLECTIONS_COME}`,
+    'longest field or value, in bytes, of a hash that OBJECT ENCODING calls listpack',
     { aliases: ['hash-max-ziplist-value'] },
   ),
   'list-max-listpack-size': directive(
@@ -401,17 +398,13 @@ export const DIRECTIVES = {
   'set-max-intset-entries': directive(
     integer(0),
     512,
-    `members up to which a set of integers is one row; ${WHEN_COLLECTIONS_COME}`,
+    'members up to which a set of integers is one row, and OBJECT ENCODING calls it intset',
   ),
-  'set-max-listpack-entries': directive(
-    integer(0),
-    128,
-    `as Redis 7.2: members up to which another set is one row; ${WHEN_COLLECTIONS_COME}`,
-  ),
+  'set-max-listpack-entries': directive(integer(0), 128, 'members up to which another set is one row'),
   'set-max-listpack-value': directive(
     memory(),
     64,
-    `as Redis 7.2: longest member, in bytes, of a set in one row; ${WHEN_COLLECTIONS_COME}`,
+    'accepted for Redis tools: the length of members does not matter to how a set is stored',
   ),
   'zset-max-listpack-entries': directive(
     integer(0),

@@ -5,7 +5,7 @@ import { RESTORED_BYTES_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import { decodePayload, encodePayload, verifyPayload } from '../types/rdb/payload.js';
 import { type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
-import { dataOf, type StagedData, stageData } from './value-data.js';
+import { dataOf, packingLimits, type StagedData, stageData } from './value-data.js';
 
 const BUSY_KEY = new CommandError('BUSYKEY Target key name already exists.');
 const INVALID_TTL = new CommandError('ERR Invalid TTL value, must be >= 0');
@@ -20,7 +20,7 @@ const BAD_FORMAT = new CommandError('ERR Bad data format');
 const dump: ShardHandler = ({ view, reply }, args) => {
   const row = view.find(args.text(1));
   if (row === undefined) return reply.nil();
-  reply.bulk(encodePayload(dataOf(row, view.nowMs)));
+  reply.bulk(encodePayload(dataOf(row, view.nowMs), packingLimits(view.collections.limits)));
 };
 
 interface RestoreOptions {

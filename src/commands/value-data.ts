@@ -1,7 +1,9 @@
+import type { CollectionLimits } from '../types/collections/collection.js';
 import { HashValue } from '../types/collections/hash.js';
 import { ListValue } from '../types/collections/list.js';
 import { SetValue } from '../types/collections/set.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
+import { DEFAULT_PACKING_LIMITS, type PackingLimits } from '../types/rdb/encode.js';
 import type { HashField, StringData, ValueData } from '../types/rdb/values.js';
 import { type Row, type StringValue, valueText } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
@@ -30,6 +32,19 @@ export function dataOf(row: Row, nowMs: number): ValueData {
     return { kind: 'zset', members };
   }
   throw new Error(`no data of type ${row.type} yet`);
+}
+
+/** Up to what size DUMP gives values the forms that Redis has for small ones. */
+export function packingLimits(limits: CollectionLimits): PackingLimits {
+  return {
+    ...DEFAULT_PACKING_LIMITS,
+    hashFieldsMax: limits.hashEntriesMax,
+    hashValueBytesMax: limits.hashValueBytesMax,
+    setIntegersMax: limits.setIntegersMax,
+    sortedSetMembersMax: limits.sortedSetEntriesMax,
+    sortedSetMemberBytesMax: limits.sortedSetValueBytesMax,
+    listNodeSize: limits.listNodeSize,
+  };
 }
 
 /** Kinds of data that {@link stageData} stages. */

@@ -3,7 +3,7 @@ import { haveTool } from '../support/environment.js';
 import { envNumber, testSeed } from '../support/random.js';
 import { TestServer } from '../support/server.js';
 import { Generator, type SessionPlan } from './generate.js';
-import { BATCH_MAX } from './session.js';
+import { BATCH_MAX, type SessionMode } from './session.js';
 import { describeStep, replay, revived, shrink } from './shrink.js';
 
 const STEPS_PER_SESSION = 500;
@@ -31,20 +31,20 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
   /** A session, and what is to be said of it if the servers part. */
   async function report(
     plan: SessionPlan,
-    protocol: 2 | 3,
+    mode: SessionMode,
     subject: TestServer,
   ): Promise<[string, TestServer]> {
     const steps = new Generator(plan).session();
-    const run = await replay(steps, protocol, subject, oracle);
+    const run = await replay(steps, mode, subject, oracle);
     if (run.mismatch === undefined) return ['', run.subject];
     const { mismatch } = run;
     const died = await run.subject.hasEnded();
     const leading = steps.slice(0, mismatch.index + (died ? BATCH_MAX : 1));
-    const shrunk = await shrink(leading, protocol, run.subject, oracle).catch(() => undefined);
+    const shrunk = await shrink(leading, mode, run.subject, oracle).catch(() => undefined);
     const shown = (shrunk?.steps ?? leading).slice(-STEPS_SHOWN_MAX);
     const final = shrunk?.mismatch ?? mismatch;
     const lines = [
-      `seed ${plan.seed}, RESP${protocol}, step ${mismatch.index}; ${shown.length} last steps on the way:`,
+      `seed ${plan.seed}, RESP${mode.protocol}${mode.lowLimits ? ', low limits' : ''}, step ${mismatch.index}; ${shown.length} last steps on the way:`,
       ...shown.map((step) => `    ${describeStep(step)}`),
       `  subject: ${final.subject.slice(0, 1500)}`,
       `  oracle:  ${final.oracle.slice(0, 1500)}`,
@@ -59,7 +59,8 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
     const reports: string[] = [];
     for (let i = 0; i < sessions && reports.length < MISMATCHES_MAX; i++) {
       const plan = { seed: seed + i, steps: STEPS_PER_SESSION, restarts };
-      const [text, server] = await report(plan, i % 2 === 0 ? 2 : 3, subject);
+      const mode = { protocol: i % 2 === 0 ? 2 : 3, lowLimits: i % 4 < 2 } as const;
+      const [text, server] = await report(plan, mode, subject);
       subject = server;
       if (text !== '') reports.push(text);
       subject = await revived(subject);

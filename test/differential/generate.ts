@@ -1,11 +1,11 @@
 import { Random } from '../support/random.js';
-import { BITS, DATABASES, KEYSPACE, LOGLOG, MISUSES, STRINGS } from './grammar.js';
+import { BITS, DATABASES, HASHES, KEYSPACE, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
 import { Words } from './words.js';
 
 export type Connection = 0 | 1;
 
 /**
- * What is done to both servers. `scan` is a whole iteration, `size` a DBSIZE, `dump` a DUMP restored crosswise,
+ * What is done to both servers. `scan` is a whole iteration, of keys or of the elements of a key, `size` a DBSIZE, `dump` a DUMP restored crosswise,
  * `restart` happens to the subject alone.
  */
 export type Step =
@@ -24,15 +24,19 @@ export interface SessionPlan {
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
 
 const FAMILIES: readonly (readonly [number, Family])[] = [
-  [0.38, STRINGS],
-  [0.15, BITS],
-  [0.07, LOGLOG],
-  [0.28, KEYSPACE],
+  [0.27, STRINGS],
+  [0.1, BITS],
+  [0.05, LOGLOG],
+  [0.13, HASHES],
+  [0.13, SETS],
+  [0.2, KEYSPACE],
   [0.015, DATABASES],
 ];
 const MISUSE_SHARE = 0.02;
 const TRANSACTION_SHARE = 0.06;
 const MUTATION_SHARE = 0.04;
+/** Without its count it takes a member at random, which would part the two servers. */
+const NEVER_MUTATED = new Set(['spop']);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {
@@ -72,7 +76,8 @@ export class Generator {
     const on = this.#on;
     if (!this.#inMulti[on]) {
       const roll = this.#r.float();
-      if (roll < 0.015) return { kind: 'scan', on, args: this.#scanOptions() };
+      if (roll < 0.01) return { kind: 'scan', on, args: ['SCAN', ...this.#scanOptions()] };
+      if (roll < 0.015) return { kind: 'scan', on, args: this.#elementScan() };
       if (roll < 0.03) return { kind: 'size', on };
       if (roll < 0.045) return { kind: 'dump', on, key: this.#w.key() };
     }
@@ -84,7 +89,8 @@ export class Generator {
     for (const [share, family] of FAMILIES) {
       if (roll < share) {
         const name = this.#r.pick(Object.keys(family));
-        return this.#mutated([this.#cased(name), ...family[name]!(this.#w)]);
+        const args = [this.#cased(name), ...family[name]!(this.#w)];
+        return NEVER_MUTATED.has(name) ? args : this.#mutated(args);
       }
       roll -= share;
     }
@@ -124,13 +130,23 @@ export class Generator {
     return this.#r.chance(0.2) ? name.toUpperCase() : name;
   }
 
+  #elementScan(): string[] {
+    const w = this.#w;
+    const options = w.options(
+      0.4,
+      () => ['MATCH', w.pattern()],
+      () => ['COUNT', this.#r.pick(['1', '3', '20', '1000'])],
+    );
+    return this.#r.chance(0.5) ? ['HSCAN', w.hash(), ...options] : ['SSCAN', w.set(), ...options];
+  }
+
   #scanOptions(): string[] {
     const w = this.#w;
     return w.options(
       0.4,
       () => [w.word('MATCH'), w.pattern()],
       () => [w.word('COUNT'), this.#r.pick(['1', '2', '5', '10', '1000', '0', 'x'])],
-      () => [w.word('TYPE'), this.#r.pick(['string', 'string', 'STRING', 'list', 'nope'])],
+      () => [w.word('TYPE'), this.#r.pick(['string', 'string', 'STRING', 'hash', 'set', 'list', 'nope'])],
     );
   }
 }

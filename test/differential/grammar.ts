@@ -1,8 +1,11 @@
 import type { Words } from './words.js';
 
-/** How two replies are compared: as they are, unordered, by type alone, or as integers that may differ a little. */
+/**
+ * How two replies are compared: as they are, unordered, as pairs in any order, by the number of elements, by type alone,
+ * or as integers that may differ a little.
+ */
 export type Comparison =
-  | { readonly how: 'exact' | 'unordered' | 'presence' }
+  | { readonly how: 'exact' | 'unordered' | 'pairs' | 'picks' | 'presence' }
   | { readonly how: 'near'; readonly tolerance: number };
 
 const EXACT: Comparison = { how: 'exact' };
@@ -19,6 +22,19 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   pexpiretime: MILLISECONDS,
   // Redis counts a reference more while its slow log holds the command.
   'object refcount': { how: 'near', tolerance: 3 },
+  // The order of a set is its own, and so are picks, and how far a step of a scan goes.
+  hgetall: { how: 'pairs' },
+  hkeys: { how: 'unordered' },
+  hvals: { how: 'unordered' },
+  hrandfield: { how: 'picks' },
+  hscan: { how: 'presence' },
+  smembers: { how: 'unordered' },
+  sinter: { how: 'unordered' },
+  sunion: { how: 'unordered' },
+  sdiff: { how: 'unordered' },
+  spop: { how: 'picks' },
+  srandmember: { how: 'picks' },
+  sscan: { how: 'presence' },
   // In Redis small integers are one shared object, whose idle time means nothing.
   // The words of a help are our own.
   'object help': { how: 'presence' },
@@ -177,6 +193,63 @@ export const LOGLOG: Readonly<Record<string, Generate>> = {
   pfcount: (w) => Array.from({ length: w.r.int(1, 3) }, () => w.loglog()),
   pfmerge: (w) => Array.from({ length: w.r.int(1, 4) }, () => w.loglog()),
   get: (w) => [w.loglog()],
+};
+
+const scanOptions: Generate = (w) =>
+  w.options(
+    0.3,
+    () => [w.word('MATCH'), w.pattern()],
+    () => [w.word('COUNT'), w.r.pick(['1', '5', '100', '0', 'x'])],
+  );
+
+/** Fields that end, as Redis 7.4 has them, are not here: redis-server 7.0 does not know them. */
+export const HASHES: Readonly<Record<string, Generate>> = {
+  hset: (w) => [w.hash(), ...w.several(() => w.field()).flatMap((field) => [field, w.value()])],
+  hmset: (w) => [w.hash(), ...w.several(() => w.field()).flatMap((field) => [field, w.value()])],
+  hsetnx: (w) => [w.hash(), w.field(), w.value()],
+  hget: (w) => [w.hash(), w.field()],
+  hmget: (w) => [w.hash(), ...w.several(() => w.field())],
+  hgetall: (w) => [w.hash()],
+  hkeys: (w) => [w.hash()],
+  hvals: (w) => [w.hash()],
+  hlen: (w) => [w.hash()],
+  hstrlen: (w) => [w.hash(), w.field()],
+  hexists: (w) => [w.hash(), w.field()],
+  hdel: (w) => [w.hash(), ...w.several(() => w.field(), 8)],
+  hincrby: (w) => [w.hash(), w.r.chance(0.7) ? `n${w.r.int(0, 2)}` : w.field(), w.integer()],
+  hincrbyfloat: (w) => [w.hash(), w.r.chance(0.7) ? `n${w.r.int(0, 2)}` : w.field(), w.float()],
+  hrandfield: (w) => [
+    w.hash(),
+    ...w.options(0.7, () => [w.index(), ...w.options(0.4, () => [w.word('WITHVALUES')])]),
+  ],
+  hscan: (w) => [w.hash(), w.r.pick(['0', '0', 'x', '-1', '1e3']), ...scanOptions(w)],
+  object: (w) => [w.word('ENCODING'), w.hash()],
+};
+
+export const SETS: Readonly<Record<string, Generate>> = {
+  sadd: (w) => [w.set(), ...w.several(() => w.member())],
+  srem: (w) => [w.set(), ...w.several(() => w.member(), 8)],
+  smembers: (w) => [w.set()],
+  sismember: (w) => [w.set(), w.member()],
+  smismember: (w) => [w.set(), ...w.several(() => w.member())],
+  scard: (w) => [w.set()],
+  // All or nothing: what is picked at random would part the two servers.
+  spop: (w) => [w.set(), w.r.pick(['1000000', '0', '-1', 'x', ''])],
+  srandmember: (w) => [w.set(), ...w.options(0.7, () => [w.index()])],
+  smove: (w) => [w.set(), w.set(), w.member()],
+  sscan: (w) => [w.set(), w.r.pick(['0', '0', 'x', '-1', '1e3']), ...scanOptions(w)],
+  sinter: (w) => w.sets(),
+  sunion: (w) => w.sets(),
+  sdiff: (w) => w.sets(),
+  sinterstore: (w) => [w.set(), ...w.sets()],
+  sunionstore: (w) => [w.set(), ...w.sets()],
+  sdiffstore: (w) => [w.set(), ...w.sets()],
+  sintercard: (w) => {
+    const sets = w.sets();
+    const count = w.r.chance(0.9) ? String(sets.length) : w.r.pick(['0', '-1', '9', 'x', '']);
+    return [count, ...sets, ...w.options(0.4, () => [w.word('LIMIT'), w.r.pick(['0', '1', '3', '-1', 'x'])])];
+  },
+  object: (w) => [w.word('ENCODING'), w.set()],
 };
 
 export const KEYSPACE: Readonly<Record<string, Generate>> = {

@@ -4,6 +4,13 @@ import type { TestServer } from '../support/server.js';
 import type { Connection, Step } from './generate.js';
 import { type Comparison, comparisonOf } from './grammar.js';
 
+/** How a session is run. */
+export interface SessionMode {
+  readonly protocol: 2 | 3;
+  /** Whether collections of more than a few elements are large. */
+  readonly lowLimits: boolean;
+}
+
 /** Where the two servers parted. */
 export interface Mismatch {
   readonly index: number;
@@ -20,21 +27,42 @@ const SCAN_ROUNDS_MAX = 5000;
 /** Neighbouring commands sent in one write. */
 export const BATCH_MAX = 12;
 
+/** Limits of small collections such that the same session meets element rows. */
+const LOW_LIMITS = [
+  ['hash-max-listpack-entries', 3],
+  ['hash-max-listpack-value', 30],
+  ['set-max-intset-entries', 4],
+  ['zset-max-listpack-entries', 3],
+  ['zset-max-listpack-value', 30],
+  ['list-max-listpack-size', 3],
+] as const;
+const REDIS_LIMITS = [
+  ['hash-max-listpack-entries', 512],
+  ['hash-max-listpack-value', 64],
+  ['set-max-intset-entries', 512],
+  ['zset-max-listpack-entries', 128],
+  ['zset-max-listpack-value', 64],
+  ['list-max-listpack-size', -2],
+] as const;
+/** Which redis-server 7.0 does not have. */
+const OWN_LIMITS = { low: 3, redis: 128 } as const;
+
 /** The two servers, with two connections to each. Runs steps on both and compares. */
 export class Session {
   /** Comparisons of what is queued in a transaction; undefined outside of one. */
   readonly #queued: [Comparison[] | undefined, Comparison[] | undefined] = [undefined, undefined];
 
   private constructor(
-    readonly protocol: 2 | 3,
+    readonly mode: SessionMode,
     readonly subject: Side,
     readonly oracle: Side,
   ) {}
 
   /** Both emptied, new connections. */
-  static async open(protocol: 2 | 3, subject: TestServer, oracle: TestServer): Promise<Session> {
+  static async open(mode: SessionMode, subject: TestServer, oracle: TestServer): Promise<Session> {
+    const { protocol, lowLimits } = mode;
     const session = new Session(
-      protocol,
+      mode,
       { server: subject, clients: await connectTwo(subject, protocol) },
       { server: oracle, clients: await connectTwo(oracle, protocol) },
     );
@@ -42,6 +70,8 @@ export class Session {
       const reply = await side.clients[0].rendered('FLUSHALL');
       if (reply !== '+OK') throw new Error(`FLUSHALL: ${reply}`);
     }
+    await setLimits(session.oracle.clients[0], lowLimits, false);
+    await setLimits(session.subject.clients[0], lowLimits, true);
     return session;
   }
 
@@ -126,7 +156,8 @@ export class Session {
     for (const client of this.subject.clients) client.close();
     try {
       this.subject.server = await this.subject.server.restart();
-      this.subject.clients = await connectTwo(this.subject.server, this.protocol);
+      this.subject.clients = await connectTwo(this.subject.server, this.mode.protocol);
+      await setLimits(this.subject.clients[0], this.mode.lowLimits, true);
       for (const on of [0, 1] as const) {
         const database = /\bdb=(\d+)/.exec(await this.oracle.clients[on].text('CLIENT', 'INFO'))?.[1];
         await this.subject.clients[on].command('SELECT', database ?? '0');
@@ -135,6 +166,15 @@ export class Session {
     } catch (error) {
       return { subject: `restart failed: ${String(error)}`, oracle: '' };
     }
+  }
+}
+
+async function setLimits(client: RawClient, low: boolean, isSubject: boolean): Promise<void> {
+  const limits: (readonly [string, number])[] = [...(low ? LOW_LIMITS : REDIS_LIMITS)];
+  if (isSubject) limits.push(['set-max-listpack-entries', OWN_LIMITS[low ? 'low' : 'redis']]);
+  for (const [name, value] of limits) {
+    const reply = await client.rendered('CONFIG', 'SET', name, value);
+    if (reply !== '+OK') throw new Error(`CONFIG SET ${name}: ${reply}`);
   }
 }
 
@@ -180,9 +220,12 @@ export function agree(subject: Reply, oracle: Reply, comparison: Comparison): bo
     if (Math.min(...both) < 0) return both[0] === both[1];
     return Math.abs(both[0] - both[1]) <= comparison.tolerance;
   }
-  if (comparison.how === 'unordered' && subject.type === 'array' && oracle.type === 'array') {
-    return sorted(subject) === sorted(oracle);
+  if ('items' in subject && 'items' in oracle && subject.type === oracle.type) {
+    if (comparison.how === 'unordered') return sorted(subject) === sorted(oracle);
+    if (comparison.how === 'pairs') return sortedPairs(subject) === sortedPairs(oracle);
+    if (comparison.how === 'picks') return subject.items.length === oracle.items.length;
   }
+  if (comparison.how === 'picks' && subject.type === 'bulk' && oracle.type === 'bulk') return true;
   if (comparison.how === 'presence' && oracle.type !== 'error' && subject.type === oracle.type) return true;
   return render(subject) === render(oracle);
 }
@@ -191,19 +234,34 @@ function sorted(reply: Reply): string {
   return itemsOf(reply).map(render).sort().join(' ');
 }
 
+function sortedPairs(reply: Reply): string {
+  const items = itemsOf(reply).map(render);
+  return items
+    .flatMap((item, index) => (index % 2 === 0 ? [`${item}=${items[index + 1]}`] : []))
+    .sort()
+    .join(' ');
+}
+
 function differing(subject: string, oracle: string): Omit<Mismatch, 'index'> | undefined {
   return subject === oracle ? undefined : { subject, oracle };
 }
 
-/** A whole iteration: the keys in order, each once, or the first error. */
-async function scanAll(client: RawClient, options: readonly string[]): Promise<string> {
+/**
+ * A whole iteration: what was found in order, each once, or the first error.
+ * @param command SCAN, or HSCAN or SSCAN and a key, and behind it options
+ */
+async function scanAll(client: RawClient, [command, ...rest]: readonly string[]): Promise<string> {
+  const before = command === 'SCAN' ? [command] : [command!, rest[0]!];
+  const options = command === 'SCAN' ? rest : rest.slice(1);
   const keys = new Set<string>();
   let cursor = '0';
   for (let round = 0; round < SCAN_ROUNDS_MAX; round++) {
-    const reply = await client.command('SCAN', cursor, ...options);
+    const reply = await client.command(...before, cursor, ...options);
     if (reply.type === 'error') return render(reply);
     const [next, page] = itemsOf(reply);
-    for (const key of itemsOf(page!)) keys.add(render(key));
+    const found = itemsOf(page!).map(render);
+    if (command !== 'HSCAN') for (const key of found) keys.add(key);
+    else for (let at = 0; at < found.length; at += 2) keys.add(`${found[at]} ${found[at + 1]}`);
     cursor = textOf(next!);
     if (cursor === '0') return [...keys].sort().join(' ');
   }
@@ -224,7 +282,7 @@ async function crossRestore(
       await mine.rendered('RESTORE', restored, 0, b.data, 'REPLACE'),
       await theirs.rendered('RESTORE', restored, 0, a.data, 'REPLACE'),
     ],
-    [await mine.rendered('GET', restored), await theirs.rendered('GET', restored)],
+    [await contentOf(mine, restored), await contentOf(theirs, restored)],
     [
       await mine.rendered('OBJECT', 'ENCODING', restored),
       await theirs.rendered('OBJECT', 'ENCODING', restored),
@@ -233,4 +291,20 @@ async function crossRestore(
   ];
   const wrong = replies.find(([x, y]) => x !== y);
   return wrong === undefined ? undefined : { subject: wrong[0], oracle: wrong[1] };
+}
+
+const READ_WHOLE: Readonly<Record<string, readonly string[]>> = {
+  '+string': ['GET'],
+  '+hash': ['HGETALL'],
+  '+set': ['SMEMBERS'],
+};
+
+/** What a key holds. */
+async function contentOf(client: RawClient, key: string): Promise<string> {
+  const type = await client.rendered('TYPE', key);
+  const [command, ...rest] = READ_WHOLE[type] ?? [];
+  if (command === undefined) return type;
+  const reply = await client.command(command, key, ...rest);
+  if (command === 'HGETALL') return sortedPairs(reply);
+  return command === 'SMEMBERS' ? sorted(reply) : render(reply);
 }

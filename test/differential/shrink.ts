@@ -1,7 +1,7 @@
 import { quote } from '../support/reply.js';
 import { TestServer } from '../support/server.js';
 import type { Step } from './generate.js';
-import { BATCH_MAX, type Mismatch, Session } from './session.js';
+import { BATCH_MAX, type Mismatch, Session, type SessionMode } from './session.js';
 
 const SHRINK_MS_MAX = 6000;
 
@@ -28,11 +28,11 @@ export interface Shrunk {
 /** One run of steps on emptied servers. */
 export async function replay(
   steps: readonly Step[],
-  protocol: 2 | 3,
+  mode: SessionMode,
   subject: TestServer,
   oracle: TestServer,
 ): Promise<{ readonly mismatch: Mismatch | undefined; readonly subject: TestServer }> {
-  const session = await Session.open(protocol, subject, oracle);
+  const session = await Session.open(mode, subject, oracle);
   try {
     const mismatch = await session.run(steps);
     return { mismatch, subject: session.subject.server };
@@ -47,7 +47,7 @@ export async function replay(
  */
 export async function shrink(
   steps: readonly Step[],
-  protocol: 2 | 3,
+  mode: SessionMode,
   subject: TestServer,
   oracle: TestServer,
 ): Promise<Shrunk> {
@@ -57,7 +57,7 @@ export async function shrink(
   let last: Mismatch | undefined;
   const attempt = async (candidate: readonly Step[]): Promise<boolean> => {
     current = await revived(current);
-    const { mismatch, subject: server } = await replay(candidate, protocol, current, oracle);
+    const { mismatch, subject: server } = await replay(candidate, mode, current, oracle);
     current = server;
     if (mismatch === undefined) return false;
     // Of a connection that broke, any command of the batch may be the cause.
@@ -98,7 +98,7 @@ function related(steps: readonly Step[]): readonly Step[] {
 }
 
 function wordsOf(step: Step): readonly string[] {
-  if (step.kind === 'command') return step.args.slice(1);
+  if (step.kind === 'command' || step.kind === 'scan') return step.args.slice(1);
   return step.kind === 'dump' ? [step.key] : [];
 }
 
@@ -114,7 +114,7 @@ export function describeStep(step: Step): string {
       const args = step.args.map((arg) =>
         arg.length > 300 ? `${quote(arg.slice(0, 40))}…${arg.length}` : quote(arg),
       );
-      return `${step.on}> ${step.kind === 'scan' ? 'SCAN (all) ' : ''}${args.join(' ')}`;
+      return `${step.on}> ${step.kind === 'scan' ? '(all) ' : ''}${args.join(' ')}`;
     }
   }
 }

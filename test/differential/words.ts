@@ -4,6 +4,8 @@ const KEYS = ['a', 'b', 'c', 'key:1', 'key:2', 'key:11', '', 'h*llo', '\r\n', '\
 const COUNTERS = ['n1', 'n2', 'f1'];
 const BITMAPS = ['bits1', 'bits2', 'bits3'];
 const LOGLOGS = ['hll1', 'hll2', 'hll3'];
+const HASHES = ['hash1', 'hash2', 'hash3'];
+const SETS = ['set1', 'set2', 'set3', 'ints'];
 
 const INTEGERS = ['0', '1', '-1', '2', '3', '10', '255', '-128', '9999', '10000', '123456789', '-42'];
 const EDGE_INTEGERS = [
@@ -129,7 +131,43 @@ export class Words {
     if (roll < 0.7) return this.r.pick(KEYS);
     if (roll < 0.82) return this.r.pick(COUNTERS);
     if (roll < 0.92) return this.r.pick(BITMAPS);
-    return roll < 0.96 ? this.r.pick(LOGLOGS) : `rare:${this.r.int(0, 300)}`;
+    if (roll < 0.94) return this.r.pick(LOGLOGS);
+    if (roll < 0.96) return this.r.pick(HASHES);
+    return roll < 0.98 ? this.r.pick(SETS) : `rare:${this.r.int(0, 300)}`;
+  }
+
+  hash(): string {
+    return this.r.chance(0.94) ? this.r.pick(HASHES) : this.key();
+  }
+
+  set(): string {
+    return this.r.chance(0.94) ? this.r.pick(SETS) : this.key();
+  }
+
+  sets(most = 3): string[] {
+    return Array.from({ length: this.r.int(1, most) }, () => this.set());
+  }
+
+  /** A field of a hash: few at the beginning of the alphabet, many behind. */
+  field(): string {
+    const roll = this.r.float();
+    if (roll < 0.5) return `f${this.r.int(0, 12)}`;
+    if (roll < 0.9) return `field:${this.r.int(0, 400)}`;
+    return this.r.chance(0.5) ? this.value() : '';
+  }
+
+  /** A member of a set; small integers mostly, so that some sets have nothing else. */
+  member(): string {
+    const roll = this.r.float();
+    if (roll < 0.55) return String(this.r.int(-5, 30));
+    if (roll < 0.75) return String(this.r.int(0, 700));
+    return roll < 0.92 ? `m${this.r.int(0, 40)}` : this.value();
+  }
+
+  /** Some of what `one` gives; now and then many. */
+  several(one: () => string, most = 4): string[] {
+    const count = this.r.chance(0.04) ? this.r.int(20, 150) : this.r.int(1, most);
+    return Array.from({ length: count }, one);
   }
 
   counter(): string {

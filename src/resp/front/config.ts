@@ -17,6 +17,13 @@ const READ_BY_WORKERS: ReadonlySet<DirectiveName> = new Set([
   'event-time-drift-max-ms',
   'tombstone-retention-seconds',
   'scan-cursor-timeout-seconds',
+  'hash-max-listpack-entries',
+  'hash-max-listpack-value',
+  'list-max-listpack-size',
+  'set-max-intset-entries',
+  'set-max-listpack-entries',
+  'zset-max-listpack-entries',
+  'zset-max-listpack-value',
 ]);
 
 /** CONFIG GET, SET, RESETSTAT, REWRITE, HELP. The configuration's texts are Unicode; on the wire they are UTF-8. */

@@ -157,7 +157,7 @@ export class SetValue implements Collection {
 
   /** See {@link MemberRows.scan}; a small set is given whole. */
   scan(cursor: number, count: number, visit: (member: string) => void): number {
-    if (this.inline === undefined) return this.rows!.scan(cursor, count, false, visit);
+    if (this.inline === undefined) return this.rows!.scan(cursor, count, false, (member) => visit(member));
     for (const member of this.inline) visit(member);
     return 0;
   }
