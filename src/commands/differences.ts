@@ -11,6 +11,8 @@ export const DIFFERENCES: Readonly<Record<string, string>> = {
   'object|encoding': 'Names what Redis would use; on disk there is only one form.',
   'object|freq': 'Frequencies are not kept: under an LFU policy, the one of a new key.',
   'object|refcount': 'Names what Redis would count.',
+  zrank: 'WITHSCORE is from Redis 7.2.',
+  zrevrank: 'WITHSCORE is from Redis 7.2.',
   multi: 'At most 1,048,576 commands are queued.',
   hello: 'Calls itself Redis 7.2.5, as do INFO and LOLWUT, so that clients know what they may use.',
   monitor:

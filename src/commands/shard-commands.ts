@@ -9,6 +9,7 @@ import { keyCommands } from './keys.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { setCommands } from './set-commands.js';
+import { sortedSetCommands } from './sorted-set-commands.js';
 import { stringCommands } from './strings.js';
 import { transactionShardCommands } from './transactions.js';
 import { vastoCommands } from './vasto.js';
@@ -20,6 +21,7 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...hyperloglogCommands,
   ...hashCommands,
   ...setCommands,
+  ...sortedSetCommands,
   ...keyCommands,
   ...expiryCommands,
   ...scanCommands,

@@ -268,10 +268,22 @@ const INTEGER_NAMES = new Set(
   ).split(' '),
 );
 
+/** Names of values that are numbers with a fraction wherever they occur. */
+const DOUBLE_NAMES = new Set([
+  'number',
+  'score',
+  'weight',
+  'longitude',
+  'latitude',
+  'radius',
+  'width',
+  'height',
+]);
+
 function typeOfName(name: string): ArgumentType {
   if (name.startsWith('unix-time')) return 'unix-time';
   if (name === 'pattern') return 'pattern';
-  if (name === 'number') return 'double';
+  if (DOUBLE_NAMES.has(name)) return 'double';
   return INTEGER_NAMES.has(name) ? 'integer' : 'string';
 }
 

@@ -47,7 +47,8 @@ export class MemberRows {
     return true;
   }
 
-  private remove(name: string): void {
+  /** Removes a member that is there. */
+  remove(name: string): void {
     this.store.delete(ElementKind.Member, name);
     this.size--;
     if (this.pool.length > 0) this.gone.add(name);

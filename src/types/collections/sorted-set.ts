@@ -166,9 +166,18 @@ export class SortedSetValue implements Collection {
    */
   set(member: string, score: number): number | undefined {
     const old = this.score(member);
+    this.put(member, old, score);
+    return old;
+  }
+
+  /**
+   * As {@link set}, for who knows the score that the member has; undefined if it is new. Of both zeros, which are equal,
+   * a member keeps the one it has; and as in Redis a list pack has only the positive one.
+   */
+  put(member: string, old: number | undefined, score: number): void {
     if (old !== undefined) {
-      if (!Object.is(old, score)) this.move({ member, score: old }, { member, score });
-      return old;
+      if (old !== score) this.move({ member, score: old }, { member, score: this.kept(score) });
+      return;
     }
     const { inline } = this;
     if (!this.converted) {
@@ -176,8 +185,11 @@ export class SortedSetValue implements Collection {
       this.converted = this.size + 1 > sortedSetEntriesMax || member.length > sortedSetValueBytesMax;
     }
     if (inline !== undefined && !this.hasRoom(inline, member)) this.promote(inline);
-    this.place({ member, score });
-    return undefined;
+    this.place({ member, score: this.kept(score) });
+  }
+
+  private kept(score: number): number {
+    return score === 0 && !this.converted ? 0 : score;
   }
 
   private hasRoom(inline: readonly ScoredMember[], member: string): boolean {
@@ -267,7 +279,7 @@ export class SortedSetValue implements Collection {
     if (inline === undefined) {
       const { rows, tree } = this.large!;
       tree.removeRange(from, from + count, (entry) => {
-        rows.delete(entry.member);
+        rows.remove(entry.member);
         visit?.(entry);
       });
       return;
