@@ -6,7 +6,7 @@ import { RowType } from '../types/row.js';
 import { formatScore, parseScore } from '../types/score.js';
 import { findRow, save, sortedSetOf, sortedSetToWrite } from './collection-access.js';
 import { scanHandler } from './collection-scan.js';
-import type { ShardContext, ShardHandler } from './definition.js';
+import type { ShardHandler } from './definition.js';
 import { parsePickCount, pickNames } from './random-picks.js';
 import {
   beginMembers,

@@ -1,5 +1,6 @@
 import { Random } from '../support/random.js';
 import { BITS, DATABASES, HASHES, KEYSPACE, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
+import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
 import { Words } from './words.js';
 
 export type Connection = 0 | 1;
@@ -24,11 +25,13 @@ export interface SessionPlan {
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
 
 const FAMILIES: readonly (readonly [number, Family])[] = [
-  [0.27, STRINGS],
+  [0.2, STRINGS],
   [0.1, BITS],
   [0.05, LOGLOG],
-  [0.13, HASHES],
-  [0.13, SETS],
+  [0.1, HASHES],
+  [0.1, SETS],
+  [0.12, SORTED_SETS],
+  [0.02, LEVEL_SETS],
   [0.2, KEYSPACE],
   [0.015, DATABASES],
 ];
@@ -137,7 +140,12 @@ export class Generator {
       () => ['MATCH', w.pattern()],
       () => ['COUNT', this.#r.pick(['1', '3', '20', '1000'])],
     );
-    return this.#r.chance(0.5) ? ['HSCAN', w.hash(), ...options] : ['SSCAN', w.set(), ...options];
+    const [command, key] = this.#r.pick([
+      ['HSCAN', w.hash()],
+      ['SSCAN', w.set()],
+      ['ZSCAN', w.sortedSet()],
+    ] as const);
+    return [command, key, ...options];
   }
 
   #scanOptions(): string[] {
@@ -146,7 +154,10 @@ export class Generator {
       0.4,
       () => [w.word('MATCH'), w.pattern()],
       () => [w.word('COUNT'), this.#r.pick(['1', '2', '5', '10', '1000', '0', 'x'])],
-      () => [w.word('TYPE'), this.#r.pick(['string', 'string', 'STRING', 'hash', 'set', 'list', 'nope'])],
+      () => [
+        w.word('TYPE'),
+        this.#r.pick(['string', 'string', 'STRING', 'hash', 'set', 'zset', 'list', 'nope']),
+      ],
     );
   }
 }

@@ -35,6 +35,8 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   spop: { how: 'picks' },
   srandmember: { how: 'picks' },
   sscan: { how: 'presence' },
+  zrandmember: { how: 'picks' },
+  zscan: { how: 'presence' },
   // In Redis small integers are one shared object, whose idle time means nothing.
   // The words of a help are our own.
   'object help': { how: 'presence' },

@@ -248,7 +248,7 @@ function differing(subject: string, oracle: string): Omit<Mismatch, 'index'> | u
 
 /**
  * A whole iteration: what was found in order, each once, or the first error.
- * @param command SCAN, or HSCAN or SSCAN and a key, and behind it options
+ * @param command SCAN, or HSCAN, SSCAN or ZSCAN and a key, and behind it options
  */
 async function scanAll(client: RawClient, [command, ...rest]: readonly string[]): Promise<string> {
   const before = command === 'SCAN' ? [command] : [command!, rest[0]!];
@@ -260,7 +260,7 @@ async function scanAll(client: RawClient, [command, ...rest]: readonly string[])
     if (reply.type === 'error') return render(reply);
     const [next, page] = itemsOf(reply);
     const found = itemsOf(page!).map(render);
-    if (command !== 'HSCAN') for (const key of found) keys.add(key);
+    if (command !== 'HSCAN' && command !== 'ZSCAN') for (const key of found) keys.add(key);
     else for (let at = 0; at < found.length; at += 2) keys.add(`${found[at]} ${found[at + 1]}`);
     cursor = textOf(next!);
     if (cursor === '0') return [...keys].sort().join(' ');
@@ -297,6 +297,7 @@ const READ_WHOLE: Readonly<Record<string, readonly string[]>> = {
   '+string': ['GET'],
   '+hash': ['HGETALL'],
   '+set': ['SMEMBERS'],
+  '+zset': ['ZRANGE', '0', '-1', 'WITHSCORES'],
 };
 
 /** What a key holds. */

@@ -6,6 +6,7 @@ const BITMAPS = ['bits1', 'bits2', 'bits3'];
 const LOGLOGS = ['hll1', 'hll2', 'hll3'];
 const HASHES = ['hash1', 'hash2', 'hash3'];
 const SETS = ['set1', 'set2', 'set3', 'ints'];
+const SORTED_SETS = ['zset1', 'zset2', 'zset3', 'zset4'];
 
 const INTEGERS = ['0', '1', '-1', '2', '3', '10', '255', '-128', '9999', '10000', '123456789', '-42'];
 const EDGE_INTEGERS = [
@@ -133,7 +134,8 @@ export class Words {
     if (roll < 0.92) return this.r.pick(BITMAPS);
     if (roll < 0.94) return this.r.pick(LOGLOGS);
     if (roll < 0.96) return this.r.pick(HASHES);
-    return roll < 0.98 ? this.r.pick(SETS) : `rare:${this.r.int(0, 300)}`;
+    if (roll < 0.98) return this.r.pick(SETS);
+    return roll < 0.99 ? this.r.pick(SORTED_SETS) : `rare:${this.r.int(0, 300)}`;
   }
 
   hash(): string {
@@ -142,6 +144,10 @@ export class Words {
 
   set(): string {
     return this.r.chance(0.94) ? this.r.pick(SETS) : this.key();
+  }
+
+  sortedSet(): string {
+    return this.r.pick(SORTED_SETS);
   }
 
   sets(most = 3): string[] {
