@@ -38,8 +38,11 @@ const FAMILIES: readonly (readonly [number, Family])[] = [
 const MISUSE_SHARE = 0.02;
 const TRANSACTION_SHARE = 0.06;
 const MUTATION_SHARE = 0.04;
-/** Without its count it takes a member at random, which would part the two servers. */
-const NEVER_MUTATED = new Set(['spop']);
+/**
+ * SPOP without its count takes a member at random, which would part the two servers; ZRANK and ZREVRANK have an option more
+ * than in redis-server 7.0.
+ */
+const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank']);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {

@@ -20,6 +20,8 @@ export const DIFFERENCES: readonly Difference[] = [
     'hpexpiretime',
     'hpersist',
   ].map((command) => ({ command, field: 'name' as const, reason: 'Redis 7.4: hash fields that expire' })),
+  { command: 'zrank', field: 'arity', reason: 'Redis 7.2: WITHSCORE' },
+  { command: 'zrevrank', field: 'arity', reason: 'Redis 7.2: WITHSCORE' },
 ];
 
 /** Commands of our own, which Redis does not have. */

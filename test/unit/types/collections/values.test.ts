@@ -218,9 +218,13 @@ describe.each(FORMS)('$name', ({ limits, names }) => {
         const member = name(random, names);
         if (grows(random, step)) {
           const given = score();
-          expect(set.set(member, given)).toBe(find(member)?.score);
+          const before = find(member)?.score;
+          expect(set.set(member, given)).toBe(before);
+          // Zeros are equal, and a list pack knows only one.
+          const zero = set.encoding === 'listpack' ? 0 : given;
+          const kept = before === given ? before : given === 0 ? zero : given;
           model = model.filter((entry) => entry.member !== member);
-          model.push({ member, score: given });
+          model.push({ member, score: kept });
           model.sort((a, b) => (comesBefore(a, b) ? -1 : 1));
         } else if (random.chance(0.7)) {
           const taken = random.chance(0.5) && model.length > 0 ? model[0]!.member : member;
