@@ -104,6 +104,10 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
       client.close();
     }
     await expectCopies(written);
+    const idle = await connect(cluster.gateways[0]!);
+    expect(await idle.rendered('WAIT', 1, 20_000)).toBe(':1');
+    expect(await idle.rendered('WAIT', 2, 100)).toBe(':1');
+    idle.close();
     const [key] = KEYS as [string];
     const [, replica] = holders(key) as [number, number];
     const client = await RawClient.connect({ port: doors[replica]! });

@@ -4,10 +4,12 @@ import { CommandError, NOT_AN_INTEGER } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
 import { encodeCommand } from '../../cluster/frames.js';
 import { integerOf } from '../../cluster/reply-scanner.js';
-import type { Keyspace } from '../../node/keyspaces.js';
+import { Keyspace } from '../../node/keyspaces.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import { callRemote } from '../forwarding.js';
+import { selectedKeyspace } from '../selection.js';
 import type { RespServer } from '../server.js';
+import type { Session } from '../session.js';
 import { type FrontContext, type FrontHandlers, inTurn, now } from './handlers.js';
 
 const BAD_TIMEOUT = new CommandError('ERR timeout is not an integer or out of range');
@@ -60,7 +62,7 @@ async function wait(
   if (timeoutMs === undefined) reply.error(BAD_TIMEOUT);
   else if (timeoutMs < 0) reply.error(NEGATIVE_TIMEOUT);
   else {
-    const { keyspace } = session;
+    const keyspace = keyspaceOf(server, session);
     const isHereOnly = session.isPeer || session.door !== '' || inTransaction === true;
     const over = new AbortController();
     const nobodyWaits = inTransaction === true || replicas <= 0;
@@ -74,6 +76,13 @@ async function wait(
     if (all.includes(undefined)) reply.error(TOO_MANY_WAIT);
     else reply.integer(counts.length === 0 ? 0 : Math.min(...all.map((count) => count!)));
   }
+}
+
+/** Also of a session that has not used it yet; undefined where there is none. */
+function keyspaceOf({ store, doors }: RespServer, session: Session): Keyspace | undefined {
+  if (session.keyspace !== undefined || session.door === '') return selectedKeyspace(store, session);
+  const shown = doors.keyspace(session.door);
+  return shown instanceof Keyspace ? shown : undefined;
 }
 
 /** For the shards that are here, and for each store that has others: how many replicas they have, or too many wait. */

@@ -28,7 +28,7 @@ class FakeServer {
   ];
 
   readonly store = {
-    keyspaces: { all: () => [{ places: this.places }] },
+    keyspaces: { all: () => [{ places: this.places }], numbered: () => undefined },
     database: (db: number) => ({ onlyShard: `r${db}` }),
     call: (route: string, name: string) => {
       this.told.push(`${name} ${route}`);
