@@ -146,7 +146,7 @@ export const JOURNAL_AGE_MAX_MS = 5000;
 export const WRITE_BACK_ROWS_MAX = 1000;
 
 /** Bytes of rows and records that may be on their way in one feed between stores; a row or a commit goes whole. */
-export const FEED_WINDOW_BYTES = 4 << 20;
+export const FEED_WINDOW_BYTES = 1 << 20;
 
 /** Bytes that a slice of a copy, or a read of a feed log, has; a row or a commit goes whole. */
 export const FEED_SLICE_BYTES = 256 << 10;

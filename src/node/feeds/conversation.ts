@@ -143,7 +143,7 @@ export class FeedConversation {
       await engine.beginCopy(this.route, feed, from.begin, slots);
     this.at = from;
     if (from.phase === 'copying') meter.copying();
-    else meter.reached(from.position.sequence);
+    else meter.tailing(from.position.sequence);
     events.begun();
     events.progress(from, 0, 0);
   }
@@ -157,7 +157,7 @@ export class FeedConversation {
     this.bytes += slice.rows.length;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
-    if (slice.isDone) meter.reached(sequence);
+    if (slice.isDone) meter.tailing(sequence);
     events.progress(this.at, slice.rowCount, slice.rows.length);
   }
 

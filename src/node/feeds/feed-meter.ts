@@ -25,6 +25,12 @@ export class FeedMeter {
     this.applied = 0;
   }
 
+  /** A conversation begins, or goes on, behind this record: what the source has is to be heard first. */
+  tailing(sequence: number): void {
+    this.heard = false;
+    this.reached(sequence);
+  }
+
   /** The follower has all up to this record. */
   reached(sequence: number): void {
     this.isTailing = true;

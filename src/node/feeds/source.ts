@@ -73,6 +73,10 @@ export class FeedSource {
       this.refuse(`nothing was heard of the follower for ${SILENT_MAX_MS / 1000} s`);
       return;
     }
+    this.tellHead(nowMs);
+  }
+
+  private tellHead(nowMs: number): void {
     const position = this.route && this.host.headOf(this.route);
     if (position !== undefined && this.at !== undefined) this.stream.send({ kind: 'beat', position, nowMs });
   }
@@ -152,6 +156,7 @@ export class FeedSource {
     this.needed = positionOf(from);
     this.acked = from.phase === 'copying' ? undefined : from.position;
     this.stream.send({ kind: 'begin', from });
+    this.tellHead(this.host.timers.now());
     this.host.acknowledged(this);
   }
 
