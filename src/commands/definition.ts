@@ -66,7 +66,13 @@ export interface KeySpecification {
   readonly flags: readonly KeyFlag[];
   /** Whether argument `first` is no key but tells how many of them follow it; `last` is then of no account. */
   readonly counted?: true;
+  /** The key stands behind the last such word among the arguments from `first` on; `last` is then of no account. */
+  readonly keyword?: string;
+  /** Whether clients are told that only the server can find these keys, as Redis tells them. */
+  readonly untold?: true;
 }
+
+const NO_BOUNDS = { first: 1, last: 0 };
 
 /**
  * The arguments that are keys by a specification: every `step`-th from `first` to `last`, none if `last` is less.
@@ -78,7 +84,12 @@ export function keyBounds(
   count: number,
   text: (index: number) => string,
 ): { first: number; last: number } {
-  const { first, last } = specification;
+  const { first, last, keyword } = specification;
+  if (keyword !== undefined) {
+    for (let index = count - 2; index >= first; index--)
+      if (text(index).toUpperCase() === keyword) return { first: index + 1, last: index + 1 };
+    return NO_BOUNDS;
+  }
   if (specification.counted === undefined)
     return { first, last: last < 0 ? count + last : Math.min(last, count - 1) };
   const keys = first < count ? parseInteger(text(first)) : undefined;

@@ -141,9 +141,10 @@ export function keyRange(specifications: readonly KeySpecification[]): KeyRange 
   if (specifications.length === 1) return { ...only, movable: only.flags.includes('incomplete') };
   let range: KeyRange | undefined;
   let movable = false;
-  for (const { first, last, step, counted } of specifications) {
+  for (const { first, last, step, counted, keyword, untold } of specifications) {
+    const isFound = counted || keyword !== undefined || untold;
     // What does not join on to the range so far is left out of it.
-    if (counted || step !== 1 || (range !== undefined && (range.last < 0 || range.last !== first - 1)))
+    if (isFound || step !== 1 || (range !== undefined && (range.last < 0 || range.last !== first - 1)))
       movable = true;
     else range = { first: range?.first ?? first, last, step: 1, movable: false };
   }
@@ -184,41 +185,65 @@ function writeKeyFlags(reply: ReplyWriter, flags: readonly KeyFlag[]): void {
   writeStatuses(reply, inOrder(KEY_FLAG_ORDER, new Set(flags)));
 }
 
-function writeKeySpecification(
-  reply: ReplyWriter,
-  { first, last, step, flags, counted }: KeySpecification,
-): void {
+function writeKeySpecification(reply: ReplyWriter, specification: KeySpecification): void {
   reply.map(3);
   reply.bulk('flags');
-  writeKeyFlags(reply, flags);
+  writeKeyFlags(reply, specification.flags);
   reply.bulk('begin_search');
-  reply.map(2);
-  reply.bulk('type');
-  reply.bulk('index');
-  reply.bulk('spec');
-  reply.map(1);
-  reply.bulk('index');
-  reply.integer(first);
+  writeSearch(reply, ...beginSearch(specification));
   reply.bulk('find_keys');
-  reply.map(2);
-  reply.bulk('type');
-  reply.bulk(counted ? 'keynum' : 'range');
-  reply.bulk('spec');
-  const fields: [string, number][] = counted
-    ? [
+  writeSearch(reply, ...keySearch(specification));
+}
+
+type SearchFields = readonly (readonly [string, number | string])[];
+
+/** Where the search for keys begins: its type, and what belongs to that. */
+function beginSearch({ first, keyword, untold }: KeySpecification): [string, SearchFields] {
+  if (untold) return ['unknown', []];
+  if (keyword === undefined) return ['index', [['index', first]]];
+  return [
+    'keyword',
+    [
+      ['keyword', keyword],
+      ['startfrom', first],
+    ],
+  ];
+}
+
+/** How keys are found from there. */
+function keySearch(specification: KeySpecification): [string, SearchFields] {
+  const { first, last, step, counted, keyword, untold } = specification;
+  if (untold) return ['unknown', []];
+  if (counted)
+    return [
+      'keynum',
+      [
         ['keynumidx', 0],
         ['firstkey', 1],
         ['keystep', step],
-      ]
-    : [
-        ['lastkey', last < 0 ? last : last - first],
-        ['keystep', step],
-        ['limit', 0],
-      ];
+      ],
+    ];
+  const lastBehindFirst = keyword !== undefined ? 0 : last < 0 ? last : last - first;
+  return [
+    'range',
+    [
+      ['lastkey', lastBehindFirst],
+      ['keystep', step],
+      ['limit', 0],
+    ],
+  ];
+}
+
+function writeSearch(reply: ReplyWriter, type: string, fields: SearchFields): void {
+  reply.map(2);
+  reply.bulk('type');
+  reply.bulk(type);
+  reply.bulk('spec');
   reply.map(fields.length);
   for (const [name, value] of fields) {
     reply.bulk(name);
-    reply.integer(value);
+    if (typeof value === 'string') reply.bulk(value);
+    else reply.integer(value);
   }
 }
 

@@ -2,6 +2,7 @@ import { bitmapCommands } from './bitmaps.js';
 import type { CommandDefinition } from './definition.js';
 import { dumpCommands } from './dump.js';
 import { expiryCommands } from './expiry.js';
+import { geoCommands } from './geo-commands.js';
 import { hashCommands } from './hash-commands.js';
 import { hyperloglogCommands } from './hyperloglog.js';
 import { inspectionCommands } from './key-inspection.js';
@@ -22,6 +23,7 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...hashCommands,
   ...setCommands,
   ...sortedSetCommands,
+  ...geoCommands,
   ...keyCommands,
   ...expiryCommands,
   ...scanCommands,

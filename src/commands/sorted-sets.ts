@@ -6,7 +6,7 @@ import { RowType } from '../types/row.js';
 import { formatScore, parseScore } from '../types/score.js';
 import { findRow, save, sortedSetOf, sortedSetToWrite } from './collection-access.js';
 import { scanHandler } from './collection-scan.js';
-import type { ShardHandler } from './definition.js';
+import type { ShardContext, ShardHandler } from './definition.js';
 import { parsePickCount, pickNames } from './random-picks.js';
 import {
   beginMembers,
@@ -23,21 +23,22 @@ const GT_LT_NX = new CommandError('ERR GT, LT, and/or NX options at the same tim
 const SEVERAL_INCREMENTS = new CommandError('ERR INCR option supports a single increment-element pair');
 const NOT_A_NUMBER = new CommandError('ERR resulting score is not a number (NaN)');
 
-interface AddOptions {
+/** Options of ZADD, and of GEOADD as far as it has them. */
+export interface AddOptions {
   nx: boolean;
   xx: boolean;
   gt: boolean;
   lt: boolean;
   ch: boolean;
   incr: boolean;
-  /** Place of the first score. */
-  first: number;
 }
 
-function parseAddOptions(args: Arguments): AddOptions | CommandError {
-  const options = { nx: false, xx: false, gt: false, lt: false, ch: false, incr: false, first: 2 };
-  for (; options.first < args.count; options.first++) {
-    const token = args.token(options.first);
+/** @returns the options, and the place of the first score behind them */
+function parseAddOptions(args: Arguments): { options: AddOptions; first: number } | CommandError {
+  const options = { nx: false, xx: false, gt: false, lt: false, ch: false, incr: false };
+  let first = 2;
+  for (; first < args.count; first++) {
+    const token = args.token(first);
     if (token === 'NX') options.nx = true;
     else if (token === 'XX') options.xx = true;
     else if (token === 'GT') options.gt = true;
@@ -46,22 +47,23 @@ function parseAddOptions(args: Arguments): AddOptions | CommandError {
     else if (token === 'INCR') options.incr = true;
     else break;
   }
-  const { nx, xx, gt, lt, incr, first } = options;
+  const { nx, xx, gt, lt, incr } = options;
   const words = args.count - first;
   if (words === 0 || words % 2 !== 0) return SYNTAX_ERROR;
   if (nx && xx) return NX_AND_XX;
   if ((gt && nx) || (lt && nx) || (gt && lt)) return GT_LT_NX;
-  return incr && words > 2 ? SEVERAL_INCREMENTS : options;
+  return incr && words > 2 ? SEVERAL_INCREMENTS : { options, first };
 }
 
-function parseScores(args: Arguments, first: number): number[] | undefined {
-  const scores: number[] = [];
+/** Reads scores, each with its member behind it. */
+function parseEntries(args: Arguments, first: number): ScoredMember[] | CommandError {
+  const entries: ScoredMember[] = [];
   for (let index = first; index < args.count; index += 2) {
     const score = parseScore(args.text(index));
-    if (score === undefined) return undefined;
-    scores.push(score);
+    if (score === undefined) return NOT_A_FLOAT;
+    entries.push({ score, member: args.text(index + 1) });
   }
-  return scores;
+  return entries;
 }
 
 /** The score that a member is to get; undefined where the options have it keep what it has, or lacks. */
@@ -77,54 +79,57 @@ function scoreToPut(
   return (options.lt && score >= current) || (options.gt && score <= current) ? undefined : score;
 }
 
-/** ZADD with these options. */
-function adding(options: AddOptions): ShardHandler {
-  return ({ view, reply }, args) => {
-    const scores = parseScores(args, options.first);
-    if (scores === undefined) return reply.error(NOT_A_FLOAT);
-    const key = args.text(1);
-    const row = findRow(view, key, RowType.SortedSet);
-    if (row instanceof CommandError) return reply.error(row);
-    const set = sortedSetToWrite(view, row);
-    let added = 0;
-    let updated = 0;
-    let last: number | undefined;
-    for (const [index, given] of scores.entries()) {
-      const member = args.text(options.first + 1 + 2 * index);
-      const current = set.score(member);
-      const score = scoreToPut(options, current, given);
+/** Gives members of a key scores, and replies as the options say. */
+export function addScores(
+  { view, reply }: ShardContext,
+  key: string,
+  entries: readonly ScoredMember[],
+  options: AddOptions,
+): void {
+  const row = findRow(view, key, RowType.SortedSet);
+  if (row instanceof CommandError) {
+    reply.error(row);
+    return;
+  }
+  const set = sortedSetToWrite(view, row);
+  let added = 0;
+  let updated = 0;
+  let last: number | undefined;
+  for (const { member, score: given } of entries) {
+    const current = set.score(member);
+    const score = scoreToPut(options, current, given);
+    if (score instanceof CommandError) {
       // Only of an increment, which comes alone: nothing has been changed.
-      if (score instanceof CommandError) return reply.error(score);
-      last = score;
-      if (score === undefined || score === current) continue;
-      set.put(member, current, score);
-      if (current === undefined) added++;
-      else updated++;
+      reply.error(score);
+      return;
     }
-    if (added + updated > 0) save(view, key, row, set);
-    if (options.incr) writeScoreOrNil(reply, last);
-    else reply.integer(options.ch ? added + updated : added);
-  };
+    last = score;
+    if (score === undefined || score === current) continue;
+    set.put(member, current, score);
+    if (current === undefined) added++;
+    else updated++;
+  }
+  if (added + updated > 0) save(view, key, row, set);
+  if (options.incr) writeScoreOrNil(reply, last);
+  else reply.integer(options.ch ? added + updated : added);
 }
 
 /** ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...] */
 export const addMembers: ShardHandler = (context, args) => {
-  const options = parseAddOptions(args);
-  if (options instanceof CommandError) return context.reply.error(options);
-  adding(options)(context, args);
+  const parsed = parseAddOptions(args);
+  if (parsed instanceof CommandError) return context.reply.error(parsed);
+  const entries = parseEntries(args, parsed.first);
+  if (entries instanceof CommandError) return context.reply.error(entries);
+  addScores(context, args.text(1), entries, parsed.options);
 };
 
-const INCREMENT: AddOptions = {
-  nx: false,
-  xx: false,
-  gt: false,
-  lt: false,
-  ch: false,
-  incr: true,
-  first: 2,
-};
+const INCREMENT: AddOptions = { nx: false, xx: false, gt: false, lt: false, ch: false, incr: true };
 
-export const incrementMember: ShardHandler = adding(INCREMENT);
+export const incrementMember: ShardHandler = (context, args) => {
+  const entries = parseEntries(args, 2);
+  if (entries instanceof CommandError) return context.reply.error(entries);
+  addScores(context, args.text(1), entries, INCREMENT);
+};
 
 export const removeMembers: ShardHandler = ({ view, reply }, args) => {
   const row = findRow(view, args.text(1), RowType.SortedSet);

@@ -216,8 +216,8 @@ class Converter {
   }
 }
 
-function coversKey({ first, last, step }: KeySpecification, at: number): boolean {
-  return at >= first && (last < 0 || at <= last) && (at - first) % step === 0;
+function coversKey({ first, last, step, keyword }: KeySpecification, at: number): boolean {
+  return keyword === undefined && at >= first && (last < 0 || at <= last) && (at - first) % step === 0;
 }
 
 /** How many nodes from `at` on the node behind them repeats, as in `key value [key value ...]`; 0 when none does. */

@@ -298,6 +298,21 @@ export function formatDistance(distance: number): string {
   return fixed(distance, DISTANCE_DIGITS);
 }
 
+/** Digits behind the point of coordinates that are refused. */
+const REFUSED_DIGITS = 6;
+/** From here on JavaScript writes exponents; such numbers are whole. */
+const FIXED_MAX = 1e21;
+
+/** Coordinates that are not on the map, as errors quote them. */
+export function quotePoint({ longitude, latitude }: GeoPoint): string {
+  const quote = (value: number): string => {
+    if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+    if (Math.abs(value) >= FIXED_MAX) return `${BigInt(value)}.${'0'.repeat(REFUSED_DIGITS)}`;
+    return fixed(value, REFUSED_DIGITS);
+  };
+  return `${quote(longitude)},${quote(latitude)}`;
+}
+
 /** As C's `%.*f`: to nearest, ties to even. */
 function fixed(value: number, digits: number): string {
   // JavaScript rounds ties away from 0. Those are the numbers of just one binary digit more than decimal ones.

@@ -1,4 +1,5 @@
 import { Random } from '../support/random.js';
+import { GEO } from './geo-grammar.js';
 import { BITS, DATABASES, HASHES, KEYSPACE, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
 import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
 import { Words } from './words.js';
@@ -25,13 +26,14 @@ export interface SessionPlan {
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
 
 const FAMILIES: readonly (readonly [number, Family])[] = [
-  [0.2, STRINGS],
+  [0.15, STRINGS],
   [0.1, BITS],
   [0.05, LOGLOG],
   [0.1, HASHES],
   [0.1, SETS],
   [0.12, SORTED_SETS],
   [0.02, LEVEL_SETS],
+  [0.05, GEO],
   [0.2, KEYSPACE],
   [0.015, DATABASES],
 ];
