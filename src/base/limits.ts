@@ -186,3 +186,12 @@ export const FEED_APPLY_ROWS = 1000;
 
 /** Feeds that one shard can be the target of. */
 export const FEEDS_PER_SHARD_MAX = 1024;
+
+/** Bytes of changed element rows that a record of a feed log has of one collection; of more, followers copy the key. */
+export const FEED_ELEMENTS_BYTES_MAX = 1 << 20;
+
+/** Large collections of one shard that are read at the same time for copies. */
+export const COLLECTION_COPIES_MAX = 16;
+
+/** How long such a reading waits for whoever wants its next piece, milliseconds. */
+export const COLLECTION_COPY_IDLE_MAX_MS = 60_000;

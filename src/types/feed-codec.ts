@@ -10,9 +10,14 @@ import { SLOTS } from './slots.js';
  *
  *   offset  bytes  field
  *   0       4      length of the key
- *   4       4      length of the row; bit 31 is 0 (1 will say that element rows of the key follow)
+ *   4       4      length of the row; bit 31: a large collection, of which the following is there too
  *   8       …      the key
  *   …       …      the row, as in the `default` family
+ *   0       1      what comes of its element rows, see ElementsKind
+ *   1       8      of changes: the timestamp that the row had before them
+ *   9       4      length of the element rows
+ *   13      …      element rows, one behind the other: length of the name (4 bytes), length of the value (4 bytes,
+ *                  0xffffffff = the row has gone), the name: the key in the `elem` family without the version, the value
  *
  * A record of the log:
  *
@@ -25,9 +30,35 @@ const ENTRY_HEADER_BYTES = 8;
 const LENGTH_BYTES = 4;
 const KIND_BYTES = 1;
 const FLUSH_RECORD_BYTES = 9;
-const ROW_BYTES_MAX = 0x7fff_ffff;
+const HAS_ELEMENTS = 0x8000_0000;
+const ELEMENTS_HEADER_BYTES = 13;
+const GONE = 0xffff_ffff;
 
 const RecordKind = { Rows: 1, Flush: 2 } as const;
+
+/** What an entry has of the element rows of a large collection. The numbers are on disk: never renumber. */
+export const ElementsKind = {
+  /** None: whoever needs them must copy the key. */
+  None: 0,
+  /** Those that have changed. */
+  Changes: 1,
+  /** All. */
+  All: 2,
+  /** A part of all that are copied: the first, one in the middle, the last. */
+  First: 3,
+  Middle: 4,
+  Last: 5,
+} as const;
+export type ElementsKind = (typeof ElementsKind)[keyof typeof ElementsKind];
+
+/** What an entry has of a large collection beside the row. */
+export interface FeedElements {
+  readonly kind: ElementsKind;
+  /** Of changes: the timestamp of the row before them. */
+  readonly base: number;
+  /** The element rows, for {@link eachElement}. */
+  readonly rows: Buffer;
+}
 
 /** A set of slots: a bit for each, slot `n` is bit `n & 7` of byte `n >> 3`. */
 export type FeedSlots = Uint8Array;
@@ -59,6 +90,7 @@ export class FeedWriter {
   private scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   private end = 0;
   private rows = 0;
+  private elementsAt = 0;
 
   get byteLength(): number {
     return this.end;
@@ -111,6 +143,50 @@ export class FeedWriter {
     this.rows++;
   }
 
+  /** Adds a row with element rows; {@link addElement} adds these, and {@link endElements} ends it. */
+  beginElements(key: Buffer, row: Buffer, kind: ElementsKind, base: number): void {
+    const { end } = this;
+    this.addStored(key, row);
+    this.scratch[end + LENGTH_BYTES]! |= HAS_ELEMENTS >>> 24;
+    this.reserve(ELEMENTS_HEADER_BYTES);
+    this.elementsAt = this.end;
+    this.scratch[this.end] = kind;
+    writeUint64(this.scratch, this.end + 1, base);
+    this.end += ELEMENTS_HEADER_BYTES;
+  }
+
+  /** @param value undefined = the row has gone */
+  addElement(name: Buffer, value: Buffer | undefined): void {
+    this.reserve(2 * LENGTH_BYTES + name.length + (value?.length ?? 0));
+    const { scratch } = this;
+    scratch.writeUInt32BE(name.length, this.end);
+    scratch.writeUInt32BE(value?.length ?? GONE, this.end + LENGTH_BYTES);
+    scratch.set(name, this.end + 2 * LENGTH_BYTES);
+    this.end += 2 * LENGTH_BYTES + name.length;
+    if (value === undefined) return;
+    scratch.set(value, this.end);
+    this.end += value.length;
+  }
+
+  endElements(kind?: ElementsKind): void {
+    if (kind !== undefined) this.scratch[this.elementsAt] = kind;
+    this.scratch.writeUInt32BE(this.end - this.elementsAt - ELEMENTS_HEADER_BYTES, this.elementsAt + 9);
+  }
+
+  /** Takes back everything behind a place: see {@link byteLength}. */
+  rewind(byteLength: number): void {
+    this.end = byteLength;
+    this.rows--;
+  }
+
+  /** Adds an entry as it came. */
+  addEntry(entry: Buffer): void {
+    this.reserve(entry.length);
+    this.scratch.set(entry, this.end);
+    this.end += entry.length;
+    this.rows++;
+  }
+
   private setLengths(at: number, key: number, row: number): void {
     this.scratch.writeUInt32BE(key, at);
     this.scratch.writeUInt32BE(row, at + LENGTH_BYTES);
@@ -138,20 +214,58 @@ export class FeedWriter {
   }
 }
 
-type VisitRow = (key: Buffer, row: Buffer) => void;
+/** An entry; all buffers are views. */
+export interface FeedEntry {
+  readonly key: Buffer;
+  readonly bytes: Buffer;
+  /** Of a large collection. */
+  readonly elements: FeedElements | undefined;
+  /** All of it. */
+  readonly entry: Buffer;
+}
 
-/** Visits rows from `at` on; both buffers are views. @throws FeedFormatError */
-export function eachFeedRow(bytes: Buffer, at: number, visit: VisitRow): void {
+/** Visits entries from `at` on. @throws FeedFormatError */
+export function eachFeedEntry(bytes: Buffer, at: number, visit: (entry: FeedEntry) => void): void {
   while (at < bytes.length) {
     if (at + ENTRY_HEADER_BYTES > bytes.length) throw new FeedFormatError('a row is cut short');
     const keyAt = at + ENTRY_HEADER_BYTES;
-    const rowLength = bytes.readUInt32BE(at + LENGTH_BYTES);
-    if (rowLength > ROW_BYTES_MAX)
-      throw new FeedFormatError('element rows, which this version does not know: update this store first');
+    const length = bytes.readUInt32BE(at + LENGTH_BYTES);
     const rowAt = keyAt + bytes.readUInt32BE(at);
-    const end = rowAt + rowLength;
-    if (end > bytes.length) throw new FeedFormatError('a row is cut short');
-    visit(bytes.subarray(keyAt, rowAt), bytes.subarray(rowAt, end));
+    const rowEnd = rowAt + (length >= HAS_ELEMENTS ? length - HAS_ELEMENTS : length);
+    if (rowEnd > bytes.length) throw new FeedFormatError('a row is cut short');
+    const elements = length >= HAS_ELEMENTS ? elementsAt(bytes, rowEnd) : undefined;
+    const end = elements === undefined ? rowEnd : rowEnd + ELEMENTS_HEADER_BYTES + elements.rows.length;
+    visit({
+      key: bytes.subarray(keyAt, rowAt),
+      bytes: bytes.subarray(rowAt, rowEnd),
+      elements,
+      entry: bytes.subarray(at, end),
+    });
+    at = end;
+  }
+}
+
+function elementsAt(bytes: Buffer, at: number): FeedElements {
+  const rowsAt = at + ELEMENTS_HEADER_BYTES;
+  if (rowsAt > bytes.length) throw new FeedFormatError('element rows are cut short');
+  const kind = bytes[at]!;
+  if (kind > ElementsKind.Last) throw new FeedFormatError(`element rows of kind ${kind}`);
+  const end = rowsAt + bytes.readUInt32BE(at + 9);
+  if (end > bytes.length) throw new FeedFormatError('element rows are cut short');
+  const base = readUint64(bytes, at + 1);
+  return { kind: kind as ElementsKind, base, rows: bytes.subarray(rowsAt, end) };
+}
+
+/** Visits element rows; `value` is undefined for one that has gone. @throws FeedFormatError */
+export function eachElement(rows: Buffer, visit: (name: Buffer, value: Buffer | undefined) => void): void {
+  for (let at = 0; at < rows.length; ) {
+    const nameAt = at + 2 * LENGTH_BYTES;
+    if (nameAt > rows.length) throw new FeedFormatError('an element row is cut short');
+    const valueAt = nameAt + rows.readUInt32BE(at);
+    const length = rows.readUInt32BE(at + LENGTH_BYTES);
+    const end = valueAt + (length === GONE ? 0 : length);
+    if (end > rows.length) throw new FeedFormatError('an element row is cut short');
+    visit(rows.subarray(nameAt, valueAt), length === GONE ? undefined : rows.subarray(valueAt, end));
     at = end;
   }
 }
@@ -165,9 +279,9 @@ export function flushTimestamp(record: Buffer): number | undefined {
   return readUint64(record, KIND_BYTES);
 }
 
-/** Visits the rows of a record that is none of a flush. @throws FeedFormatError */
-export function eachRecordRow(record: Buffer, visit: VisitRow): void {
-  eachFeedRow(record, KIND_BYTES, visit);
+/** Visits the entries of a record that is none of a flush. @throws FeedFormatError */
+export function eachRecordEntry(record: Buffer, visit: (entry: FeedEntry) => void): void {
+  eachFeedEntry(record, KIND_BYTES, visit);
 }
 
 /** Puts records together for their way. */

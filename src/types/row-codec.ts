@@ -117,6 +117,13 @@ export function elementVersion(bytes: Buffer): number {
   return readUint64(bytes, payloadAt + 1);
 }
 
+/** A copy of the bytes of a row with element rows, which refers to another version. */
+export function withVersion(bytes: Buffer, version: number): Buffer {
+  const copy = Buffer.from(bytes);
+  writeUint64(copy, headerLength(bytes) + 1, version);
+  return copy;
+}
+
 /** Key in the `ttl` family: expiry (8 bytes, big-endian), then the user's key. Its order is expiry order. */
 export const TTL_KEY_PREFIX_BYTES = EXPIRY_BYTES;
 

@@ -3,6 +3,7 @@ import { FEED_DELETIONS_MAX, FEED_READ_RECORDS_MAX, FEED_RECORD_BYTES } from '..
 import { FeedWriter, flushTimestamp } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
 import { readUint64, writeUint64 } from '../types/row-codec.js';
+import type { ElementChanges } from './element-changes.js';
 import type { FeedPosition } from './feed-protocol.js';
 import { type Database, StorageError } from './rocksdb.js';
 
@@ -159,7 +160,13 @@ export class FeedLog {
   }
 
   /** Stages the rows of a commit. @returns the latest timestamp now */
-  append(target: Database, rows: readonly Row[], newest: number, bytesMax: number): number {
+  append(
+    target: Database,
+    rows: readonly Row[],
+    changes: ElementChanges,
+    newest: number,
+    bytesMax: number,
+  ): number {
     for (const row of rows) {
       // What is forgotten here is forgotten elsewhere without being told.
       if (row.type === RowType.Absent) continue;
@@ -167,7 +174,8 @@ export class FeedLog {
         this.writer.skip(VALUE_HEADER_BYTES);
         this.writer.beginRows();
       }
-      this.writer.addRow(row);
+      if (row.collection === undefined || row.collection.version === 0) this.writer.addRow(row);
+      else changes.write(this.writer, row);
       if (row.timestamp > newest) newest = row.timestamp;
       if (row.timestamp < this.stagedOldest) this.stagedOldest = row.timestamp;
       if (this.writer.byteLength >= FEED_RECORD_BYTES) this.closeRecord(target, newest);

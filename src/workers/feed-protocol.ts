@@ -53,10 +53,11 @@ export interface Applied {
 export interface Refusal {
   /**
    * `clock`: a row is from too far in the future, asking again later may succeed.
+   * `copy`: a key must be copied first, which the feed's progress says now: ask for the state, go on from there.
    * `position`: it does not follow on what was applied before, or no copy was begun: ask for the state, go on from there.
    * `format`: the bytes are not what this version knows.
    */
-  readonly refused: 'clock' | 'position' | 'format';
+  readonly refused: 'clock' | 'copy' | 'position' | 'format';
   /** For people. */
   readonly message: string;
 }

@@ -1,9 +1,9 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { FEED_SCAN_BYTES, FEED_SCAN_ROWS } from '../base/limits.js';
 import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
 import { rowHeader } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
-import { rowBytes } from './row-scratch.js';
+import { keyBytes, rowBytes } from './row-scratch.js';
 import type { Shard } from './shard.js';
 
 /** The range of keys that a step has looked at, latin1: behind `after`, up to and with `last`. */
@@ -24,13 +24,13 @@ export function scanRows(
   after: string | undefined,
   until: string | undefined,
   slots: FeedSlots | undefined,
-  visit: (key: Buffer, bytes: Buffer, timestamp: number) => boolean,
+  visit: (key: Buffer, bytes: Buffer, timestamp: number, name: string) => boolean,
 ): ScannedRange {
   let rows = 0;
   let bytes = 0;
   let last: string | undefined;
   let isDone = true;
-  const from = after === undefined ? {} : { after: Buffer.from(after, 'latin1') };
+  const from = after === undefined ? {} : { after: keyBytes(after) };
   shard.source().iterate({ family: 'default', values: true, ...from }, (key, stored) => {
     const name = key.latin1Slice();
     if (until !== undefined && name > until) return false;
@@ -41,13 +41,17 @@ export function scanRows(
     rows++;
     bytes += key.length + stored!.length;
     if (slots === undefined || hasSlot(slots, keySlot(key))) {
-      // What only the journal has is in memory.
-      const cached = shard.rows.table.get(name);
-      const current = cached !== undefined && cached.journaledIn !== 0 ? rowBytes(cached) : stored!;
-      isDone = visit(key, current, rowHeader(current).timestamp);
+      const current = committedBytes(shard, name, stored!);
+      isDone = visit(key, current, rowHeader(current).timestamp, name);
     }
     last = name;
     return isDone;
   });
   return isDone ? { last: until, isDone } : { last, isDone };
+}
+
+/** The bytes of a row as it is committed: of what only the journal has, those in memory, which the next call overwrites. */
+export function committedBytes(shard: Shard, name: string, stored: Buffer): Buffer {
+  const cached = shard.rows.table.get(name);
+  return cached !== undefined && cached.journaledIn !== 0 ? rowBytes(cached) : stored;
 }

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { timestampOf } from '../base/clock.js';
 import {
-  eachRecordRow,
+  eachRecordEntry,
   type FeedSlots,
   FeedWriter,
   flushTimestamp,
@@ -9,11 +9,8 @@ import {
   joinRecords,
 } from '../types/feed-codec.js';
 import { rememberedSince } from '../types/feed-rules.js';
-import { RowType } from '../types/row.js';
-import { rowHeader } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
-import type { CopySlice, FeedPosition, FeedState, LogChunk, LogGone, LogState } from './feed-protocol.js';
-import { scanRows } from './feed-scan.js';
+import type { FeedPosition, FeedState, LogChunk, LogGone, LogState } from './feed-protocol.js';
 import { newLogId } from './replication.js';
 import type { Shard } from './shard.js';
 
@@ -84,30 +81,12 @@ const filter = new FeedWriter();
 function inSlots(record: Buffer, slots: FeedSlots): Uint8Array[] {
   if (flushTimestamp(record) !== undefined) return [record];
   filter.beginRows();
-  eachRecordRow(record, (key, row) => {
-    if (hasSlot(slots, keySlot(key))) filter.addStored(key, row);
+  eachRecordEntry(record, ({ key, entry }) => {
+    if (hasSlot(slots, keySlot(key))) filter.addEntry(entry);
   });
   if (filter.rowCount === 0) {
     filter.discard();
     return [];
   }
   return [Uint8Array.from(filter.take())];
-}
-
-const copied = new FeedWriter();
-
-export function copySlice(
-  shard: Shard,
-  after: string | undefined,
-  slots: FeedSlots | undefined,
-  bytesMax: number,
-): CopySlice {
-  const { last, isDone } = scanRows(shard, after, undefined, slots, (key, bytes, timestamp) => {
-    const { type, expiresAtMs } = rowHeader(bytes);
-    const isForgotten = type === RowType.Tombstone && expiresAtMs <= shard.nowMs;
-    if (!isForgotten && !shard.replication.isFlushed(key, timestamp)) copied.addStored(key, bytes);
-    return copied.byteLength < bytesMax;
-  });
-  const { rowCount } = copied;
-  return { after, last, rowCount, rows: Uint8Array.from(copied.take()), isDone };
 }

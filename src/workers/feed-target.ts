@@ -2,20 +2,31 @@ import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
 import { FEED_APPLY_ROWS, FEEDS_PER_SHARD_MAX } from '../base/limits.js';
 import {
-  eachFeedRow,
+  ElementsKind,
+  eachFeedEntry,
   eachRecord,
-  eachRecordRow,
+  eachRecordEntry,
+  type FeedElements,
   FeedFormatError,
   type FeedSlots,
   flushTimestamp,
 } from '../types/feed-codec.js';
 import { excessDriftMs, removalHorizon } from '../types/feed-rules.js';
 import { RowFormatError, rowHeader } from '../types/row-codec.js';
-import type { Applied, CopyBegin, CopySlice, LogChunk, Refusal, SlotsRemoval } from './feed-protocol.js';
+import { onlyKey, parseCursor } from './feed-cursor.js';
+import type {
+  Applied,
+  CopyBegin,
+  CopySlice,
+  FeedPosition,
+  LogChunk,
+  Refusal,
+  SlotsRemoval,
+} from './feed-protocol.js';
 import { scanRows } from './feed-scan.js';
 import { beginReplication } from './feed-source.js';
 import type { Feed, FeedRecord } from './replication-meta.js';
-import { type FeedRow, RowApplier } from './row-applier.js';
+import { type FeedRow, KeyWantedError, RowApplier } from './row-applier.js';
 import type { Shard } from './shard.js';
 
 /**
@@ -55,6 +66,7 @@ export class FeedTarget {
     const { replication, environment } = shard;
     return this.step(() => {
       const known = replication.feed(id);
+      this.giveUpBuilding(known);
       if (known === undefined && replication.feedCount >= FEEDS_PER_SHARD_MAX)
         throw new Error(`shard ${shard.id} is the target of ${FEEDS_PER_SHARD_MAX} feeds already`);
       beginReplication(shard);
@@ -67,6 +79,8 @@ export class FeedTarget {
         begin,
         after: undefined,
         position: undefined,
+        building: undefined,
+        missing: undefined,
         rows: 0,
         bytes: 0,
         // What a first copy does not bring was never here, or somebody else has brought it.
@@ -85,27 +99,21 @@ export class FeedTarget {
     return orRefusal(async () => {
       const feed = this.known();
       const { begin, after } = feed.record;
-      if (begin === undefined || isBehind(slice.last, after)) return NOTHING;
+      if (begin === undefined || (after !== undefined && slice.last === after)) return NOTHING;
       if (slice.after !== after)
         throw new RefusedError(
           'position',
-          `the copy of feed ${this.id} goes on behind ${name(after)}, not ${name(slice.after)}`,
+          `the copy of feed ${this.id} goes on behind ${place(after)}, not ${place(slice.after)}`,
         );
       const rows: FeedRow[] = [];
-      eachFeedRow(bufferOf(slice.rows), 0, (key, bytes) => rows.push({ key, bytes }));
+      eachFeedEntry(bufferOf(slice.rows), 0, (entry) => rows.push(entry));
       await this.checkClock(rows);
       const removed = await this.removeMissing(feed, slice, rows);
-      const counts = await this.applyRows(rows, (now) => {
-        const arrived = {
-          rows: now.record.rows + rows.length,
-          bytes: now.record.bytes + slice.rows.length,
-          after: slice.last,
-        };
-        const { log, sequence } = begin;
-        return slice.isDone
-          ? { ...now.record, ...arrived, begin: undefined, after: undefined, position: { log, sequence } }
-          : { ...now.record, ...arrived };
-      });
+      const moved = (now: Feed) => movedBy(now.record, begin, slice, rows.length);
+      const [first] = rows;
+      const counts = isPiece(first?.elements)
+        ? await this.applyPiece(first!, first!.elements!, moved)
+        : await this.applyRows(rows, moved);
       return { ...counts, removed };
     });
   }
@@ -115,14 +123,63 @@ export class FeedTarget {
     const { replication } = this.shard;
     const { removeBefore, flushedAt } = feed.record;
     if (removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) return 0;
+    const [from, to] = [parseCursor(slice.after), parseCursor(slice.last)];
+    // Inside a collection, or with a key that is copied by itself, no range of keys has been seen.
+    if (from.kind === 'inside' || from.kind === 'only') return 0;
     const there = new Set(rows.map(({ key }) => key.latin1Slice()));
     return this.removeRange(
-      slice.after,
-      slice.last,
+      from.kind === 'begin' ? undefined : from.key,
+      to.kind === 'begin' ? undefined : to.key,
       feed.slots,
       (key, timestamp) =>
         (timestamp < removeBefore && !there.has(key.latin1Slice())) || replication.isFlushed(key, timestamp),
     );
+  }
+
+  /** Takes a piece of a large collection. Only with the last one is there a row that names it. */
+  private async applyPiece(
+    row: FeedRow,
+    elements: FeedElements,
+    moved: (feed: Feed) => FeedRecord,
+  ): Promise<Applied> {
+    const { shard } = this;
+    const key = row.key.latin1Slice();
+    const { timestamp } = rowHeader(row.bytes);
+    const applier = new RowApplier(shard);
+    await this.step(() => {
+      const feed = this.known();
+      let { building } = feed.record;
+      if (elements.kind === ElementsKind.First) {
+        this.giveUpBuilding(feed);
+        building = { key, version: shard.collections.newElements().version, timestamp };
+      }
+      if (building === undefined || building.key !== key || building.timestamp !== timestamp)
+        throw new RefusedError(
+          'position',
+          `a piece of ${place(key)} that does not follow on what came before`,
+        );
+      applier.storeElements(building.version, elements);
+      const isLast = elements.kind === ElementsKind.Last;
+      if (isLast && !applier.applyBuilt(row, building.version)) shard.collections.dead.add(building.version);
+      const now = building;
+      this.setRecord((each) => ({ ...moved(each), building: isLast ? undefined : now }));
+    });
+    return { applied: applier.applied, skipped: applier.skipped, removed: 0 };
+  }
+
+  /** What was there of a collection that came piece by piece goes. */
+  private giveUpBuilding(feed: Feed | undefined): void {
+    const building = feed?.record.building;
+    if (building !== undefined) this.shard.collections.dead.add(building.version);
+  }
+
+  /** Ends the feed; what it has brought stays. */
+  end(): Promise<void> {
+    const { replication } = this.shard;
+    return this.step(() => {
+      this.giveUpBuilding(replication.feed(this.id));
+      replication.endFeed(this.id);
+    });
   }
 
   private async removeRange(
@@ -163,14 +220,35 @@ export class FeedTarget {
         const timestamp = flushTimestamp(record);
         if (flushedAt !== undefined || (timestamp !== undefined && rows.length > 0))
           throw new FeedFormatError('a flush that is not alone');
-        if (timestamp === undefined) eachRecordRow(record, (key, bytes) => rows.push({ key, bytes }));
+        if (timestamp === undefined) eachRecordEntry(record, (entry) => rows.push(entry));
         else flushedAt = timestamp;
       });
-      const moved = ({ record }: Feed): FeedRecord => ({ ...record, position: last });
+      const moved = ({ record }: Feed): FeedRecord => ({ ...record, position: last, missing: undefined });
       if (flushedAt !== undefined) return this.applyFlush(flushedAt, moved);
       await this.checkClock(rows);
-      return this.applyRows(rows, moved);
+      try {
+        return await this.applyRows(rows, moved);
+      } catch (error) {
+        if (!(error instanceof KeyWantedError)) throw error;
+        await this.copyFirst(error.key, position);
+        throw new RefusedError('copy', error.message);
+      }
     });
+  }
+
+  /** Has the copy of one key come first, and the records behind a position once more after it. */
+  private copyFirst(key: string, position: FeedPosition): Promise<void> {
+    const begin: CopyBegin = { ...position, rememberedSince: 0, flushedAt: 0 };
+    return this.step(() =>
+      this.setRecord(({ record }) => ({
+        ...record,
+        begin,
+        position: undefined,
+        after: onlyKey(key),
+        removeBefore: 0,
+        missing: undefined,
+      })),
+    );
   }
 
   private async applyFlush(flushedAt: number, moved: (feed: Feed) => FeedRecord): Promise<Applied> {
@@ -224,18 +302,14 @@ export class FeedTarget {
     replication.setFeed(this.id, { ...feed, record: { ...moved(feed), newest: replication.newest } });
   }
 
-  private async applyRows(
-    rows: readonly FeedRow[],
-    moved: (feed: Feed) => FeedRecord,
-  ): Promise<Omit<Applied, 'removed'> & { removed: 0 }> {
+  private async applyRows(rows: readonly FeedRow[], moved: (feed: Feed) => FeedRecord): Promise<Applied> {
     let [applied, skipped] = [0, 0];
     let from = 0;
     do {
       const part = rows.slice(from, from + FEED_APPLY_ROWS);
       from += FEED_APPLY_ROWS;
       await this.step(() => {
-        const applier = new RowApplier(this.shard);
-        this.known();
+        const applier = new RowApplier(this.shard, this.known().record.missing);
         if (part.length > 0) applier.apply(part);
         this.shard.environment.clock.observe(this.shard.replication.newest);
         if (from >= rows.length) this.setRecord(moved);
@@ -304,13 +378,24 @@ async function orRefusal(work: () => Promise<Applied>): Promise<Applied | Refusa
   }
 }
 
-/** Whether a range that ends with `last` lies within what was copied up to `after`. */
-function isBehind(last: string | undefined, after: string | undefined): boolean {
-  return last !== undefined && after !== undefined && last <= after;
+function place(cursor: string | undefined): string {
+  return cursor === undefined ? 'nothing' : JSON.stringify(cursor.slice(0, 100));
 }
 
-function name(key: string | undefined): string {
-  return key === undefined ? 'nothing' : JSON.stringify(key.slice(0, 100));
+function isPiece(elements: FeedElements | undefined): boolean {
+  const kind = elements?.kind;
+  return kind === ElementsKind.First || kind === ElementsKind.Middle || kind === ElementsKind.Last;
+}
+
+/** Where a feed is after a slice. */
+function movedBy(record: FeedRecord, begin: CopyBegin, slice: CopySlice, rowCount: number): FeedRecord {
+  const arrived = { rows: record.rows + rowCount, bytes: record.bytes + slice.rows.length };
+  if (!slice.isDone) return { ...record, ...arrived, after: slice.last };
+  const { log, sequence } = begin;
+  const cursor = parseCursor(slice.after);
+  // A key that was wanted by itself and is not there any more is not to be wanted again.
+  const missing = cursor.kind === 'only' && rowCount === 0 ? cursor.key : undefined;
+  return { ...record, ...arrived, begin: undefined, after: undefined, position: { log, sequence }, missing };
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

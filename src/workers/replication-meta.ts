@@ -32,10 +32,16 @@ export interface ReplicationRecord {
 export interface FeedRecord {
   /** While copying: where the copy began. */
   readonly begin: CopyBegin | undefined;
-  /** While copying: the key, latin1, up to which it is done. */
+  /** While copying: up to where it is done, see feed-cursor.ts. */
   readonly after: string | undefined;
   /** While tailing. */
   readonly position: FeedPosition | undefined;
+  /** The large collection that comes piece by piece: its elements are here under a version that no row has yet. */
+  readonly building:
+    | { readonly key: string; readonly version: number; readonly timestamp: number }
+    | undefined;
+  /** A key that was to be copied by itself, and that the source has not any more. */
+  readonly missing: string | undefined;
   /** Rows and bytes that the copy has brought. */
   readonly rows: number;
   readonly bytes: number;

@@ -3,6 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { hasSlot } from '../types/feed-codec.js';
 import type { Row } from '../types/row.js';
 import { keySlot } from '../types/slots.js';
+import { CollectionCopies } from './collection-copies.js';
+import type { ElementChanges } from './element-changes.js';
+import { againInside } from './feed-cursor.js';
 import { FeedLog } from './feed-log.js';
 import type { FeedProgress } from './feed-protocol.js';
 import {
@@ -30,6 +33,10 @@ export interface ReplicationEnvironment {
  */
 export class Replication {
   readonly log = new FeedLog();
+  /** Large collections that are read for the copies of others. */
+  readonly copies = new CollectionCopies();
+  /** Versions of collections that feeds were bringing when they were given up on opening. */
+  orphans: readonly number[] = [];
   private feeds: ReadonlyMap<string, Feed> = new Map();
   private flushed = 0;
   private cleared = 0;
@@ -61,12 +68,14 @@ export class Replication {
     this.cleared = clearedAt;
     this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
     for (const feed of feeds.values()) this.latest = Math.max(this.latest, feed.record.newest);
+    this.orphans = [];
     if (record === undefined) return;
     if (wasLost) {
+      this.orphans = [...feeds.values()].flatMap((feed) => feed.record.building?.version ?? []);
       if (this.log.isOn) this.log.begin(newLogId(), log.sinceMs);
       for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
     }
-    this.stage(database, [], undefined);
+    this.stage(database, [], undefined, undefined);
     writeReplication(database, this.record(this.environment.machine));
     database.commit(false);
     this.committed();
@@ -152,14 +161,21 @@ export class Replication {
   /**
    * Stages into the batch what changes with it.
    * @param rows what the log is to have
+   * @param changes of the large collections among them; not needed without rows
    * @param flushedAt the target is an empty instance, because of a flush with this timestamp
    */
-  stage(target: Database, rows: readonly Row[], flushedAt: number | undefined): void {
+  stage(
+    target: Database,
+    rows: readonly Row[],
+    changes: ElementChanges | undefined,
+    flushedAt: number | undefined,
+  ): void {
     if (!this.isKnownOnDisk && !this.hasChanges) return;
     if (flushedAt !== undefined) this.stageFlush(target, flushedAt);
     for (const [id, feed] of this.stagedFeeds) this.stageFeed(target, id, feed, flushedAt !== undefined);
-    if (this.log.isOn && rows.length > 0)
-      this.saw(this.log.append(target, rows, this.newest, this.environment.knobs.feedLogBytesMax));
+    const { feedLogBytesMax } = this.environment.knobs;
+    if (this.log.isOn && rows.length > 0 && changes !== undefined)
+      this.saw(this.log.append(target, rows, changes, this.newest, feedLogBytesMax));
     this.log.stageDeletions(target);
     if (this.recordChanges) writeReplication(target, this.record(this.environment.machine));
   }
@@ -171,8 +187,15 @@ export class Replication {
       this.setClearedAt(flushedAt);
     }
     this.log.flush(target, this.flushedAt);
-    for (const [id, feed] of this.feeds)
-      if (!this.stagedFeeds.has(id)) this.stageFeed(target, id, feed, true);
+    for (const id of this.feeds.keys()) {
+      const feed = this.feed(id);
+      if (feed === undefined) continue;
+      const { record } = feed;
+      // What was there of a collection has gone: it is copied from its beginning.
+      const isInside = record.building !== undefined;
+      const kept = isInside ? { ...record, building: undefined, after: againInside(record.after) } : record;
+      this.stagedFeeds.set(id, { ...feed, record: kept });
+    }
   }
 
   private get recordHasChanged(): boolean {
@@ -231,6 +254,7 @@ export class Replication {
 
   /** Notes that the shard is closed with everything on the disk. */
   close(database: Database): void {
+    this.copies.endAll();
     if (!this.isKnownOnDisk) return;
     try {
       writeReplication(database, this.record(''));

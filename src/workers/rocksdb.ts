@@ -37,6 +37,14 @@ export interface IterateOptions {
   readonly values: boolean;
 }
 
+/** See {@link Database.openReader}. */
+export interface RangeReader {
+  /** @returns at most so many further rows, keys and values by turns, and whether there are no more */
+  next(count: number): { rows: (Buffer | undefined)[]; finished: boolean };
+  /** A second call does nothing. */
+  close(): void;
+}
+
 /** RocksDB said no: `code` tells what kind of no, `cause` is the binding's error. */
 export class StorageError extends Error {
   constructor(
@@ -69,6 +77,7 @@ export class Database {
   private stagedCount = 0;
   /** Iterations under way: closing under them would abort the process. */
   private iterating = 0;
+  private readonly readers = new Set<RangeReader>();
   private readonly batch: object;
   private readonly columns: Record<Family, { column: object }>;
   /** Gets all that is staged and committed here, too. */
@@ -242,20 +251,7 @@ export class Database {
    */
   iterate(options: IterateOptions, visit: (key: Buffer, value: Buffer | undefined) => boolean): void {
     this.assertOpen();
-    for (const bound of [options.from, options.after, options.before])
-      if (bound !== undefined) assertBytes(bound, 'bound');
-    const iterator = binding.iterator_init(this.handle, {
-      column: this.columns[options.family].column,
-      keys: true,
-      values: options.values,
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-      highWaterMarkBytes: ITERATE_CHUNK_BYTES,
-      ...(options.reverse ? { reverse: true } : {}),
-      ...(options.from ? { gte: options.from } : {}),
-      ...(options.after ? { gt: options.after } : {}),
-      ...(options.before ? { lt: options.before } : {}),
-    });
+    const iterator = this.openIterator(options);
     this.iterating++;
     try {
       let chunkRows = ITERATE_CHUNK_FIRST;
@@ -271,6 +267,44 @@ export class Database {
       this.iterating--;
       binding.iterator_close(iterator);
     }
+  }
+
+  private openIterator(options: IterateOptions): object {
+    for (const bound of [options.from, options.after, options.before])
+      if (bound !== undefined) assertBytes(bound, 'bound');
+    return binding.iterator_init(this.handle, {
+      column: this.columns[options.family].column,
+      keys: true,
+      values: options.values,
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      highWaterMarkBytes: ITERATE_CHUNK_BYTES,
+      ...(options.reverse ? { reverse: true } : {}),
+      ...(options.from ? { gte: options.from } : {}),
+      ...(options.after ? { gt: options.after } : {}),
+      ...(options.before ? { lt: options.before } : {}),
+    });
+  }
+
+  /**
+   * Reads a range bit by bit as it is now, whatever is committed meanwhile. The disk cannot give back what it sees before
+   * it is closed, which closing the instance does, too.
+   */
+  openReader(options: IterateOptions): RangeReader {
+    this.assertOpen();
+    const iterator = this.openIterator(options);
+    const reader: RangeReader = {
+      next: (count) => {
+        if (!this.readers.has(reader))
+          throw new StorageError('CLOSED', `a reader of ${this.path} has been closed`);
+        return this.nextRows(iterator, count);
+      },
+      close: () => {
+        if (this.readers.delete(reader)) binding.iterator_close(iterator);
+      },
+    };
+    this.readers.add(reader);
+    return reader;
   }
 
   private nextRows(iterator: object, count: number): { rows: (Buffer | undefined)[]; finished: boolean } {
@@ -329,6 +363,7 @@ export class Database {
     if (this.iterating > 0)
       throw new StorageError('OTHER', `${this.path} cannot be closed while it is iterated over`);
     this.discard();
+    for (const reader of [...this.readers]) reader.close();
     this.closed = true;
     await new Promise<void>((resolve, reject) => {
       binding.db_close(this.handle, (error) =>

@@ -1,14 +1,18 @@
 import { Buffer } from 'node:buffer';
+import { type ElementKind, nameOf } from '../types/collections/elements.js';
+import { ElementsKind, eachElement, type FeedElements } from '../types/feed-codec.js';
 import { heldTimestamp, takesPlace } from '../types/feed-rules.js';
-import { endRow, isKey, type Row, RowType, TEXT_BYTES_MAX } from '../types/row.js';
+import { endRow, isKey, type Row, RowType, stringValue, TEXT_BYTES_MAX } from '../types/row.js';
 import {
   decodeContents,
   decodeRow,
   elementVersion,
-  RowFormatError,
   type RowHeader,
   rowHeader,
+  withVersion,
+  writeUint64,
 } from '../types/row-codec.js';
+import { ELEMENT_VERSION_BYTES } from './element-changes.js';
 import { keyScratch, rowBytes, ttlKey } from './row-scratch.js';
 import type { Shard } from './shard.js';
 
@@ -16,6 +20,15 @@ import type { Shard } from './shard.js';
 export interface FeedRow {
   readonly key: Buffer;
   readonly bytes: Buffer;
+  /** Of a large collection: what came of its element rows. */
+  readonly elements?: FeedElements | undefined;
+}
+
+/** A row wins, and what would have to be here of its elements is not: the key must be copied. */
+export class KeyWantedError extends Error {
+  constructor(readonly key: string) {
+    super(`the key ${JSON.stringify(key.slice(0, 100))} must be copied`);
+  }
 }
 
 const ABSENT: RowHeader = { type: RowType.Absent, timestamp: 0, expiresAtMs: 0 };
@@ -35,7 +48,11 @@ export class RowApplier {
   private live = 0;
   private expiring = 0;
 
-  constructor(private readonly shard: Shard) {}
+  /** @param missing a key that the source does not have any more: what is wanting of its elements is no matter */
+  constructor(
+    private readonly shard: Shard,
+    private readonly missing?: string,
+  ) {}
 
   /** Stages those of the rows that win against what is held. */
   apply(rows: readonly FeedRow[]): void {
@@ -78,22 +95,82 @@ export class RowApplier {
     return row;
   }
 
-  private applyCached(held: Row, { key, bytes }: FeedRow): boolean {
+  private applyCached(held: Row, row: FeedRow): boolean {
+    const { key, bytes, elements } = row;
     if (!this.wins(key, bytes, held, () => rowBytes(held))) return false;
-    if (elementVersion(bytes) !== 0)
-      throw new RowFormatError(
-        `the key ${JSON.stringify(held.key.slice(0, 100))} has a collection of many elements, which feeds do not carry in this version`,
-      );
+    if (elementVersion(bytes) !== 0) {
+      if (held.key === this.missing && !this.hasAllOf(held, elements)) return false;
+      this.place(held, withVersion(bytes, this.takeElements(held, elements)));
+      return true;
+    }
+    this.shard.staged.add(held);
+    this.shard.dropCollection(held);
+    // What stays in memory must not hold the message that it came in.
+    this.place(held, bytes.length > TEXT_BYTES_MAX ? Buffer.from(bytes) : bytes);
+    return true;
+  }
+
+  /** Makes a row in memory what it is from now on. */
+  private place(held: Row, bytes: Buffer): void {
     const { shard } = this;
     shard.staged.add(held);
-    shard.dropCollection(held);
-    // What stays in memory must not hold the message that it came in.
-    decodeContents(held, bytes.length > TEXT_BYTES_MAX ? Buffer.from(bytes) : bytes, shard.collections);
+    decodeContents(held, bytes, shard.collections);
     const elementExpiryMs = held.collection?.nextExpiryMs ?? 0;
     if (elementExpiryMs !== 0) shard.elementExpiries.note(elementExpiryMs);
     if (held.expiresAtMs !== 0) shard.expiries.note(held.expiresAtMs);
     shard.note(held);
     shard.replication.saw(held.timestamp);
+  }
+
+  /** Stages the element rows of a row that wins. @returns the version that they have here */
+  private takeElements(held: Row, elements: FeedElements | undefined): number {
+    const { shard } = this;
+    const version = held.collection?.version ?? 0;
+    if (!this.hasAllOf(held, elements)) throw new KeyWantedError(held.key);
+    if (elements!.kind === ElementsKind.Changes) {
+      const store = shard.collections.elements(version);
+      eachElement(elements!.rows, (name, value) => {
+        const kind = name[0] as ElementKind;
+        const text = nameOf(kind, name.latin1Slice(1));
+        if (value === undefined) store.delete(kind, text);
+        else store.set(kind, text, stringValue(Buffer.from(value)));
+      });
+      return version;
+    }
+    shard.staged.add(held);
+    shard.dropCollection(held);
+    const fresh = shard.collections.newElements().version;
+    this.storeElements(fresh, elements!);
+    return fresh;
+  }
+
+  /** Whether all elements are here with what came: all of them, or what has changed of those that are held. */
+  private hasAllOf(held: Row, elements: FeedElements | undefined): boolean {
+    if (elements?.kind === ElementsKind.All) return true;
+    const isHeld = held.collection !== undefined && held.collection.version !== 0;
+    return isHeld && elements?.kind === ElementsKind.Changes && held.timestamp === elements.base;
+  }
+
+  /** Stages element rows of a collection that no row names yet. */
+  storeElements(version: number, { rows }: FeedElements): void {
+    const target = this.shard.source();
+    const prefix = Buffer.alloc(ELEMENT_VERSION_BYTES);
+    writeUint64(prefix, 0, version);
+    eachElement(rows, (name, value) => target.put('elem', Buffer.concat([prefix, name]), value ?? EMPTY));
+  }
+
+  /** Stages a row whose elements are all here under a version, if it wins. @returns whether it does */
+  applyBuilt({ key, bytes }: FeedRow, version: number): boolean {
+    const { shard } = this;
+    const held = this.load(key.latin1Slice());
+    if (!this.wins(key, bytes, held, () => rowBytes(held))) {
+      this.skipped++;
+      return false;
+    }
+    this.applied++;
+    shard.staged.add(held);
+    shard.dropCollection(held);
+    this.place(held, withVersion(bytes, version));
     return true;
   }
 
@@ -114,7 +191,8 @@ export class RowApplier {
     const { timestamp } = rowHeader(bytes);
     if (replication.isFlushed(key, timestamp)) return false;
     const heldAt = heldTimestamp(held, nowMs, environment.knobs.tombstoneRetentionMs);
-    return heldAt === 0 || takesPlace(timestamp, bytes, heldAt, heldBytes);
+    if (heldAt === 0 || timestamp !== heldAt) return timestamp > heldAt;
+    return takesPlace(timestamp, unversioned(bytes), heldAt, () => unversioned(heldBytes()));
   }
 
   /** Stages what follows from one stored row giving way to another. */
@@ -166,4 +244,9 @@ function isPlain(bytes: Buffer): boolean {
   if (bytes.length === 0) return true;
   const { type } = rowHeader(bytes);
   return type === RowType.String || type === RowType.Tombstone;
+}
+
+/** The bytes of a row but for the version of its elements, which every shard has its own of. */
+function unversioned(bytes: Buffer): Buffer {
+  return elementVersion(bytes) === 0 ? bytes : withVersion(bytes, 0);
 }

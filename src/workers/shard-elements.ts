@@ -62,7 +62,7 @@ export class ShardElements implements ElementHost {
     for (const { version, kind, name, value, stored } of this.dirty) {
       if (this.dead.isDying(version)) continue;
       const key = elementKeyScratch(version, kind, name);
-      if (value !== undefined) target.put('elem', key, encoded(value));
+      if (value !== undefined) target.put('elem', key, encodedElement(value));
       else if (stored) target.delete('elem', key);
     }
     this.dead.stage(target);
@@ -88,7 +88,8 @@ export class ShardElements implements ElementHost {
   }
 }
 
-function encoded(value: StringValue | Encodable) {
+/** The bytes of an element row, in memory that the next call overwrites. */
+export function encodedElement(value: StringValue | Encodable): Buffer {
   if (typeof value === 'string') return valueScratch(value);
   return isDecoded(value) ? value.encode() : value;
 }

@@ -208,7 +208,7 @@ export abstract class ShardRows implements ShardView {
   }
 
   /** Notes a row, and gives it the timestamp of the write at hand. Returns false if a later one holds. */
-  private stamp(row: Row, eventTimeMs: number | undefined): boolean {
+  protected stamp(row: Row, eventTimeMs: number | undefined): boolean {
     const { nowMs, stamping } = this;
     const timestamp =
       eventTimeMs === undefined ? stamping.now(row, nowMs) : stamping.at(eventTimeMs, row, nowMs);

@@ -1,6 +1,7 @@
 import { unixMsOf } from '../base/clock.js';
 import { isKey, isLive, type Row } from '../types/row.js';
 import { NOTHING_COUNTED } from './counting.js';
+import { ElementChanges } from './element-changes.js';
 import type { Generations } from './generations.js';
 import { Journal, NO_JOURNAL, readJournal } from './journal.js';
 import type { Database } from './rocksdb.js';
@@ -26,6 +27,8 @@ export class Shard extends ShardRows {
   /** Timestamp of the flush that waits for its commit. */
   private flushedAt = 0;
   private readonly rewriting: Rewriting;
+  /** Rows whose elements have been swept since the last commit. */
+  private swept: Row[] = [];
   /** The rows that only the journal had before the flush, which is where they are again should its commit fail. */
   private journaledBefore: readonly Row[] = [];
 
@@ -69,6 +72,22 @@ export class Shard extends ShardRows {
     this.journal.reset(contents);
     for (const row of this.journal.rows()) this.rows.keep(row);
     this.collections.dead.read(database);
+    this.endOrphans(database);
+  }
+
+  /** Collections that a feed was bringing, and will not bring any more, go. */
+  private endOrphans(database: Database): void {
+    const { dead } = this.collections;
+    if (this.replication.orphans.length === 0) return;
+    for (const version of this.replication.orphans) dead.add(version);
+    dead.stage(database);
+    database.commit(false);
+    dead.committed();
+  }
+
+  private elementChanges(): ElementChanges | undefined {
+    if (!this.replication.log.isOn) return undefined;
+    return new ElementChanges(this.collections, this.database, this.stored.nextVersion);
   }
 
   /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
@@ -148,7 +167,12 @@ export class Shard extends ShardRows {
     )
       writeShardMeta(target, meta);
     const flushedAt = this.flushedTo && this.flushedAt;
-    this.replication.stage(target, isLogged ? this.staged.rows : NO_ROWS, flushedAt);
+    this.replication.stage(
+      target,
+      isLogged ? this.staged.rows : this.swept,
+      this.elementChanges(),
+      flushedAt,
+    );
     if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
     if (this.flushedTo) {
       this.rewriting.abandon();
@@ -165,6 +189,7 @@ export class Shard extends ShardRows {
     this.metaDirty = false;
     this.collections.committed();
     this.staged.committed();
+    if (this.swept.length > 0) this.swept = [];
   }
 
   /** Forgets all changes since the last commit: memory shows again what the disk holds. */
@@ -172,6 +197,7 @@ export class Shard extends ShardRows {
     this.source().discard();
     this.journal.discard();
     this.replication.discard();
+    this.swept = [];
     this.metaDirty = false;
     if (this.flushedTo) {
       this.forgetRows();
@@ -213,6 +239,11 @@ export class Shard extends ShardRows {
   private sweepElements(row: Row, limit: number): void {
     const { collection } = row;
     if (collection?.removeEnded === undefined || !isLive(row, this.nowMs)) return;
+    // Every copy ends keys by itself, but what has gone from a collection must be known where changes of it are applied.
+    if (this.replication.isActive) {
+      this.stamp(row, undefined);
+      this.swept.push(row);
+    }
     this.staged.add(row);
     collection.removeEnded(this.nowMs, limit);
     if (collection.nextExpiryMs !== 0) this.elementExpiries.note(collection.nextExpiryMs);
@@ -308,5 +339,3 @@ export class Shard extends ShardRows {
     await this.generations.settled();
   }
 }
-
-const NO_ROWS: readonly Row[] = [];

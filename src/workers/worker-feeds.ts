@@ -1,6 +1,7 @@
 import type { CommandError } from '../base/command-errors.js';
+import { copySlice } from './feed-copy.js';
 import type { FeedTask } from './feed-protocol.js';
-import { copySlice, feedState, logState, readLog, stageLogging } from './feed-source.js';
+import { feedState, logState, readLog, stageLogging } from './feed-source.js';
 import { FeedTarget, removeSlots } from './feed-target.js';
 import type { WorkerSettings } from './protocol.js';
 import { StorageError } from './rocksdb.js';
@@ -48,7 +49,7 @@ export class WorkerFeeds {
       case 'applyRecords':
         return new FeedTarget(shard, task.feed, step).applyRecords(task.chunk);
       case 'forgetFeed':
-        return step(() => shard.replication.endFeed(task.feed));
+        return new FeedTarget(shard, task.feed, step).end();
       case 'removeSlots':
         return removeSlots(shard, step, task.slots, task.after);
     }

@@ -184,7 +184,10 @@ export class FeedConversation {
 export class NotApplied extends Error {}
 
 function refuseNothing(applied: Applied | Refusal): void {
-  if ('refused' in applied) throw new NotApplied(applied.message);
+  if (!('refused' in applied)) return;
+  // A key is to come by itself first: the next conversation begins with that.
+  if (applied.refused === 'copy') throw new Error(applied.message);
+  throw new NotApplied(applied.message);
 }
 
 function isSame(one: FeedPosition, other: FeedPosition): boolean {

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  eachFeedRow,
+  ElementsKind,
+  eachElement,
+  eachFeedEntry,
   eachRecord,
-  eachRecordRow,
+  eachRecordEntry,
+  type FeedEntry,
   FeedFormatError,
   FeedWriter,
   flushTimestamp,
@@ -25,7 +28,7 @@ function stringRow(key: string, value: string, expiresAtMs = 0): Row {
 
 function rowsOf(bytes: Buffer, at = 0): [string, string][] {
   const found: [string, string][] = [];
-  eachFeedRow(bytes, at, (key, stored) => {
+  eachFeedEntry(bytes, at, ({ key, bytes: stored }) => {
     const row = new Row(key.latin1Slice());
     decodeContents(row, stored);
     found.push([row.key, String(row.value)]);
@@ -41,7 +44,7 @@ describe('rows of a feed', () => {
         for (const [key, value] of wanted) writer.addRow(stringRow(key, value));
         let bytes = Buffer.from(writer.take());
         if (asStored) {
-          eachFeedRow(bytes, 0, (key, row) => writer.addStored(key, row));
+          eachFeedEntry(bytes, 0, ({ key, bytes: row }) => writer.addStored(key, row));
           expect(writer.rowCount).toBe(wanted.length);
           expect(writer.byteLength).toBe(bytes.length);
           bytes = Buffer.from(writer.take());
@@ -69,12 +72,51 @@ describe('rows of a feed', () => {
       expect(() => rowsOf(bytes.subarray(0, length))).toThrow(FeedFormatError);
   });
 
-  it('of a later version are refused', () => {
+  it('may have element rows, which are read as they were written', () =>
+    fc.assert(
+      fc.property(fc.array(fc.tuple(text, fc.option(text))), fc.boolean(), (wanted, changes) => {
+        const writer = new FeedWriter();
+        const kind = changes ? ElementsKind.Changes : ElementsKind.All;
+        writer.addRow(stringRow('before', '1'));
+        writer.beginElements(Buffer.from('key'), Buffer.from('a row'), kind, 77);
+        for (const [name, value] of wanted)
+          writer.addElement(
+            Buffer.from(name, 'latin1'),
+            value === null ? undefined : Buffer.from(value, 'latin1'),
+          );
+        writer.endElements();
+        writer.addRow(stringRow('behind', '2'));
+        const bytes = Buffer.from(writer.take());
+        const found: FeedEntry[] = [];
+        eachFeedEntry(bytes, 0, (entry) => found.push(entry));
+        expect(found.map(({ key }) => key.toString())).toEqual(['before', 'key', 'behind']);
+        expect(found[1]!.elements).toMatchObject({ kind, base: 77 });
+        const elements: [string, string | null][] = [];
+        eachElement(found[1]!.elements!.rows, (name, value) =>
+          elements.push([name.latin1Slice(), value?.latin1Slice() ?? null]),
+        );
+        expect(elements).toEqual(wanted);
+        for (const { entry } of found) writer.addEntry(entry);
+        expect(Buffer.from(writer.take())).toEqual(bytes);
+      }),
+    ));
+
+  it('whose element rows are cut short anywhere, or of unknown kinds, are refused', () => {
     const writer = new FeedWriter();
-    writer.addRow(stringRow('key', 'value'));
+    writer.beginElements(Buffer.from('key'), Buffer.from('a row'), ElementsKind.All, 0);
+    writer.addElement(Buffer.from('name'), Buffer.from('value'));
+    writer.endElements();
     const bytes = Buffer.from(writer.take());
-    bytes[4]! |= 0x80;
-    expect(() => rowsOf(bytes)).toThrow(/update this store/);
+    const readAll = (cut: Buffer) =>
+      eachFeedEntry(cut, 0, ({ elements }) => eachElement(elements!.rows, () => undefined));
+    readAll(bytes);
+    for (let length = 1; length < bytes.length; length++)
+      expect(() => readAll(bytes.subarray(0, length))).toThrow(FeedFormatError);
+    const rows = bytes.subarray(bytes.length - 17);
+    for (let length = 1; length < rows.length; length++)
+      expect(() => eachElement(rows.subarray(0, length), () => undefined)).toThrow(FeedFormatError);
+    bytes[8 + 3 + 5] = 9;
+    expect(() => readAll(bytes)).toThrow('kind 9');
   });
 });
 
@@ -97,7 +139,7 @@ describe('records', () => {
           const flush = flushTimestamp(record);
           const rows: unknown[] = [];
           if (flush === undefined)
-            eachRecordRow(record, (key, row) =>
+            eachRecordEntry(record, ({ key, bytes: row }) =>
               rows.push([key.latin1Slice(), rowHeader(row).timestamp === 12_345_678 && rowsOf(record, 1)]),
             );
           found.push(flush ?? rows.map((each) => (each as [string])[0]));

@@ -1,11 +1,18 @@
 import { Buffer } from 'node:buffer';
+import { expect } from 'vitest';
+import { HashValue } from '../../../src/types/collections/hash.js';
+import { ListValue } from '../../../src/types/collections/list.js';
+import { SetValue } from '../../../src/types/collections/set.js';
+import { SortedSetValue } from '../../../src/types/collections/sorted-set.js';
 import type { FeedSlots } from '../../../src/types/feed-codec.js';
 import { Row, RowType, valueText } from '../../../src/types/row.js';
-import { decodeRow } from '../../../src/types/row-codec.js';
+import { decodeRow, elementVersion, readUint64 } from '../../../src/types/row-codec.js';
+import { copySlice } from '../../../src/workers/feed-copy.js';
 import type { Applied, LogChunk, Refusal } from '../../../src/workers/feed-protocol.js';
 import { scanRows } from '../../../src/workers/feed-scan.js';
-import { copySlice, logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
+import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
 import { FeedTarget, type Step } from '../../../src/workers/feed-target.js';
+import { readReplication } from '../../../src/workers/replication-meta.js';
 import type { Shard } from '../../../src/workers/shard.js';
 
 /** Steps as a worker does them, without one. */
@@ -25,12 +32,32 @@ export function stepOf(shard: Shard): Step {
 /** Rows as everybody should have them, by key: what has ended is the tombstone that it leaves. */
 export type Contents = Readonly<Record<string, string>>;
 
+/** What a row holds, whatever version its elements have. */
+export function contentOf({ collection, value }: Row, nowMs: number): string {
+  if (collection === undefined) return valueText(value);
+  const parts: string[] = [];
+  if (collection instanceof SetValue) parts.push(...collection.members().sort());
+  else if (collection instanceof HashValue)
+    collection.each(nowMs, (field, text) => parts.push(`${field}=${valueText(text)}`) > 0);
+  else if (collection instanceof SortedSetValue)
+    collection.each(0, collection.size, ({ member, score }) => parts.push(`${score} ${member}`) > 0);
+  else if (collection instanceof ListValue)
+    collection.each(0, collection.size, (text) => parts.push(valueText(text)) > 0);
+  if (collection instanceof HashValue) parts.sort();
+  return `${collection.type} of ${collection.size}: ${JSON.stringify(parts)}`;
+}
+
 /** What a row is for a comparison; undefined where it is as good as gone. */
-export function described(row: Row, nowMs: number, retentionMs: number): string | undefined {
+export function described(
+  row: Pick<Row, 'type' | 'timestamp' | 'expiresAtMs' | 'flags'>,
+  content: string,
+  nowMs: number,
+  retentionMs: number,
+): string | undefined {
   const { type, timestamp, expiresAtMs, flags } = row;
   if (type === RowType.Absent) return undefined;
   if (type !== RowType.Tombstone && (expiresAtMs === 0 || expiresAtMs > nowMs))
-    return `${valueText(row.value)} @${timestamp} until ${expiresAtMs} flags ${flags}`;
+    return `${content} @${timestamp} until ${expiresAtMs} flags ${flags}`;
   const untilMs = type === RowType.Tombstone ? expiresAtMs : expiresAtMs + retentionMs;
   return untilMs <= nowMs ? undefined : `gone @${timestamp} until ${untilMs}`;
 }
@@ -42,14 +69,40 @@ export function contentsOf(shard: Shard): Contents {
   for (let after: string | undefined; ; ) {
     const { last, isDone } = scanRows(shard, after, undefined, undefined, (key, bytes) => {
       const row = new Row(key.latin1Slice());
-      decodeRow(row, Buffer.from(bytes));
-      const text = described(row, shard.nowMs, tombstoneRetentionMs);
+      decodeRow(row, Buffer.from(bytes), shard.collections);
+      const content = contentOf(row, shard.nowMs);
+      const text = described(row, content, shard.nowMs, tombstoneRetentionMs);
       if (text !== undefined) contents[row.key] = text;
       return true;
     });
     if (isDone) return contents;
     after = last;
   }
+}
+
+/** Element rows are those of collections that are there, that are being brought, or that have gone. */
+export function auditElements(shard: Shard): void {
+  const known = new Set<number>();
+  const source = shard.source();
+  source.iterate({ family: 'default', values: true }, (_, bytes) => {
+    const version = elementVersion(bytes!);
+    if (version !== 0) {
+      expect(known.has(version), `version ${version} is in two rows`).toBe(false);
+      known.add(version);
+    }
+    return true;
+  });
+  source.iterate({ family: 'meta', from: Buffer.from('dead'), values: false }, (key) => {
+    if (key.toString('latin1', 0, 4) !== 'dead') return false;
+    known.add(readUint64(key, 4));
+    return true;
+  });
+  for (const { record } of readReplication(source).feeds.values())
+    if (record.building !== undefined) known.add(record.building.version);
+  source.iterate({ family: 'elem', values: false }, (key) => {
+    expect([...known]).toContain(readUint64(key, 0));
+    return true;
+  });
 }
 
 /** Has a shard log. */
@@ -82,7 +135,8 @@ export async function followToEnd(
       else if (chunk.last.sequence === progress.position.sequence) return chunks;
       else {
         chunks.push(chunk);
-        expectApplied(await end.applyRecords(chunk));
+        const answer = await end.applyRecords(chunk);
+        if (!isRefusal(answer) || answer.refused !== 'copy') expectApplied(answer);
       }
     }
   }
