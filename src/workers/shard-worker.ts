@@ -211,6 +211,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
   private tick(): void {
     const nowMs = Date.now();
     for (const shard of this.shards.values()) {
+      shard.replication.copies.expire(nowMs);
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;

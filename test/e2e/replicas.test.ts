@@ -173,4 +173,68 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
       new Map(KEYS.filter((each) => holders(each)[0] === holders(key)[0]).map((each) => [each, 'alone'])),
     );
   }, 90_000);
+
+  test('have collections of any size, changed, renamed, copied and emptied while one of them was away', async () => {
+    const client = await connect(cluster.gateways[0]!);
+    const run = async (...words: string[]) =>
+      expect(await client.rendered(...words), words.slice(0, 3).join(' ')).not.toMatch(/^-/);
+    const many = (count: number, of: (index: number) => string[]) =>
+      Array.from({ length: count }, (_, index) => of(index)).flat();
+    // One slot, so that RENAME and COPY are between its keys.
+    const key = (name: string) => `${name}{same}`;
+    const sizes = [5, 3000];
+    for (const size of sizes) {
+      await run('SADD', key(`set${size}`), ...many(size, (index) => [`m${index}`]));
+      await run('HSET', key(`hash${size}`), ...many(size, (index) => [`f${index}`, `v${index}`]));
+      await run('ZADD', key(`zset${size}`), ...many(size, (index) => [`${index}`, `m${index}`]));
+    }
+    await level();
+    const [owner, replica] = holders(key('')) as [number, number];
+    for (const isAway of [false, true]) {
+      if (isAway) await cluster.stores[replica]!.kill9();
+      const tag = String(isAway);
+      for (const size of sizes) {
+        await run('SADD', key(`set${size}`), `more ${tag}`);
+        await run('SREM', key(`set${size}`), `m${isAway ? 1 : 2}`);
+        await run('HSET', key(`hash${size}`), 'f1', tag, `new ${tag}`, '1');
+        await run('HINCRBY', key(`hash${size}`), 'counter', '1');
+        await run('ZADD', key(`zset${size}`), '1.5', `between ${tag}`);
+        await run('ZREMRANGEBYRANK', key(`zset${size}`), '3', '3');
+        await run('COPY', key(`set${size}`), key(`copied${size}${tag}`));
+        await run('RENAME', key(`hash${size}`), key(`moved${size}`));
+        await run('HSET', key(`moved${size}`), 'after', tag);
+        await run('RENAME', key(`moved${size}`), key(`hash${size}`));
+        await run('DEL', key(`copied${size}${isAway ? 'false' : 'none'}`));
+      }
+    }
+    await cluster.stores[replica]!.start();
+    await cluster.storesUp();
+    await level();
+    client.close();
+    const names = sizes.flatMap((size) => [
+      `set${size}`,
+      `hash${size}`,
+      `zset${size}`,
+      `copied${size}true`,
+      `copied${size}false`,
+    ]);
+    const contents = await Promise.all(
+      [owner, replica].map(async (store) => {
+        const reader = await RawClient.connect({ port: doors[store]! });
+        await reader.command('READONLY');
+        const found: Record<string, unknown> = {};
+        for (const name of names) {
+          const command = { s: 'SMEMBERS', h: 'HGETALL', z: 'ZRANGE', c: 'SMEMBERS' }[name[0]!]!;
+          const range = command.endsWith('RANGE') ? ['0', '-1'] : [];
+          const scores = command === 'ZRANGE' ? ['WITHSCORES'] : [];
+          const text = await reader.rendered(command, key(name), ...range, ...scores);
+          found[name] = command === 'SMEMBERS' ? text.replace(/[[\]]/g, '').split(/[ ,]+/).toSorted() : text;
+        }
+        reader.close();
+        return found;
+      }),
+    );
+    expect(contents[1]).toEqual(contents[0]);
+    expect(JSON.stringify(contents[0]).length).toBeGreaterThan(100_000);
+  }, 120_000);
 });
