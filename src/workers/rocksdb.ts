@@ -17,9 +17,9 @@ export const FAMILIES = ['default', 'elem', 'ttl', 'log', 'meta'] as const;
 export type Family = (typeof FAMILIES)[number];
 
 export interface DatabaseOptions {
-  /** Size of the block cache of the `default` family, bytes; 0 = none. */
+  /** Size of the block caches of the `default` and `elem` families together, bytes; 0 = none. */
   readonly blockCacheBytes: number;
-  /** Size of one memtable of the `default` family, and of one of `log`, bytes. At most six of each exist at a time. */
+  /** Size of one memtable of the `default` family, and of one of `elem` and of `log`, bytes. At most six of each exist at a time. */
   readonly memtableBytes: number;
 }
 
@@ -61,6 +61,8 @@ export class StorageError extends Error {
 const MEMTABLE_BYTES_DEFAULT = 8 << 20;
 const SIDE_MEMTABLE_BYTES = 1 << 20;
 const SIDE_CACHE_BYTES = 1 << 20;
+/** Of the block cache, what the elements of large collections have. */
+const ELEMENT_CACHE_SHARE = 0.3;
 /** The binding makes four memtables of one budget. */
 const MEMTABLES_PER_BUDGET = 4;
 const ITERATE_CHUNK_FIRST = 16;
@@ -118,6 +120,8 @@ export class Database {
       cacheSize: Math.min(cache, 2 ** 32 - 1),
     });
     const side = family(SIDE_MEMTABLE_BYTES, SIDE_CACHE_BYTES);
+    const cacheBytes = options.blockCacheBytes ?? 8 << 20;
+    const elementCacheBytes = Math.floor(cacheBytes * ELEMENT_CACHE_SHARE);
     const handle = binding.db_init(path);
     const columns = await new Promise<Record<string, object>>((resolve, reject) => {
       binding.db_open(
@@ -126,8 +130,8 @@ export class Database {
           createIfMissing: true,
           walCompression: false,
           columns: {
-            default: family(memtableBytes, options.blockCacheBytes ?? 8 << 20),
-            elem: side,
+            default: family(memtableBytes, cacheBytes - elementCacheBytes),
+            elem: family(memtableBytes, elementCacheBytes),
             ttl: side,
             log: family(memtableBytes, SIDE_CACHE_BYTES),
             meta: side,
