@@ -1,5 +1,6 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { keyBounds } from '../commands/definition.js';
+import { sortedKeyPrefixes } from '../commands/sort-options.js';
 import type { Command } from '../commands/table.js';
 import { keySlot } from './slots.js';
 
@@ -10,7 +11,8 @@ export const SEVERAL_SLOTS = -2;
 
 /**
  * The slot of a command's keys, or {@link NO_SLOT}, or {@link SEVERAL_SLOTS}. It is found from the key specifications
- * alone, so a command whose options are wrong has one, too.
+ * alone, so a command whose options are wrong has one, too. Keys that SORT makes of elements are in the slot of a pattern's
+ * hash tag; where there is none, they may be anywhere.
  * @param args the command's name first; enough of them for its arity
  */
 export function commandSlot({ keys }: Command, args: readonly Buffer[]): number {
@@ -23,8 +25,19 @@ export function commandSlot({ keys }: Command, args: readonly Buffer[]): number 
       if (slot !== NO_SLOT && next !== slot) return SEVERAL_SLOTS;
       slot = next;
     }
+    if (specification.untold && specification.keyword === undefined) {
+      const prefixes = sortedKeyPrefixes(args.length, (index) => args[index]!.latin1Slice());
+      if (prefixes.some((prefix) => slotOfPrefix(prefix) !== slot)) return SEVERAL_SLOTS;
+    }
   }
   return slot;
+}
+
+/** The slot of all keys that begin so, if a hash tag tells; else {@link SEVERAL_SLOTS}. */
+function slotOfPrefix(prefix: string): number {
+  const open = prefix.indexOf('{');
+  const close = open < 0 ? -1 : prefix.indexOf('}', open);
+  return close > open + 1 ? keySlot(Buffer.from(prefix, 'latin1')) : SEVERAL_SLOTS;
 }
 
 /** The slot of several commands together: see {@link commandSlot}. */

@@ -11,6 +11,9 @@ export const DIFFERENCES: Readonly<Record<string, string>> = {
   'object|encoding': 'Names what Redis would use; on disk there is only one form.',
   'object|freq': 'Frequencies are not kept: under an LFU policy, the one of a new key.',
   'object|refcount': 'Names what Redis would count.',
+  sort: 'BY and GET name other keys only within a slot, where a keyspace has several shards: by a hash tag in the pattern.',
+  sort_ro:
+    'BY and GET name other keys only within a slot, where a keyspace has several shards: by a hash tag in the pattern.',
   zrank: 'WITHSCORE is from Redis 7.2.',
   zrevrank: 'WITHSCORE is from Redis 7.2.',
   multi: 'At most 1,048,576 commands are queued.',

@@ -77,8 +77,15 @@ const GROUP_CATEGORY: Readonly<Partial<Record<CommandGroup, Category>>> = {
   transactions: 'transaction',
 };
 
-/** WAIT is filed under generic, and yet is of no key: Redis counts it among those of connections. */
-const CATEGORY_OUTSIDE_GROUP: ReadonlyMap<string, Category> = new Map([['wait', 'connection']]);
+/**
+ * What is filed under generic, and yet is not of keys alone: Redis counts WAIT among the commands of connections, and SORT
+ * among those of the types that it sorts.
+ */
+const CATEGORY_OUTSIDE_GROUP: ReadonlyMap<string, Category> = new Map([
+  ['wait', 'connection'],
+  ['sort', 'list'],
+  ['sort_ro', 'list'],
+]);
 
 const FLAG_CATEGORIES: readonly (readonly [CommandFlag, readonly Category[]])[] = [
   ['write', ['write']],

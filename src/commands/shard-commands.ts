@@ -10,6 +10,7 @@ import { keyCommands } from './keys.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { setCommands } from './set-commands.js';
+import { sortCommands } from './sort.js';
 import { sortedSetCommands } from './sorted-set-commands.js';
 import { stringCommands } from './strings.js';
 import { transactionShardCommands } from './transactions.js';
@@ -25,6 +26,7 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...sortedSetCommands,
   ...geoCommands,
   ...keyCommands,
+  ...sortCommands,
   ...expiryCommands,
   ...scanCommands,
   ...objectCommands,

@@ -1,6 +1,7 @@
 import { Random } from '../support/random.js';
 import { GEO } from './geo-grammar.js';
 import { BITS, DATABASES, HASHES, KEYSPACE, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
+import { SORTING } from './sort-grammar.js';
 import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
 import { Words } from './words.js';
 
@@ -26,7 +27,7 @@ export interface SessionPlan {
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
 
 const FAMILIES: readonly (readonly [number, Family])[] = [
-  [0.15, STRINGS],
+  [0.14, STRINGS],
   [0.1, BITS],
   [0.05, LOGLOG],
   [0.1, HASHES],
@@ -34,7 +35,8 @@ const FAMILIES: readonly (readonly [number, Family])[] = [
   [0.12, SORTED_SETS],
   [0.02, LEVEL_SETS],
   [0.05, GEO],
-  [0.2, KEYSPACE],
+  [0.05, SORTING],
+  [0.16, KEYSPACE],
   [0.015, DATABASES],
 ];
 const MISUSE_SHARE = 0.02;
@@ -42,9 +44,9 @@ const TRANSACTION_SHARE = 0.06;
 const MUTATION_SHARE = 0.04;
 /**
  * SPOP without its count takes a member at random, which would part the two servers; ZRANK and ZREVRANK have an option more
- * than in redis-server 7.0.
+ * than in redis-server 7.0; SORT of a set by nothing has an order of its own.
  */
-const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank']);
+const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank', 'sort', 'sort_ro']);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {
