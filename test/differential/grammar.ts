@@ -222,7 +222,7 @@ export const HASHES: Readonly<Record<string, Generate>> = {
   hincrbyfloat: (w) => [w.hash(), w.r.chance(0.7) ? `n${w.r.int(0, 2)}` : w.field(), w.float()],
   hrandfield: (w) => [
     w.hash(),
-    ...w.options(0.7, () => [w.index(), ...w.options(0.4, () => [w.word('WITHVALUES')])]),
+    ...w.options(0.7, () => [w.pickCount(), ...w.options(0.4, () => [w.word('WITHVALUES')])]),
   ],
   hscan: (w) => [w.hash(), w.r.pick(['0', '0', 'x', '-1', '1e3']), ...scanOptions(w)],
   object: (w) => [w.word('ENCODING'), w.hash()],
@@ -237,7 +237,7 @@ export const SETS: Readonly<Record<string, Generate>> = {
   scard: (w) => [w.set()],
   // All or nothing: what is picked at random would part the two servers.
   spop: (w) => [w.set(), w.r.pick(['1000000', '0', '-1', 'x', ''])],
-  srandmember: (w) => [w.set(), ...w.options(0.7, () => [w.index()])],
+  srandmember: (w) => [w.set(), ...w.options(0.7, () => [w.pickCount()])],
   smove: (w) => [w.set(), w.set(), w.member()],
   sscan: (w) => [w.set(), w.r.pick(['0', '0', 'x', '-1', '1e3']), ...scanOptions(w)],
   sinter: (w) => w.sets(),

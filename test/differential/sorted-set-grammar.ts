@@ -129,7 +129,7 @@ export const SORTED_SETS: Readonly<Record<string, Generate>> = {
   },
   zrandmember: (w) => [
     zset(w),
-    ...w.options(0.7, () => [w.index(), ...w.options(0.4, () => [w.word('WITHSCORES')])]),
+    ...w.options(0.7, () => [w.pickCount(), ...w.options(0.4, () => [w.word('WITHSCORES')])]),
   ],
   zremrangebyrank: (w) => [zset(w), ...rank(w)],
   zremrangebyscore: (w) => [zset(w), ...scores(w)],

@@ -220,6 +220,12 @@ export class Words {
       : this.r.pick([...NOT_INTEGERS, ...EDGE_INTEGERS]);
   }
 
+  /** How many random elements are asked for; not billions with repetitions, which redis-server would set out to give. */
+  pickCount(): string {
+    const count = this.index();
+    return Number(count) < -1e6 && Number(count) > -9e18 ? '-7' : count;
+  }
+
   /** A byte offset to write at: small, or beyond every limit. */
   offset(): string {
     if (this.r.chance(0.9)) return String(this.r.int(0, 40));
