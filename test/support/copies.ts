@@ -113,28 +113,42 @@ export async function infoOf(node: { connect(): Promise<RawClient> }): Promise<R
   );
 }
 
+/** How to read a value whole, by its type. */
+const READ: Readonly<Record<string, (key: string) => string[]>> = {
+  hash: (key) => ['HGETALL', key],
+  set: (key) => ['SMEMBERS', key],
+  zset: (key) => ['ZRANGE', key, '0', '-1', 'WITHSCORES'],
+};
+
 /** All keys with their values and when they expire, as one text each. */
 export async function contentsOf(node: { connect(): Promise<RawClient> }): Promise<Map<string, string>> {
   const client = await node.connect();
   const contents = new Map<string, string>();
   const reply = await client.command('KEYS', '*');
   const keys = reply.type === 'array' ? reply.items.map(textOf).sort() : [];
-  const commands = keys.flatMap((key) => [
-    ['GET', key],
+  const types = await client.pipeline(keys.map((key) => ['TYPE', key]));
+  const commands = keys.flatMap((key, index) => [
+    READ[textOf(types[index]!)]?.(key) ?? ['GET', key],
     ['PEXPIRETIME', key],
   ]);
   const replies = await client.pipeline(commands);
-  for (const [index, key] of keys.entries())
-    contents.set(key, `${render(replies[2 * index]!)} ${render(replies[2 * index + 1]!)}`);
+  for (const [index, key] of keys.entries()) {
+    const value = replies[2 * index]!;
+    // Fields and members come in any order.
+    const text = value.type === 'array' ? value.items.map(render).sort().join(' ') : render(value);
+    contents.set(key, `${text} ${render(replies[2 * index + 1]!)}`);
+  }
   client.close();
   return contents;
 }
 
 /** A random write; keys are few, so that the sides meet. */
 export function randomWrite(random: Random): string[] {
+  if (random.chance(0.005)) return ['FLUSHDB'];
+  if (random.chance(0.3)) return collectionWrite(random);
   const key = `k${random.int(0, 200)}`;
   const value = random.bytes(random.int(0, 60));
-  switch (random.int(0, 11)) {
+  switch (random.int(0, 10)) {
     case 0:
       return ['DEL', key];
     case 1:
@@ -148,8 +162,28 @@ export function randomWrite(random: Random): string[] {
     case 5:
       return ['RENAME', key, `k${random.int(0, 200)}`];
     case 6:
-      return random.chance(0.02) ? ['FLUSHDB'] : ['SETRANGE', key, '5', value];
+      return ['SETRANGE', key, '5', value];
     default:
       return ['SET', key, value];
   }
+}
+
+/** Of few collections, of which some grow large. */
+function collectionWrite(random: Random): string[] {
+  const [kind, name] = [random.pick(['h', 's', 'z']), random.int(0, 4)];
+  const key = `${kind}${name}`;
+  const members = Array.from({ length: random.int(1, 30) }, () => `m${random.int(0, 100 * name + 10)}`);
+  const action = random.int(0, 19);
+  if (action === 0) return ['DEL', key];
+  if (action === 1) return ['PEXPIRE', key, String(random.int(1, 20_000))];
+  if (action === 2) return ['RENAME', key, `${kind}${random.int(0, 4)}`];
+  const isRemoval = action < 8;
+  if (kind === 's') return [isRemoval ? 'SREM' : 'SADD', key, ...members];
+  if (kind === 'z')
+    return isRemoval
+      ? ['ZREM', key, ...members]
+      : ['ZADD', key, ...members.flatMap((member) => [String(random.int(0, 99)), member])];
+  return isRemoval
+    ? ['HDEL', key, ...members]
+    : ['HSET', key, ...members.flatMap((member) => [member, random.bytes(random.int(0, 40))])];
 }
