@@ -40,6 +40,14 @@ interface ChangeLock extends Lock {
 const APPLY_TIMEOUT_MS = 10_000;
 const APPLY_SHARD_TIMEOUT_MS = 50;
 
+/** Changes that are over as soon as all stores have answered: who comes meanwhile may as well wait. */
+const IS_BRIEF: Readonly<Record<Lock['doing'], boolean>> = {
+  created: true,
+  deleted: true,
+  swapped: true,
+  compacted: false,
+};
+
 /**
  * The changes of a cluster. Each is one or more entries of the topology with a new epoch, which the stores concerned
  * put into effect first and everybody learns of afterwards; one that fails is taken back by entries with a later epoch.
@@ -154,16 +162,23 @@ export class Changes {
 
   async swap(first: number, second: number): Promise<void> {
     if (first === second) return;
-    const topology = this.context.topology();
-    const before = [keyspaceByNumber(topology, first), keyspaceByNumber(topology, second)];
-    const entries = before.filter((entry) => entry !== undefined);
-    const keys = [...new Set([numberKey(first), numberKey(second), ...entries.flatMap(keysOf)])];
-    const lock = this.locks.find(keys);
-    if (lock !== undefined) throw busy(`database ${first} or ${second}`, lock);
-    if (entries.length === 0) return;
-    const finished = this.renumber(entries, first, second);
-    this.locks.hold(keys, { doing: 'swapped', finished });
-    await finished;
+    for (;;) {
+      const topology = this.context.topology();
+      const before = [keyspaceByNumber(topology, first), keyspaceByNumber(topology, second)];
+      const entries = before.filter((entry) => entry !== undefined);
+      const keys = [...new Set([numberKey(first), numberKey(second), ...entries.flatMap(keysOf)])];
+      const lock = this.locks.find(keys);
+      if (lock === undefined) {
+        if (entries.length === 0) return;
+        const finished = this.renumber(entries, first, second);
+        this.locks.hold(keys, { doing: 'swapped', finished });
+        await finished;
+        return;
+      }
+      if (!IS_BRIEF[lock.doing]) throw busy(`database ${first} or ${second}`, lock);
+      // Users of a database do not know that it comes into being by being used, nor that others swap it.
+      await lock.finished.catch(() => undefined);
+    }
   }
 
   private async renumber(entries: readonly KeyspaceEntry[], first: number, second: number): Promise<void> {

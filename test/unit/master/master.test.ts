@@ -182,13 +182,11 @@ describe('one change at a time', () => {
       failure(master.createKeyspace(request('db3', { db: 3 }))),
       failure(master.createKeyspace(request('other', { db: 3 }))),
       failure(master.deleteKeyspace('db3')),
-      failure(master.swapDatabases(3, 4)),
     ]);
     expect(refusals).toEqual([
       'BUSY keyspace db3 is being created: try again when that is done',
       'BUSY keyspace other is being created: try again when that is done',
       'BUSY keyspace db3 is being created: try again when that is done',
-      'BUSY database 3 or 4 is being created: try again when that is done',
     ]);
     await quiet();
     store.onTopology = () => '';
@@ -249,6 +247,14 @@ describe('swapping databases', () => {
     await master.swapDatabases(0, 0);
     await quiet();
     expect(keyspaces(store.topology)).toEqual(['db9=9', 'orders=0']);
+  });
+
+  it('waits for a database that is being made, and for one that is being swapped', async () => {
+    const [master, [store]] = (await cluster(1)) as [Master, [FakeStore]];
+    const made = master.createKeyspace(request('db3', { db: 3, near: store.id, mayExist: true }));
+    await Promise.all([made, master.swapDatabases(3, 4)]);
+    await Promise.all([master.swapDatabases(4, 5), master.swapDatabases(5, 6)]);
+    expect(keyspaces(master.topology)).toEqual(['db6=6']);
   });
 
   it('is taken back when a store fails', async () => {
