@@ -175,7 +175,9 @@ export const randomFields: ShardHandler = (context, args) => {
       return names;
     },
   };
-  replyFields(context, hash, pickNames(source, count), withValues);
+  const names = pickNames(source, count);
+  if (names instanceof CommandError) reply.error(names);
+  else replyFields(context, hash, names, withValues);
 };
 
 function replyFields(

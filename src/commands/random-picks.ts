@@ -13,8 +13,7 @@ const TOO_MANY = new CommandError(
 export function parsePickCount(text: string): number | CommandError {
   const parsed = parseInt64(text);
   if (parsed === undefined) return NOT_AN_INTEGER;
-  if (parsed < -INT64_MAX) return OUT_OF_RANGE;
-  return parsed < -RANDOM_PICKS_MAX ? TOO_MANY : Number(parsed);
+  return parsed < -INT64_MAX ? OUT_OF_RANGE : Number(parsed);
 }
 
 /** A collection that elements are picked from. */
@@ -26,10 +25,11 @@ export interface PickSource {
 }
 
 /**
- * Random elements by name.
+ * Random elements by name, or an error for more than there may be in one reply.
  * @param count as {@link parsePickCount} gives it
  */
-export function pickNames(source: PickSource, count: number): string[] {
+export function pickNames(source: PickSource, count: number): string[] | CommandError {
+  if (count < -RANDOM_PICKS_MAX) return TOO_MANY;
   if (count < 0) return Array.from({ length: -count }, () => source.pick());
   if (count >= source.size) return source.all();
   // Where most are asked for, picking would meet again and again what has been picked.

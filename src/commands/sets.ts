@@ -117,6 +117,7 @@ export const randomMembers: ShardHandler = (context, args) => {
   if (set === undefined || count === 0) return reply.array(0);
   const source = { size: set.size, pick: () => set.pick(Math.random), all: () => set.members() };
   const members = pickNames(source, count);
+  if (members instanceof CommandError) return reply.error(members);
   reply.array(members.length);
   for (const member of members) reply.bulk(member);
 };

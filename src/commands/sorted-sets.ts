@@ -201,11 +201,12 @@ export const randomMembers: ShardHandler = (context, args) => {
   if (set === 'replied') return;
   if (set === undefined || count === 0) return reply.array(0);
   const picked = pickEntries(set, count);
+  if (picked instanceof CommandError) return reply.error(picked);
   beginMembers(reply, picked.length, withScores);
   for (const entry of picked) writeMember(reply, entry, withScores);
 };
 
-function pickEntries(set: SortedSetValue, count: number): readonly ScoredMember[] {
+function pickEntries(set: SortedSetValue, count: number): readonly ScoredMember[] | CommandError {
   const scores = new Map<string, number>();
   const noted = ({ member, score }: ScoredMember): string => {
     scores.set(member, score);
@@ -217,6 +218,7 @@ function pickEntries(set: SortedSetValue, count: number): readonly ScoredMember[
     return members;
   };
   const names = pickNames({ size: set.size, pick: () => noted(set.pick(Math.random)), all }, count);
+  if (names instanceof CommandError) return names;
   return names.map((member) => ({ member, score: scores.get(member)! }));
 }
 
