@@ -7,6 +7,7 @@ import { hashCommands } from './hash-commands.js';
 import { hyperloglogCommands } from './hyperloglog.js';
 import { inspectionCommands } from './key-inspection.js';
 import { keyCommands } from './keys.js';
+import { listCommands } from './list-commands.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { setCommands } from './set-commands.js';
@@ -23,6 +24,7 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...hyperloglogCommands,
   ...hashCommands,
   ...setCommands,
+  ...listCommands,
   ...sortedSetCommands,
   ...geoCommands,
   ...keyCommands,

@@ -37,6 +37,12 @@ export function valueBytes(value: StringValue): Buffer {
   return typeof value === 'string' ? Buffer.from(value, 'latin1') : value;
 }
 
+/** Whether two values have the same bytes. */
+export function sameValue(one: StringValue, other: StringValue): boolean {
+  if (one.length !== other.length) return false;
+  return typeof one === 'string' ? one === valueText(other) : one.equals(valueBytes(other));
+}
+
 /** The latin1 text of a value. */
 export function valueText(value: StringValue): string {
   return typeof value === 'string' ? value : value.latin1Slice();

@@ -1,6 +1,6 @@
 import { Random } from '../support/random.js';
 import { GEO } from './geo-grammar.js';
-import { BITS, DATABASES, HASHES, KEYSPACE, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
+import { BITS, DATABASES, HASHES, KEYSPACE, LISTS, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
 import { SORTING } from './sort-grammar.js';
 import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
 import { Words } from './words.js';
@@ -35,6 +35,7 @@ const FAMILIES: readonly (readonly [number, Family])[] = [
   [0.12, SORTED_SETS],
   [0.02, LEVEL_SETS],
   [0.05, GEO],
+  [0.1, LISTS],
   [0.05, SORTING],
   [0.16, KEYSPACE],
   [0.015, DATABASES],

@@ -254,6 +254,59 @@ export const SETS: Readonly<Record<string, Generate>> = {
   object: (w) => [w.word('ENCODING'), w.set()],
 };
 
+const ENDS = ['LEFT', 'RIGHT', 'left', 'Right'];
+const end = (w: Words) => (w.r.chance(0.97) ? w.r.pick(ENDS) : w.junk());
+const popCount: Generate = (w) =>
+  w.options(0.4, () => [w.r.pick(['0', '1', '2', '3', '7', '1000000', '-1', 'x', ''])]);
+
+export const LISTS: Readonly<Record<string, Generate>> = {
+  lpush: (w) => [w.list(), ...w.several(() => w.element())],
+  rpush: (w) => [w.list(), ...w.several(() => w.element())],
+  lpushx: (w) => [w.list(), ...w.several(() => w.element())],
+  rpushx: (w) => [w.list(), ...w.several(() => w.element())],
+  lpop: (w) => [w.list(), ...popCount(w)],
+  rpop: (w) => [w.list(), ...popCount(w)],
+  llen: (w) => [w.list()],
+  lrange: (w) => [w.list(), w.index(), w.index()],
+  lindex: (w) => [w.list(), w.index()],
+  lset: (w) => [w.list(), w.index(), w.element()],
+  linsert: (w) => [
+    w.list(),
+    w.word('BEFORE', 'AFTER', 'BEFORE', 'AFTER', 'BESIDE'),
+    w.element(),
+    w.element(),
+  ],
+  lrem: (w) => [w.list(), w.r.chance(0.7) ? String(w.r.int(-3, 3)) : w.index(), w.element()],
+  // Mostly all but a few, or the lists would stay short.
+  ltrim: (w) => [
+    w.list(),
+    ...(w.r.chance(0.7) ? [String(w.r.int(0, 3)), String(-w.r.int(1, 3))] : [w.index(), w.index()]),
+  ],
+  lpos: (w) => [
+    w.list(),
+    w.element(),
+    ...w.options(
+      0.4,
+      () => [w.word('RANK'), w.r.chance(0.8) ? String(w.r.int(-3, 3)) : w.index()],
+      () => [w.word('COUNT'), w.r.pick(['0', '1', '2', '100', '-1', 'x'])],
+      () => [w.word('MAXLEN'), w.r.pick(['0', '1', '5', '100', '-1', 'x'])],
+    ),
+  ],
+  lmove: (w) => [w.list(), w.list(), end(w), end(w)],
+  rpoplpush: (w) => [w.list(), w.list()],
+  lmpop: (w) => {
+    const lists = w.lists();
+    const count = w.r.chance(0.9) ? String(lists.length) : w.r.pick(['0', '-1', '9', 'x', '']);
+    return [
+      count,
+      ...lists,
+      end(w),
+      ...w.options(0.4, () => [w.word('COUNT'), w.r.pick(['1', '2', '9', '0', '-1', 'x'])]),
+    ];
+  },
+  object: (w) => [w.word('ENCODING'), w.list()],
+};
+
 export const KEYSPACE: Readonly<Record<string, Generate>> = {
   del: (w) => w.keys(),
   unlink: (w) => w.keys(),

@@ -5,6 +5,7 @@ const COUNTERS = ['n1', 'n2', 'f1'];
 const BITMAPS = ['bits1', 'bits2', 'bits3'];
 const LOGLOGS = ['hll1', 'hll2', 'hll3'];
 const HASHES = ['hash1', 'hash2', 'hash3'];
+const LISTS = ['list1', 'list2', 'list3'];
 const SETS = ['set1', 'set2', 'set3', 'ints'];
 const SORTED_SETS = ['zset1', 'zset2', 'zset3', 'zset4'];
 
@@ -134,7 +135,8 @@ export class Words {
     if (roll < 0.92) return this.r.pick(BITMAPS);
     if (roll < 0.94) return this.r.pick(LOGLOGS);
     if (roll < 0.96) return this.r.pick(HASHES);
-    if (roll < 0.98) return this.r.pick(SETS);
+    if (roll < 0.975) return this.r.pick(SETS);
+    if (roll < 0.985) return this.r.pick(LISTS);
     return roll < 0.99 ? this.r.pick(SORTED_SETS) : `rare:${this.r.int(0, 300)}`;
   }
 
@@ -148,6 +150,21 @@ export class Words {
 
   sortedSet(): string {
     return this.r.pick(SORTED_SETS);
+  }
+
+  list(): string {
+    return this.r.chance(0.94) ? this.r.pick(LISTS) : this.key();
+  }
+
+  lists(most = 3): string[] {
+    return Array.from({ length: this.r.int(1, most) }, () => this.list());
+  }
+
+  /** An element of a list: one of few mostly, so that there are many that are equal; now and then a long one. */
+  element(): string {
+    const roll = this.r.float();
+    if (roll < 0.6) return `e${this.r.int(0, 9)}`;
+    return roll < 0.99 ? this.value() : 'long '.repeat(this.r.int(100, 600));
   }
 
   sets(most = 3): string[] {
