@@ -184,6 +184,12 @@ export const FEED_SCAN_BYTES = 4 << 20;
 /** Rows that have arrived by a feed, and that are applied before commands run. */
 export const FEED_APPLY_ROWS = 1000;
 
+/** Keys of one shard that clients wait for in blocking commands, each counted for every client. */
+export const WAITED_KEYS_MAX = 1 << 20;
+
+/** Bytes that a client may send behind a command that waits; then its socket is not read any more until it is done. */
+export const BLOCKED_INPUT_BYTES_MAX = 1 << 20;
+
 /** Feeds that one shard can be the target of. */
 export const FEEDS_PER_SHARD_MAX = 1024;
 

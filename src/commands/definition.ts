@@ -1,6 +1,7 @@
 import type { Arguments } from '../base/arguments.js';
 import { parseInteger } from '../base/numbers.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
+import type { RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
 
 /** Command flags, in Redis's words (COMMAND INFO). */
@@ -119,6 +120,28 @@ export interface ShardContext {
   readonly target: ShardView | undefined;
   /** Has EXEC of this client fail if the key changes before. */
   watch?(key: string): void;
+  /**
+   * Has the client wait, who gets the command's reply when an attempt succeeds or the time is up; where nothing may
+   * wait, as in MULTI, the reply is as if the time were up. Nothing is to be replied besides. See waiting.ts.
+   */
+  wait?(wait: Wait): void;
+}
+
+/** What a command waits for, and how it goes on. Nothing in it may point into the command's arguments. */
+export interface Wait {
+  readonly keys: readonly string[];
+  /** The type of a key that is worth an attempt. */
+  readonly type: RowType;
+  /** Milliseconds; 0 = for ever. */
+  readonly timeoutMs: number;
+  /** Whether an attempt is wanted, too, when a key has gone: the client may have to be told. */
+  readonly triesWhenGone?: boolean;
+  /**
+   * Does what the command is to do, if the keys let it, and replies.
+   * @param keys all of them at first, later the one that has changed
+   * @returns whether it has replied, an error included; if not, nothing has been changed or written
+   */
+  attempt(context: ShardContext, keys: readonly string[]): boolean;
 }
 
 /** Runs synchronously and writes exactly one reply. */
@@ -151,6 +174,8 @@ export interface CommandDefinition {
   readonly tips?: readonly string[];
   readonly runs: 'front' | 'shard' | 'split';
   readonly run?: ShardHandler;
+  /** Of a command that may wait: what it replies when it has waited in vain. */
+  readonly timeoutReply?: 'nil' | 'nilArray' | undefined;
   readonly subcommands?: readonly CommandDefinition[];
 }
 

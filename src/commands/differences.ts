@@ -25,7 +25,7 @@ export const DIFFERENCES: Readonly<Record<string, string>> = {
   'client|no-evict': 'Has no effect: clients are not evicted.',
   'client|no-touch': 'From Redis 7.2.',
   'client|setinfo': 'From Redis 7.2.',
-  'client|unblock': 'No command blocks yet: always 0.',
+  'client|unblock': 'Does not end WAIT.',
   'client|list': 'Has lib-name and lib-ver, as Redis 7.2.',
   'client|info': 'Has lib-name and lib-ver, as Redis 7.2.',
   'client|kill': 'Knows one user, default.',

@@ -94,12 +94,17 @@ export const clientCommand: CommandDefinition = {
         '(ON | OFF) [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
     }),
     client('trackinginfo', '6.2.0', 'Tells that client-side caching is off.'),
-    client('unblock', '5.0.0', 'Ends the wait of a blocked connection; none ever waits yet.', {
-      arity: -3,
-      flags: ADMIN_FLAGS,
-      complexity: 'O(log N) for N connections',
-      syntax: 'client-id [TIMEOUT | ERROR]',
-    }),
+    client(
+      'unblock',
+      '5.0.0',
+      'Ends the wait of a blocked connection, as if its time were up or with an error.',
+      {
+        arity: -3,
+        flags: ADMIN_FLAGS,
+        complexity: 'O(log N) for N connections',
+        syntax: 'client-id [TIMEOUT | ERROR]',
+      },
+    ),
     client('unpause', '6.2.0', 'Ends CLIENT PAUSE.', {
       flags: ADMIN_FLAGS,
       complexity: 'O(N) for N connections that wait',

@@ -2,6 +2,7 @@ import { type CommandDefinition, countedKeys, type KeySpecification, oneKey } fr
 import { countIntersection, replyCombined, storeCombined } from './sorted-set-algebra.js';
 import { popFrom, popFromFirst } from './sorted-set-pops.js';
 import { countRange, removeRange, replyRange, storeRange } from './sorted-set-ranges.js';
+import { WAITING_POP_COMMANDS } from './sorted-set-waits.js';
 import {
   addMembers,
   countMembers,
@@ -407,5 +408,6 @@ export const sortedSetCommands: readonly CommandDefinition[] = [
   ...MEMBER_COMMANDS,
   ...RANGE_COMMANDS,
   ...POP_COMMANDS,
+  ...WAITING_POP_COMMANDS,
   ...COMBINING_COMMANDS,
 ].map((definition) => ({ ...definition, group: 'sorted-set', runs: 'shard' }));

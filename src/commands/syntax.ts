@@ -292,4 +292,12 @@ const TYPES_BY_COMMAND: Readonly<Record<string, Readonly<Record<string, Argument
   incrbyfloat: { increment: 'double' },
   setbit: { value: 'integer' },
   bitfield: { value: 'integer' },
+  bzpopmin: { timeout: 'double' },
+  bzpopmax: { timeout: 'double' },
+  bzmpop: { timeout: 'double' },
+  blpop: { timeout: 'double' },
+  brpop: { timeout: 'double' },
+  blmove: { timeout: 'double' },
+  brpoplpush: { timeout: 'double' },
+  blmpop: { timeout: 'double' },
 };

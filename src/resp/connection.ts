@@ -3,12 +3,14 @@ import type { Socket } from 'node:net';
 import { replyOf } from '../base/command-errors.js';
 import type { ErrorTally } from '../base/error-tally.js';
 import {
+  BLOCKED_INPUT_BYTES_MAX,
   OUTPUT_PAUSE_BYTES,
   PIPELINE_REPLY_BYTES,
   PIPELINE_WINDOW_MAX,
   PIPELINE_WINDOW_MIN,
 } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
+import type { Blocking } from './blocking.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
 import { type Door, PLAIN_DOOR } from './listeners.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
@@ -36,7 +38,8 @@ type Held = { readonly args: Buffer[]; readonly frames: Buffer } | (() => void);
  *
  * It stalls, which means that it decodes no further commands and lets the kernel hold its input back, while
  * a command needs all replies before it, while a shard opens, while CLIENT PAUSE lasts, while its socket does not
- * take what is written, or while more replies are under way than it may have.
+ * take what is written, or while more replies are under way than it may have. While a command waits for keys (BLPOP) it
+ * takes no commands either, but reads on, so that it notices when its client leaves.
  */
 export class Connection implements RequestSink, ReplySink {
   readonly session: Session;
@@ -54,6 +57,15 @@ export class Connection implements RequestSink, ReplySink {
   private readonly decoder: RequestDecoder;
   private held: Held[] = [];
   private stalls = 0;
+  /** How many of the stalls let the socket be read on. */
+  private readingStalls = 0;
+  /** The command at hand, if it may wait. */
+  blocking: Blocking | undefined;
+  /** Said of a command that is to be sent again: until when it waits. */
+  resumedWait: { readonly args: readonly Buffer[]; readonly deadlineMs: number } | undefined;
+  /** Bytes that came while a command may have waited. */
+  private blockedInputBytes = 0;
+  private blockedInputWaits = false;
   private resuming = false;
   private underWay = 0;
   private window = PIPELINE_WINDOW_MIN;
@@ -62,6 +74,8 @@ export class Connection implements RequestSink, ReplySink {
   private outputWaits = false;
   private windowWaits = false;
   private ended = false;
+  /** The client sends no more. */
+  inputEnded = false;
   /** Whether more commands of the same read may follow at once. */
   private gathering = false;
   /** Bytes of whole replies in `writer`. */
@@ -114,6 +128,7 @@ export class Connection implements RequestSink, ReplySink {
     this.decoder.push(chunk);
     this.gathering = false;
     this.pushReady();
+    if (this.blocking !== undefined) this.countBlockedInput(chunk.length);
   }
 
   command(args: Buffer[], frames: Buffer): void {
@@ -161,11 +176,21 @@ export class Connection implements RequestSink, ReplySink {
 
   private stall(): void {
     this.pushReady();
-    if (this.stalls++ === 0) this.socket.pause();
+    if (this.stalls++ === this.readingStalls) this.socket.pause();
   }
 
   private unstall(): void {
-    if (--this.stalls > 0 || this.resuming || this.ended) return;
+    this.stalls--;
+    this.goOn();
+  }
+
+  /** Takes the commands that were held back, unless there is another reason to hold them. */
+  private goOn(): void {
+    if (this.resuming || this.ended) return;
+    if (this.stalls > 0) {
+      this.readOn();
+      return;
+    }
     this.resuming = true;
     this.gathering = true;
     let next = 0;
@@ -181,7 +206,46 @@ export class Connection implements RequestSink, ReplySink {
     this.resuming = false;
     this.gathering = false;
     this.pushReady();
-    if (this.stalls === 0 && !this.session.closing) this.socket.resume();
+    this.readOn();
+  }
+
+  private readOn(): void {
+    if (this.stalls === this.readingStalls && !this.session.closing) this.socket.resume();
+  }
+
+  // ---------------------------------------------------------------- waiting for keys
+
+  /** A command was sent that may wait: no further ones until {@link endBlocking}. */
+  beginBlocking(blocking: Blocking): void {
+    this.pushReady();
+    this.blocking = blocking;
+    this.blockedInputBytes = 0;
+    this.stalls++;
+    this.readingStalls++;
+  }
+
+  /** It has been answered, or is held back to be sent again. */
+  endBlocking(): void {
+    this.blocking = undefined;
+    if (this.blockedInputWaits) this.stalls--;
+    this.blockedInputWaits = false;
+    this.stalls--;
+    this.readingStalls--;
+    this.goOn();
+  }
+
+  /** Until when a command that is sent again waits: Unix milliseconds, 0 = for ever; undefined for one that is new. */
+  takeResumed(args: readonly Buffer[]): number | undefined {
+    const { resumedWait } = this;
+    this.resumedWait = undefined;
+    return resumedWait?.args === args ? resumedWait.deadlineMs : undefined;
+  }
+
+  private countBlockedInput(bytes: number): void {
+    this.blockedInputBytes += bytes;
+    if (this.blockedInputWaits || this.blockedInputBytes <= BLOCKED_INPUT_BYTES_MAX) return;
+    this.blockedInputWaits = true;
+    this.stall();
   }
 
   /**
@@ -311,6 +375,9 @@ export class Connection implements RequestSink, ReplySink {
 
   /** The client sends no more; what it has asked for is still answered. */
   private end(): void {
+    // Who waits for keys would take them to nowhere.
+    this.inputEnded = true;
+    if (this.blocking?.isBlocked) this.destroy('');
     this.inTurn(() => this.closeAfterReplies());
   }
 
@@ -328,6 +395,7 @@ export class Connection implements RequestSink, ReplySink {
     this.ended = true;
     this.decoder.stop();
     this.held = [];
+    this.blocking?.leave();
     this.host.closed(this);
   }
 }

@@ -3,6 +3,7 @@ import type { Command } from '../commands/table.js';
 import { addCommand } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
+import { sendBlocking } from './blocking.js';
 import type { Connection } from './connection.js';
 import type { Slot } from './reply-queue.js';
 
@@ -15,6 +16,10 @@ export function send(
   frames: Buffer,
   target?: ShardRoute,
 ): void {
+  if (command.timeoutReply !== undefined) {
+    sendBlocking(connection, route, command, args, frames);
+    return;
+  }
   const slot = openSegment(connection, route);
   if (target !== undefined) route.owner.batch.instruct(Instruction.UseTarget, target.shard);
   addCommand(route.owner, command, args, frames);

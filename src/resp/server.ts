@@ -10,6 +10,7 @@ import { type Command, commandTable } from '../commands/table.js';
 import type { Store } from '../node/store.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { SlowCommand } from '../workers/protocol.js';
+import { askAgain } from './blocking.js';
 import { ClusterDoors } from './cluster-doors.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import { dispatch } from './dispatcher.js';
@@ -313,8 +314,9 @@ export class RespServer implements ConnectionHost, ListenerHost {
 
   // ---------------------------------------------------------------- watches
 
-  /** What was known of watches on these shards is lost: EXEC fails for those who watch there. */
+  /** What was known of watches on these shards is lost: EXEC fails for those who watch there. Who waits asks again. */
   loseWatches(routes: readonly ShardRoute[]): void {
+    askAgain(this.connections.values(), routes);
     for (const { session } of this.connections.values())
       for (const route of routes) {
         if (!session.watched.has(route)) continue;
@@ -323,8 +325,12 @@ export class RespServer implements ConnectionHost, ListenerHost {
       }
   }
 
-  /** Who watches keys on one of two shards watches on both, until EXEC. */
-  swapWatches(routes: readonly [ShardRoute, ShardRoute]): void {
+  /**
+   * Two databases have changed places: who watches keys on one of their shards watches on both, until EXEC, and who
+   * waits for keys of one asks again.
+   */
+  databasesSwapped(routes: readonly [ShardRoute, ShardRoute]): void {
+    askAgain(this.connections.values(), routes);
     for (const { session } of this.connections.values())
       if (routes.some((route) => session.watched.has(route)))
         for (const route of routes) session.watched.add(route);
@@ -357,6 +363,8 @@ export class RespServer implements ConnectionHost, ListenerHost {
     this.listeners.close();
     this.unpauseClients();
     const closing = [...this.connections.values()].filter((connection) => connection !== this.closesLast);
+    // What they wait for does not come any more.
+    for (const connection of closing) if (connection.blocking?.isBlocked) connection.destroy('');
     const answered = Promise.all(
       closing.map((connection) => connection.afterReplies(() => connection.closeAfterReplies())),
     );

@@ -48,7 +48,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   const store = await kind.openStore(config, logger, {
     slowCommand: (command) => server?.accountSlow(command),
     watchesLost: (routes) => server?.loseWatches(routes),
-    watchesSwapped: (routes) => server?.swapWatches(routes),
+    watchesSwapped: (routes) => server?.databasesSwapped(routes),
     failed: (error) => {
       logger.warning(`cannot go on: ${error.message}`);
       process.exit(1);

@@ -61,3 +61,16 @@ export class BatchWatches {
     if (this.ended.length > 0) this.ended = [];
   }
 }
+
+/** Two databases change places: what is watched on one is watched on the other. */
+export function exchangeWatches(shard: Shard, target: Shard): void {
+  shard.watches.exchange(target.watches, (key) => {
+    try {
+      return shard.peek(key) !== undefined || target.peek(key) !== undefined;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      // A key that cannot be read may be there.
+      return true;
+    }
+  });
+}

@@ -1,4 +1,3 @@
-import type { Buffer } from 'node:buffer';
 import { FrameArguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
 import type { CommandStatistics } from '../base/command-statistics.js';
@@ -8,10 +7,14 @@ import type { ReplyWriter } from '../base/reply-writer.js';
 import type { ShardContext } from '../commands/definition.js';
 import { type Command, commandTable } from '../commands/table.js';
 import type { ShardView } from '../types/shard-view.js';
+import type { Checkpoint, Salvage } from './attempt.js';
 import { type Batch, openBatch } from './batch.js';
-import { BatchWatches } from './batch-watches.js';
+import { BatchWaits } from './batch-waits.js';
+import { BatchWatches, exchangeWatches } from './batch-watches.js';
 import { CommandClock } from './command-clock.js';
-import { eachCommand, prefetchRows } from './prefetch.js';
+import { COUNTS_LOOKUPS, WRITES } from './command-traits.js';
+import { prefetchRows } from './prefetch.js';
+import { prepareFlushes } from './prepare-flushes.js';
 import {
   BATCH_HEADER_WORDS,
   BatchFlag,
@@ -19,6 +22,7 @@ import {
   type ReplyMessage,
   SEGMENT_HEADER_WORDS,
   SegmentFlag,
+  type WaitEnd,
   type WorkerSettings,
 } from './protocol.js';
 import { type PartEntry, ReplyPart } from './reply-part.js';
@@ -43,41 +47,9 @@ export interface ExecutorHost {
 
 /** Share of a batch's commands whose rows were not in memory, from which on the next batch is prefetched. */
 const PREFETCH_MISS_SHARE = 0.1;
-/** Commands that write and yet read as GET does. */
-const READING_WRITES: ReadonlySet<string> = new Set(['getdel', 'getex', 'getset']);
-/** For each command whether the keys it looks up are hits and misses: those of Redis's `lookupKeyRead`. */
-const COUNTS_LOOKUPS: readonly boolean[] = commandTable.map(
-  ({ name, flags }) => (flags.includes('readonly') && name !== 'memory|usage') || READING_WRITES.has(name),
-);
-/** For each command whether it is refused while a shard takes no writes. */
-const WRITES: readonly boolean[] = commandTable.map(({ flags }) => flags.includes('write'));
-
 const WRITTEN_IN_PART = new CommandError(
   'MISCONF Errors writing to disk: one of the shards that the commands touched was written, another one was not',
 );
-
-/** How far a batch has come: everything before is committed and its replies are on their way. */
-interface Checkpoint {
-  segment: number;
-  /** Word at which the segment's header stands. */
-  headerAt: number;
-  /** Word at which its next command stands. */
-  commandAt: number;
-  /** Commands and instructions of the segment that are done. */
-  done: number;
-  /** Commands among them: those that its receiver has had answered. */
-  answered: number;
-  /** The shard that they left the segment at; undefined at its beginning. */
-  shard: number | undefined;
-}
-
-/** What is left of an attempt whose commit failed: replies that hold all the same. */
-interface Salvage {
-  /** Replies of the segments. */
-  readonly entries: ReadonlyMap<number, { readonly entry: PartEntry; readonly bytes: Buffer }>;
-  /** Shards whose changes were committed before another shard's commit failed. */
-  readonly committed: ReadonlySet<Shard>;
-}
 
 /**
  * Runs batches, one after the other: each command in order — read, run, stage — then one commit a shard, then the
@@ -101,6 +73,7 @@ export class Executor {
   private readonly touched = new Set<Shard>();
   private readonly targets = new Set<Shard>();
   private readonly watches: BatchWatches;
+  private readonly waits: BatchWaits;
   /** Shards that the segment has touched. */
   private involved: Shard[] = [];
   private segment = 0;
@@ -114,6 +87,9 @@ export class Executor {
   /** The shard whose commit is under way. */
   private committing: Shard | undefined;
   private countsAccess = true;
+  private mayWait = false;
+  private isInTransaction = false;
+  private command: Command | undefined;
   /** Why the flushes since the last FlushReply did not happen. */
   private flushRefusal: CommandError | undefined;
   private prefetching = false;
@@ -121,6 +97,7 @@ export class Executor {
   constructor(private readonly host: ExecutorHost) {
     this.clock = new CommandClock(host.statistics);
     this.watches = new BatchWatches(host.shards);
+    this.waits = new BatchWaits(() => host.settings, this.errors);
     const executor = this;
     this.context = {
       reply: this.reply,
@@ -141,6 +118,11 @@ export class Executor {
       },
       watch(key) {
         executor.watches.begin(executor.segment, executor.shard!, executor.clientId, key);
+      },
+      wait(wait) {
+        const { segment, clientId, reply } = executor;
+        const [shard, command, mayWait] = [executor.shard!, executor.command!, executor.mayWait];
+        executor.waits.begin({ segment, shard, clientId, command, reply, mayWait }, wait);
       },
     };
   }
@@ -165,7 +147,7 @@ export class Executor {
       return;
     }
     const done = this.exclusive(async () => {
-      if (flushes) await this.prepareFlushes(batch);
+      if (flushes) await prepareFlushes(batch, this.host);
       this.run(batch);
     });
     // A failure here is a failure of the worker: a rejection that nobody handles ends the thread.
@@ -185,21 +167,6 @@ export class Executor {
       });
     this.tail = settled;
     return result;
-  }
-
-  private async prepareFlushes(batch: Batch): Promise<void> {
-    const shards = new Set<number>();
-    eachCommand(batch, (_command, shard) => shards.add(shard));
-    for (const id of shards) {
-      const shard = this.host.shards.get(id);
-      if (shard === undefined) continue;
-      try {
-        await shard.prepareFlush();
-      } catch (error) {
-        if (!(error instanceof StorageError)) throw error;
-        this.host.commitFailed(shard, error);
-      }
-    }
   }
 
   private run(batch: Batch): void {
@@ -228,7 +195,7 @@ export class Executor {
         salvage = this.recover(error, salvage);
       }
     }
-    this.host.post(this.part.message(true, this.clock.takeSlow()));
+    this.post(true);
     this.host.cache.evictCommitted();
     const commands = this.clock.commands - commandsBefore;
     this.prefetching = this.host.cache.loads - loadsBefore > PREFETCH_MISS_SHARE * commands;
@@ -254,9 +221,14 @@ export class Executor {
         kept.set(entry.segment, { entry, bytes: bytes.subarray(entry.start, entry.end) });
     }
     this.watches.restore(kept);
+    this.waits.restore(kept, committed);
     this.forgetAttempt();
     this.host.commitFailed(failing, error);
     return { entries: kept, committed };
+  }
+
+  private post(last: boolean): void {
+    this.host.post({ ...this.part.message(last, this.clock.takeSlow()), ...this.waits.takeNews() });
   }
 
   private forgetAttempt(): void {
@@ -312,7 +284,7 @@ export class Executor {
   private split(from: Checkpoint, next: Omit<Checkpoint, 'answered' | 'shard'>): void {
     if (next.done > 0) this.closeEntry(false, next.done, next.commandAt);
     this.commit();
-    this.host.post(this.part.message(false, this.clock.takeSlow()));
+    this.post(false);
     this.part.restart();
     const shard = next.done > 0 ? this.shardId : undefined;
     Object.assign(from, next, { answered: this.answered, shard });
@@ -340,8 +312,10 @@ export class Executor {
     this.clientId = clientId;
     this.reply.version = (flags & SegmentFlag.Resp3) !== 0 ? 3 : 2;
     this.countsAccess = (flags & SegmentFlag.NoTouch) === 0;
+    this.mayWait = (flags & SegmentFlag.MayWait) !== 0;
     this.target = undefined;
     this.involved = [];
+    this.isInTransaction = false;
     this.enterShard(shard, Date.now());
   }
 
@@ -372,7 +346,10 @@ export class Executor {
       return at;
     }
     this.reply.array(replies);
+    this.isInTransaction = true;
     for (let index = 0; index < count; index++) commandAt = this.runNext(batch, commandAt);
+    this.isInTransaction = false;
+    for (const shard of this.involved) this.serveWaiting(shard);
     return at;
   }
 
@@ -392,27 +369,18 @@ export class Executor {
     else if (code === Instruction.UseShard) this.enterShard(value, shard.nowMs);
     else if (code === Instruction.UseTarget) this.enterTarget(value);
     else if (code === Instruction.Unwatch) this.watches.end(this.segment, this.clientId);
+    else if (code === Instruction.EndWait) this.waits.end(shard, this.clientId, value as WaitEnd);
     else if (code === Instruction.Flush) {
       const refusal = this.host.refusal(shard);
       if (refusal === undefined) shard.flush();
       this.flushRefusal ??= refusal;
     } else if (code === Instruction.SwapWatches) {
-      shard.watches.exchange(this.target!.watches, (key) => this.existsInEither(key));
+      exchangeWatches(shard, this.target!);
     } else if (code === Instruction.FlushReply) {
       if (this.flushRefusal === undefined) this.reply.ok();
       else this.reply.error(this.flushRefusal);
       this.flushRefusal = undefined;
     } else throw new Error(`instruction ${code}`);
-  }
-
-  /** Whether the shard or its target has a key; a key that cannot be read may be there. */
-  private existsInEither(key: string): boolean {
-    try {
-      return this.shard!.peek(key) !== undefined || this.target!.peek(key) !== undefined;
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      return true;
-    }
   }
 
   private enterTarget(id: number): void {
@@ -434,6 +402,7 @@ export class Executor {
       reply.error(refusal);
       host.statistics.reject(command.index);
     } else {
+      this.command = command;
       shard.countsLookups = COUNTS_LOOKUPS[command.index]!;
       this.call(command, refusal !== undefined);
       shard.countsLookups = false;
@@ -441,7 +410,19 @@ export class Executor {
       this.clock.lap(command, this.args, this.clientId, failed, host.settings.slowMicroseconds, shard.nowMs);
     }
     this.target = undefined;
+    if (!this.isInTransaction) {
+      if (shard.waits.hasReady) this.serveWaiting(shard);
+      if (target?.waits.hasReady) this.serveWaiting(target);
+    }
     if (host.cache.isOver) host.cache.evict();
+  }
+
+  /** Lets clients go on that wait for what has changed. A read that fails meanwhile is a failure of that shard. */
+  private serveWaiting(shard: Shard): void {
+    const running = this.shard;
+    this.shard = shard;
+    this.waits.serve(shard);
+    this.shard = running;
   }
 
   /** Where nothing is staged because writes are refused, a read that fails is the failure of its command alone. */
@@ -478,7 +459,36 @@ export class Executor {
       this.host.committed(shard);
     }
     this.committing = undefined;
+    this.waits.settle();
     this.forgetAttempt();
+  }
+
+  /** Lets clients go on that wait for what did not come by commands. To be called between batches. */
+  serveBetween(shard: Shard): void {
+    if (!shard.waits.hasReady) return;
+    this.shard = shard;
+    this.touched.add(shard);
+    try {
+      this.waits.serve(shard);
+      this.commit();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.recover(error, undefined);
+    }
+    this.tellWaiting();
+  }
+
+  /** Has clients ask again that wait for keys of a shard which is being closed. */
+  dismissWaiting(shard: Shard): void {
+    this.waits.dismiss(shard);
+    this.tellWaiting();
+  }
+
+  private tellWaiting(): void {
+    const news = this.waits.takeNews();
+    // The memory is transferred, so each message has its own.
+    if (news !== undefined)
+      this.host.post({ buffer: new ArrayBuffer(0), tableOffset: 0, entries: 0, last: false, ...news });
   }
 }
 

@@ -9,10 +9,12 @@ import { commandTable } from '../commands/table.js';
 import { BatchWriter } from './batch.js';
 import type {
   ClosedShard,
+  EndedWait,
   ReplyMessage,
   RewriteProgress,
   ShardStorage,
   SlowCommand,
+  WaitEnd,
   WorkerReport,
   WorkerSettings,
   WorkerTask,
@@ -32,6 +34,17 @@ export interface Receiver {
   deliver(bytes: Buffer, done: number): void;
   /** The worker died before the replies came. Whether the commands took effect is not known. */
   abandon(): void;
+}
+
+/** The receiver of a segment with SegmentFlag.MayWait: its command is answered by `deliver` at once, or by `ended` later. */
+export interface WaitingReceiver extends Receiver {
+  /**
+   * The client waits for keys.
+   * @param timeoutMs 0 = for ever. It is up to the receiver to end the waiting then, see Instruction.EndWait
+   */
+  blocked(timeoutMs: number): void;
+  /** The waiting has ended, with a reply if the reason tells of one. */
+  ended(end: WaitEnd, reply: Buffer): void;
 }
 
 /** How the JavaScript heaps of the workers are kept. */
@@ -102,6 +115,8 @@ export class Owner {
   batch = new BatchWriter<Receiver>();
   /** Receivers of the batches on their way, oldest first. */
   private readonly inFlight: Receiver[][] = [];
+  /** Those whose clients wait for keys, by the client's id. */
+  private readonly blocked = new Map<number, WaitingReceiver>();
   private scheduled = false;
   private port: MessagePort | undefined;
   private waiting: (() => void)[] = [];
@@ -175,9 +190,10 @@ export class Owner {
   }
 
   private receive(message: ReplyMessage): void {
-    const receivers = this.inFlight[0];
-    if (receivers === undefined) throw new Error(`worker ${this.index} answers a batch it was not given`);
+    const receivers = this.inFlight[0] ?? [];
     const { buffer, tableOffset, entries } = message;
+    if (receivers.length === 0 && entries !== 0)
+      throw new Error(`worker ${this.index} answers a batch it was not given`);
     const table = new Int32Array(buffer, tableOffset, entries * 3);
     const bytes = Buffer.from(buffer, 0, tableOffset);
     if (message.last) {
@@ -194,7 +210,24 @@ export class Owner {
       receivers[table[entry]!]!.deliver(bytes.subarray(at, at + length), table[entry + 2]!);
       at += length;
     }
+    if (message.blocked) this.block(receivers, message.blocked);
+    if (message.ended) for (const ended of message.ended) this.endWait(ended);
     if (message.slow) for (const command of message.slow) this.onSlow(command);
+  }
+
+  /** @param news see ReplyMessage */
+  private block(receivers: readonly Receiver[], news: readonly number[]): void {
+    for (let at = 0; at < news.length; at += 3) {
+      const receiver = receivers[news[at]!] as WaitingReceiver;
+      this.blocked.set(news[at + 1]!, receiver);
+      receiver.blocked(news[at + 2]!);
+    }
+  }
+
+  private endWait({ clientId, end, reply }: EndedWait): void {
+    const receiver = this.blocked.get(clientId);
+    this.blocked.delete(clientId);
+    receiver?.ended(end, Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength));
   }
 
   /** The worker is gone: nothing that was sent to it will be answered. */
@@ -203,6 +236,9 @@ export class Owner {
     for (const resume of this.deathWaiters.splice(0)) resume();
     const lost = this.inFlight.splice(0);
     for (const receivers of lost) for (const receiver of receivers) receiver.abandon();
+    const blocked = [...this.blocked.values()];
+    this.blocked.clear();
+    for (const receiver of blocked) receiver.abandon();
   }
 
   /** Sends what was gathered while the worker was away. */

@@ -29,6 +29,8 @@ export const SegmentFlag = {
   Transaction: 2,
   /** CLIENT NO-TOUCH: reads do not count as accesses. */
   NoTouch: 4,
+  /** One command, which may wait; its receiver is a WaitingReceiver. */
+  MayWait: 8,
 } as const;
 
 /** What stands in place of a command's number where something else than a command is meant. */
@@ -47,9 +49,33 @@ export const Instruction = {
   FlushReply: -6,
   /** SWAPDB: what was watched on the shard is watched on the target, and the other way round. */
   SwapWatches: -7,
+  /** Ends the waiting of the client, if it waits; the first argument's offset is the WaitEnd. No reply. */
+  EndWait: -8,
 } as const;
 
-/** One message from a worker: some or all of a batch's replies. */
+/** How the waiting of a client for keys ends. */
+export const WaitEnd = {
+  /** The command has been run. */
+  Served: 1,
+  /** The time is up, or CLIENT UNBLOCK says so. */
+  Timeout: 2,
+  /** CLIENT UNBLOCK … ERROR. */
+  Error: 3,
+  /** The client has left. */
+  Left: 4,
+  /** The shard goes, or the database means another one: the command is to be sent again. */
+  Again: 5,
+} as const;
+export type WaitEnd = (typeof WaitEnd)[keyof typeof WaitEnd];
+
+/** The end of a client's waiting, with the reply to its command: none if it has left or is to ask again. */
+export interface EndedWait {
+  readonly clientId: number;
+  readonly end: WaitEnd;
+  readonly reply: Uint8Array;
+}
+
+/** One message from a worker: some or all of a batch's replies, or what became of clients that wait. */
 export interface ReplyMessage {
   /** Reply bytes, then a table of three words an entry: segment, byte length, and 0 if the segment is complete or else how many of its commands are. */
   readonly buffer: ArrayBuffer;
@@ -61,6 +87,10 @@ export interface ReplyMessage {
   readonly slow?: readonly SlowCommand[];
   /** Of the shards whose writes were logged, see feeds: the shard, the number of the last record, and so on. */
   readonly logged?: readonly number[];
+  /** Clients that wait from now on: segment, client, and for how many milliseconds (0 = for ever); and so on. */
+  readonly blocked?: readonly number[];
+  /** Clients that have waited. One may be in both: it began to wait and was served. */
+  readonly ended?: readonly EndedWait[];
 }
 
 export interface SlowCommand {

@@ -208,7 +208,7 @@ export class RowApplier {
     }
     this.count(held, -1);
     this.count(row, 1);
-    if (shard.watches.size !== 0) shard.watches.changed(name);
+    shard.keyChanged(name);
   }
 
   private count({ type, expiresAtMs }: RowHeader, by: number): void {

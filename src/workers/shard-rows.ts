@@ -13,6 +13,7 @@ import type { ShardMeta } from './shard-meta.js';
 import { StagedRows } from './staged-rows.js';
 import { Stamping } from './stamping.js';
 import { pickKey, type VisitedShard, visitRange } from './visiting.js';
+import { WaitTable } from './wait-table.js';
 import { WatchTable } from './watch-table.js';
 
 /** What commands see of a shard and change of it: its rows in memory, over those of its instance. */
@@ -24,6 +25,7 @@ export abstract class ShardRows implements ShardView {
   countsLookups = false;
   readonly counters: ShardCounters = { keyspaceHits: 0, keyspaceMisses: 0, expired: 0 };
   readonly watches = new WatchTable();
+  readonly waits = new WaitTable();
   readonly collections: ShardElements;
 
   readonly replication: Replication;
@@ -258,7 +260,13 @@ export abstract class ShardRows implements ShardView {
   /** A noted row has changed. */
   note(row: Row): void {
     this.rows.resized(row);
-    if (this.watches.size !== 0) this.watches.changed(row.key);
+    this.keyChanged(row.key);
+  }
+
+  /** Tells those who watch a key, or wait for it. */
+  keyChanged(key: string): void {
+    if (this.watches.size !== 0) this.watches.changed(key);
+    if (this.waits.size !== 0) this.waits.changed(key);
   }
 
   // ---------------------------------------------------------------- counting and visiting

@@ -98,6 +98,10 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     this.changed(shard);
   }
 
+  serveWaiting(shard: Shard): void {
+    this.executor.serveBetween(shard);
+  }
+
   changed(shard: Shard): void {
     if (this.settings.appendfsync === 'everysec') this.unsynced.add(shard);
   }
@@ -123,6 +127,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     return this.executor.exclusive(async () => {
       const shard = this.shards.get(id);
       if (shard === undefined) return { watches: [] };
+      this.executor.dismissWaiting(shard);
       this.shards.delete(id);
       this.failures.delete(shard);
       this.unsynced.delete(shard);

@@ -107,6 +107,7 @@ export class Shard extends ShardRows {
   flush(at = this.flushTime()): void {
     if (this.meta.live === 0 && this.staged.rows.length === 0 && !this.meta.keepsTombstones) return;
     this.watches.allChanged((key) => this.peek(key) !== undefined);
+    this.waits.allChanged();
     if (this.flushedTo === undefined) {
       this.flushedTo = this.generations.takeSpare();
       if (this.flushedTo === undefined) throw new Error(`shard ${this.id}: a flush that was not prepared`);
@@ -194,6 +195,7 @@ export class Shard extends ShardRows {
 
   /** Forgets all changes since the last commit: memory shows again what the disk holds. */
   rollback(): void {
+    this.waits.forgetReady();
     this.source().discard();
     this.journal.discard();
     this.replication.discard();

@@ -17,6 +17,8 @@ export interface FeedsHost {
   commitFailed(shard: Shard, error: StorageError): CommandError;
   /** Changes of the shard are committed. */
   changed(shard: Shard): void;
+  /** Lets clients go on that wait for what has changed, now that it is committed. */
+  serveWaiting(shard: Shard): void;
   /** Does `work` between batches. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -74,6 +76,7 @@ export class WorkerFeeds {
         if (shard.hasChanges || shard.source().staged !== 0) {
           shard.commit(host.settings.appendfsync === 'always', false);
           host.changed(shard);
+          host.serveWaiting(shard);
         }
         host.cache.evictCommitted();
         return result;

@@ -64,6 +64,7 @@ function flagsOf(connection: Connection): string {
   const letters: readonly (readonly [boolean, string])[] = [
     [(session.attention & Attention.Monitor) !== 0, 'O'],
     [session.queued !== undefined, 'x'],
+    [connection.blocking?.isBlocked === true, 'b'],
     [isDirty(session), 'd'],
     [session.closing, 'c'],
     [connection.socket.remoteAddress === undefined, 'U'],

@@ -7,7 +7,7 @@ import { Attention } from '../session.js';
 import { setInfo, setName } from './client-attributes.js';
 import { type ClientFilter, isClientType, matchesFilter, parseKillFilter } from './client-filter.js';
 import { clientLine } from './client-list.js';
-import { type FrontContext, type FrontHandler, type FrontHandlers, now } from './handlers.js';
+import { type FrontContext, type FrontHandler, type FrontHandlers, inTurn, now } from './handlers.js';
 
 const NO_SUCH_CLIENT = new CommandError('ERR No such client');
 const INVALID_ID = new CommandError('ERR Invalid client ID');
@@ -149,14 +149,15 @@ const pause = now((context, args) => {
   writer.ok();
 });
 
-const unblock = now((context, args) => {
-  const { reply: writer } = context;
+const unblock = inTurn(async (context, args) => {
+  const { reply: writer, server } = context;
   if (args.count > 4) return writer.error(tooMany(context, args));
   const reason = args.count === 4 ? args.token(3) : 'TIMEOUT';
   if (reason !== 'TIMEOUT' && reason !== 'ERROR') return writer.error(UNBLOCK_REASON);
-  if (parseInt64(args.text(2)) === undefined) return writer.error(NOT_AN_INTEGER);
-  // Nothing blocks yet.
-  writer.integer(0);
+  const id = parseInt64(args.text(2));
+  if (id === undefined) return writer.error(NOT_AN_INTEGER);
+  const { blocking } = server.connections.get(Number(id)) ?? {};
+  writer.integer((await blocking?.unblock(reason === 'ERROR')) ? 1 : 0);
 });
 
 // ------------------------------------------------------------------ client-side caching, which there is none of

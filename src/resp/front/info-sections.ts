@@ -87,6 +87,7 @@ function serverFields({ server, session, nowMs }: InfoSource): Field[] {
 
 function clientFields({ server }: InfoSource): Field[] {
   const connections = [...server.connections.values()];
+  const blocked = connections.flatMap(({ blocking }) => (blocking?.isBlocked ? [blocking] : []));
   const most = (bytes: readonly number[]) => bytes.reduce((max, each) => Math.max(max, each), 0);
   return [
     ['connected_clients', connections.length],
@@ -94,9 +95,9 @@ function clientFields({ server }: InfoSource): Field[] {
     ['maxclients', server.config.values.maxclients],
     ['client_recent_max_input_buffer', most(connections.map((each) => each.pendingInputBytes))],
     ['client_recent_max_output_buffer', most(connections.map((each) => each.queuedOutputBytes))],
-    ['blocked_clients', server.blockedClients],
+    ['blocked_clients', server.blockedClients + blocked.length],
     ['tracking_clients', 0],
-    ['clients_in_timeout_table', 0],
+    ['clients_in_timeout_table', blocked.filter(({ hasTimeout }) => hasTimeout).length],
   ];
 }
 

@@ -1,0 +1,83 @@
+import { CommandError } from '../base/command-errors.js';
+import { type Row, RowType } from '../types/row.js';
+import { findRow } from './collection-access.js';
+import type { CommandDefinition, ShardContext, ShardHandler, Wait } from './definition.js';
+import { countedKeys } from './definition.js';
+import { type PopEnd, parseMultiplePop, popMembers, replyMultiplePop } from './sorted-set-pops.js';
+import { attemptOrWait, parseTimeout, textsOf } from './waiting.js';
+
+/** Commands that take members of sorted sets, and wait until there are some. */
+
+/** An attempt at the first of the keys that is there, which `take` is for. */
+function attemptFirst(take: (context: ShardContext, row: Row) => void): Wait['attempt'] {
+  return (context, keys) => {
+    for (const key of keys) {
+      const row = findRow(context.view, key, RowType.SortedSet);
+      if (row === undefined) continue;
+      if (row instanceof CommandError) context.reply.error(row);
+      else take(context, row);
+      return true;
+    }
+    return false;
+  };
+}
+
+/** BZPOPMIN and BZPOPMAX key [key ...] timeout */
+function popOrWait(end: PopEnd): ShardHandler {
+  return (context, args) => {
+    const timeoutMs = parseTimeout(args, args.count - 1);
+    if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
+    const keys = textsOf(args, 1, args.count - 1);
+    const attempt = attemptFirst(({ view, reply }, row) => {
+      reply.array(3);
+      reply.bulk(row.key);
+      popMembers(view, reply, row, { end, count: 1, inPairs: false });
+    });
+    attemptOrWait(context, { keys, type: RowType.SortedSet, timeoutMs, attempt });
+  };
+}
+
+/** BZMPOP timeout numkeys key [key ...] MIN | MAX [COUNT count] */
+const popManyOrWait: ShardHandler = (context, args) => {
+  const pop = parseMultiplePop(args, 2);
+  if (pop instanceof CommandError) return context.reply.error(pop);
+  const timeoutMs = parseTimeout(args, 1);
+  if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
+  const keys = textsOf(args, 3, 3 + pop.keys);
+  const attempt = attemptFirst(({ view, reply }, row) => replyMultiplePop(view, reply, row, pop));
+  attemptOrWait(context, { keys, type: RowType.SortedSet, timeoutMs, attempt });
+};
+
+function single(name: string, which: string, end: PopEnd): Omit<CommandDefinition, 'group' | 'runs'> {
+  return {
+    name,
+    arity: -3,
+    flags: ['write', 'noscript', 'blocking', 'fast'],
+    keys: [{ first: 1, last: -2, step: 1, flags: ['RW', 'access', 'delete'] }],
+    since: '5.0.0',
+    summary: `Removes the member with the ${which} score from the first sorted set that is there; waits for one`,
+    complexity: 'O(K)+O(log(M)) for K keys and a set of M members',
+    syntax: 'key [key ...] timeout',
+    timeoutReply: 'nilArray',
+    run: popOrWait(end),
+  };
+}
+
+/** What the definitions of sorted sets have in common is added to these. */
+export const WAITING_POP_COMMANDS: readonly Omit<CommandDefinition, 'group' | 'runs'>[] = [
+  single('bzpopmin', 'lowest', 'lowest'),
+  single('bzpopmax', 'highest', 'highest'),
+  {
+    name: 'bzmpop',
+    arity: -5,
+    flags: ['write', 'blocking'],
+    keys: [countedKeys(2, 'RW', 'access', 'delete')],
+    since: '7.0.0',
+    summary:
+      'Removes members with the lowest or highest scores of the first of the sorted sets that is there; waits for one',
+    complexity: 'O(K)+O(N*log(M)) for K keys and N members of a set of M',
+    syntax: 'timeout numkeys key [key ...] <MIN | MAX> [COUNT count]',
+    timeoutReply: 'nilArray',
+    run: popManyOrWait,
+  },
+];

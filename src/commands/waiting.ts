@@ -1,0 +1,42 @@
+import type { Arguments } from '../base/arguments.js';
+import { CommandError } from '../base/command-errors.js';
+import { INT64_MAX } from '../base/numbers.js';
+import { parseScore } from '../types/score.js';
+import type { ShardContext, Wait } from './definition.js';
+
+/*
+ * How a command waits: it parses its arguments into values of its own, and passes an attempt of what it does.
+ *
+ *   const timeoutMs = parseTimeout(args, args.count - 1);
+ *   if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
+ *   attemptOrWait(context, { keys, type: RowType.List, timeoutMs, attempt: (each, ready) => popFirst(each, ready) });
+ *
+ * Its definition has the flag `blocking` and a `timeoutReply`.
+ */
+
+const NOT_A_TIMEOUT = new CommandError('ERR timeout is not a float or out of range');
+const NEGATIVE = new CommandError('ERR timeout is negative');
+const OUT_OF_RANGE = new CommandError('ERR timeout is out of range');
+
+/**
+ * A timeout in seconds, fractions included, rounded up to milliseconds; 0 = for ever. For ever is, too, what comes
+ * to more than JavaScript counts exactly: 285 thousand years.
+ */
+export function parseTimeout(args: Arguments, index: number): number | CommandError {
+  const seconds = parseScore(args.text(index));
+  if (seconds === undefined) return NOT_A_TIMEOUT;
+  const milliseconds = seconds * 1000;
+  if (milliseconds > Number(INT64_MAX)) return OUT_OF_RANGE;
+  if (seconds < 0) return NEGATIVE;
+  return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.ceil(milliseconds);
+}
+
+/** Runs a command's attempt; if it finds nothing, its client waits for the keys. */
+export function attemptOrWait(context: ShardContext, wait: Wait): void {
+  if (!wait.attempt(context, wait.keys)) context.wait!(wait);
+}
+
+/** Arguments `first` … before `end`, to be kept. */
+export function textsOf(args: Arguments, first: number, end: number): string[] {
+  return Array.from({ length: end - first }, (_, index) => args.text(first + index));
+}

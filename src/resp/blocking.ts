@@ -1,0 +1,202 @@
+import { Buffer } from 'node:buffer';
+import type { Command } from '../commands/table.js';
+import { addCommand, NOBODY, readyRoute } from '../node/segments.js';
+import type { ShardRoute, WaitingReceiver } from '../workers/pool.js';
+import { Instruction, SegmentFlag, WaitEnd } from '../workers/protocol.js';
+import type { Connection } from './connection.js';
+import type { Slot } from './reply-queue.js';
+
+/*
+ * Commands that may wait (BLPOP …). Such a command is a segment of its own; until it is answered the connection takes no
+ * further commands, but goes on reading, so that it notices when its client leaves. The worker keeps the waiting client
+ * in the lines of its keys, and alone decides whether it was served; the time is kept here.
+ */
+
+/** Why a wait is ended from here. */
+type Reason = typeof WaitEnd.Timeout | typeof WaitEnd.Error | typeof WaitEnd.Left | typeof WaitEnd.Again;
+
+/** What a connection knows of its command that may wait. */
+export interface Blocking {
+  /** Whether it waits; before, it is on its way. */
+  readonly isBlocked: boolean;
+  readonly hasTimeout: boolean;
+  /** The shard, where it is on this node. */
+  readonly route: ShardRoute | undefined;
+  /** The client has left. */
+  leave(): void;
+  /** The keys may mean others now. */
+  askAgain(): void;
+  /** CLIENT UNBLOCK. @returns whether it was that which ended the waiting */
+  unblock(asError: boolean): Promise<boolean>;
+}
+
+const EMPTY = Buffer.alloc(0);
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Keeps the time of a client that waits. */
+export class WaitTimer {
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    /** Unix milliseconds; 0 = never. */
+    readonly deadlineMs: number,
+    private readonly due: () => void,
+  ) {
+    this.start();
+  }
+
+  private start(): void {
+    if (this.deadlineMs === 0) return;
+    const leftMs = this.deadlineMs - Date.now();
+    if (leftMs <= 0) this.timer = setTimeout(() => this.due(), 0);
+    else this.timer = setTimeout(() => this.start(), Math.min(leftMs, TIMER_MAX_MS));
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+/** A command that may wait, on a shard of this node. */
+class LocalBlocking implements WaitingReceiver, Blocking {
+  isBlocked = false;
+  private timer: WaitTimer | undefined;
+  private isOver = false;
+  private unblocking: ((happened: boolean) => void)[] = [];
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly slot: Slot,
+    readonly route: ShardRoute,
+    private readonly args: Buffer[],
+    /** Until when it has waited already, if it was sent before: Unix milliseconds, 0 = for ever. */
+    private readonly deadlineMs: number | undefined,
+  ) {}
+
+  get hasTimeout(): boolean {
+    return this.timer !== undefined && this.timer.deadlineMs !== 0;
+  }
+
+  // ---------------------------------------------------------------- what the worker says
+
+  deliver(bytes: Buffer, done: number): void {
+    // Nothing: it waits. That it does is told by itself.
+    if (bytes.length === 0 && done === 0) return;
+    this.slot.deliver(bytes, done);
+    if (done === 0) this.finish();
+  }
+
+  abandon(): void {
+    this.slot.abandon();
+    this.finish();
+  }
+
+  blocked(timeoutMs: number): void {
+    this.isBlocked = true;
+    const deadlineMs = this.deadlineMs ?? (timeoutMs === 0 ? 0 : Date.now() + timeoutMs);
+    if (this.connection.isClosed) this.end(WaitEnd.Left);
+    else if (this.connection.inputEnded) this.connection.destroy('');
+    else this.timer = new WaitTimer(deadlineMs, () => this.end(WaitEnd.Timeout));
+  }
+
+  ended(end: WaitEnd, reply: Buffer): void {
+    const settle = this.unblocking;
+    this.unblocking = [];
+    for (const resolve of settle) resolve(end === WaitEnd.Timeout || end === WaitEnd.Error);
+    if (end !== WaitEnd.Again || this.connection.isClosed) {
+      this.slot.deliver(reply, 0);
+      this.finish();
+      return;
+    }
+    // Its place among the replies is the last one: what runs next takes it.
+    this.slot.deliver(EMPTY, 0);
+    const frames = compact(this.args);
+    this.connection.holdBack(this.args, frames);
+    this.connection.resumedWait = { args: this.args, deadlineMs: this.timer?.deadlineMs ?? 0 };
+    this.finish();
+  }
+
+  private finish(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.timer?.stop();
+    for (const resolve of this.unblocking) resolve(false);
+    this.connection.endBlocking();
+  }
+
+  // ---------------------------------------------------------------- what is said from here
+
+  /** Asks the worker to end the waiting. What was served meanwhile stays served. */
+  private end(reason: Reason): void {
+    const { route, connection } = this;
+    if (this.isOver || !this.isBlocked) return;
+    // A worker that gives a shard away dismisses everybody by itself.
+    if (route.closed) return;
+    if (route.ready !== undefined) {
+      void readyRoute(route).then(
+        () => this.end(reason),
+        () => undefined,
+      );
+      return;
+    }
+    const { owner } = route;
+    owner.batch.begin(NOBODY, connection.session.id, route.shard, 0);
+    owner.batch.instruct(Instruction.EndWait, reason);
+    owner.schedule();
+  }
+
+  leave(): void {
+    this.timer?.stop();
+    this.end(WaitEnd.Left);
+  }
+
+  askAgain(): void {
+    this.end(WaitEnd.Again);
+  }
+
+  unblock(asError: boolean): Promise<boolean> {
+    if (!this.isBlocked || this.isOver) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.unblocking.push(resolve);
+      this.end(asError ? WaitEnd.Error : WaitEnd.Timeout);
+    });
+  }
+}
+
+/** Copies arguments into one buffer of which they become views: what waits must not hold the reads that it came in. */
+function compact(args: Buffer[]): Buffer {
+  const frames = Buffer.concat(args);
+  let at = 0;
+  for (const [index, argument] of args.entries()) {
+    args[index] = frames.subarray(at, at + argument.length);
+    at += argument.length;
+  }
+  return frames;
+}
+
+/** Sends a command that may wait to its shard, which must be ready. */
+export function sendBlocking(
+  connection: Connection,
+  route: ShardRoute,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+): void {
+  const { session } = connection;
+  const { owner } = route;
+  const flags = session.segmentFlags | SegmentFlag.MayWait;
+  connection.pushReady();
+  const slot = connection.replies.reserve(route.shard, flags, session.replies !== 'on');
+  const blocking = new LocalBlocking(connection, slot, route, args, connection.takeResumed(args));
+  owner.batch.begin(blocking, session.id, route.shard, flags);
+  addCommand(owner, command, args, frames);
+  owner.schedule();
+  connection.countUnderWay(slot);
+  connection.beginBlocking(blocking);
+}
+
+/** Has clients that wait for keys of these shards ask again: their databases mean other shards now. */
+export function askAgain(connections: Iterable<Connection>, routes: readonly ShardRoute[]): void {
+  for (const { blocking } of connections)
+    if (blocking?.route !== undefined && routes.includes(blocking.route)) blocking.askAgain();
+}

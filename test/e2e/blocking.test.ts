@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { encodeCommand, type RawClient } from '../support/client.js';
+import { haveTool, waitUntil } from '../support/environment.js';
+import { numberOf, render } from '../support/reply.js';
+import { type ServerKind, TestServer } from '../support/server.js';
+
+const KINDS: readonly ServerKind[] = haveTool('redis-server') ? ['vasto', 'redis'] : ['vasto'];
+
+describe.each(KINDS)('commands that wait, on %s', (kind) => {
+  let server: TestServer;
+  let client: RawClient;
+  const opened: RawClient[] = [];
+
+  beforeAll(async () => {
+    server = await TestServer.start({ kind, ...(kind === 'vasto' && { workers: 2 }) });
+    client = await server.connect();
+  });
+
+  beforeEach(async () => {
+    for (const each of opened.splice(0)) each.close();
+    await blockedAre(0);
+    await client.command('FLUSHALL');
+  });
+
+  afterAll(async () => {
+    for (const each of opened) each.close();
+    client.close();
+    await server.stop();
+  });
+
+  async function blockedAre(count: number): Promise<void> {
+    await waitUntil(`${count} clients wait`, async () =>
+      (await client.text('INFO', 'clients')).includes(`blocked_clients:${count}\r\n`),
+    );
+  }
+
+  /** A further client that has sent a command and waits, `ahead` others before it. */
+  async function waiting(ahead: number, ...words: (string | number)[]): Promise<RawClient> {
+    const each = await server.connect();
+    opened.push(each);
+    each.socket.write(encodeCommand(words));
+    await blockedAre(ahead + 1);
+    return each;
+  }
+
+  const next = async (from: RawClient) => render(await from.next());
+
+  test('who came first is served first, and gets what was there first', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 'b', 0);
+    const two = await waiting(1, 'BZPOPMAX', 'b', 0);
+    const three = await waiting(2, 'BZMPOP', 0, 2, 'b', 'c', 'MIN', 'COUNT', 5);
+    await client.command('ZADD', 'b', 1, 'x', 2, 'y', 3, 'z', 4, 'w');
+    expect([await next(one), await next(two), await next(three)]).toEqual([
+      '*[$"b" $"x" $"1"]',
+      '*[$"b" $"w" $"4"]',
+      '*[$"b" *[*[$"y" $"2"] *[$"z" $"3"]]]',
+    ]);
+    expect(await client.rendered('EXISTS', 'b')).toBe(':0');
+    await blockedAre(0);
+  });
+
+  test('it is served before the command behind the write runs', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    const replies = await client.pipeline([
+      ['ZADD', 'a', '1', 'x'],
+      ['ZCARD', 'a'],
+      ['ZADD', 'a', '1', 'y'],
+      ['ZCARD', 'a'],
+    ]);
+    expect(replies.map(render)).toEqual([':1', ':0', ':1', ':1']);
+    expect(await next(one)).toMatch(/x/);
+  });
+
+  test('behind EXEC, from the key that was written first', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 'b', 0);
+    await client.pipeline([
+      ['MULTI'],
+      ['ZADD', 'c', '1', 'n'],
+      ['ZADD', 'b', '1', 'm'],
+      ['ZADD', 'a', '1', 'n'],
+      ['EXEC'],
+    ]);
+    expect(await next(one)).toMatch(/b.*m/s);
+    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+  });
+
+  test('every write that makes a key ready serves', async () => {
+    const writes: (string | Buffer)[][][] = [
+      [['RENAME', 'source', 'key']],
+      [['COPY', 'source', 'key']],
+      [
+        ['SET', 'key', 'of another type'],
+        ['COPY', 'source', 'key', 'REPLACE'],
+      ],
+      [['ZUNIONSTORE', 'key', '1', 'source']],
+      [
+        ['SELECT', '3'],
+        ['ZADD', 'key', '1', 'm'],
+        ['MOVE', 'key', '0'],
+        ['SELECT', '0'],
+      ],
+      [
+        ['SELECT', '3'],
+        ['ZADD', 'key', '1', 'm'],
+        ['SWAPDB', '3', '0'],
+        ['SELECT', '0'],
+      ],
+    ];
+    for (const write of writes) {
+      await client.command('FLUSHALL');
+      await client.command('ZADD', 'source', 1, 'm');
+      const one = await waiting(0, 'BZPOPMIN', 'key', 0);
+      await client.pipeline(write as string[][]);
+      expect(await next(one), JSON.stringify(write)).toMatch(/m/);
+      expect(await client.rendered('EXISTS', 'key')).toBe(':0');
+      await blockedAre(0);
+    }
+  });
+
+  test('a key of another type is waited on', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    await client.pipeline([
+      ['SET', 'a', 's'],
+      ['DEL', 'a'],
+      ['SADD', 'a', 's'],
+    ]);
+    expect(await client.rendered('BZPOPMIN', 'none', 'a', 0)).toMatch(/^-WRONGTYPE/);
+    await client.command('DEL', 'a');
+    await client.command('ZADD', 'a', 1, 'm');
+    expect(await next(one)).toMatch(/m/);
+  });
+
+  test('the time runs out', async () => {
+    const one = await server.connect();
+    opened.push(one);
+    expect(await one.rendered('BZPOPMIN', 'a', '0.03')).toBe('*-1');
+    expect(await one.rendered('BZMPOP', '0.0001', 1, 'a', 'MIN')).toBe('*-1');
+    await client.command('ZADD', 'a', 1, 'm');
+    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+  });
+
+  test('in MULTI nothing waits', async () => {
+    const replies = await client.pipeline([['MULTI'], ['BZPOPMIN', 'a', '0'], ['PING'], ['EXEC']]);
+    expect(render(replies[3]!)).toBe('*[*-1 +PONG]');
+  });
+
+  test('what is sent behind it waits, too', async () => {
+    const one = await server.connect();
+    opened.push(one);
+    one.socket.write(
+      Buffer.concat([
+        encodeCommand(['PING', 'before']),
+        encodeCommand(['BZPOPMIN', 'a', 0]),
+        encodeCommand(['PING', 'after']),
+        encodeCommand(['BZPOPMIN', 'a', 0]),
+      ]),
+    );
+    expect(await next(one)).toMatch(/before/);
+    await blockedAre(1);
+    await client.command('ZADD', 'a', 1, 'first');
+    expect(await next(one)).toMatch(/first/);
+    expect(await next(one)).toMatch(/after/);
+    await blockedAre(1);
+    await client.command('ZADD', 'a', 1, 'second');
+    expect(await next(one)).toMatch(/second/);
+  });
+
+  test('nothing is taken for a client that has left, or been killed', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    const two = await waiting(1, 'BZPOPMIN', 'a', 0);
+    const three = await waiting(2, 'BZPOPMIN', 'a', 0);
+    const id = /id=(\d+) addr=127.0.0.1:(\d+).* flags=b /g;
+    const list = [...(await client.text('CLIENT', 'LIST')).matchAll(id)];
+    expect(list.length).toBe(3);
+    const killed = list.find(([, , port]) => Number(port) === two.socket.localPort)![1]!;
+    one.close();
+    expect(await client.rendered('CLIENT', 'KILL', 'ID', killed)).toBe(':1');
+    await blockedAre(1);
+    await client.command('ZADD', 'a', 1, 'm');
+    expect(await next(three)).toMatch(/m/);
+  });
+
+  test('a client that closes its side only is gone', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    one.socket.end();
+    await blockedAre(0);
+    await client.command('ZADD', 'a', 1, 'm');
+    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+  });
+
+  test('CLIENT UNBLOCK', async () => {
+    const ids: number[] = [];
+    for (let index = 0; index < 2; index++) {
+      const each = await server.connect();
+      opened.push(each);
+      ids.push(numberOf(await each.command('CLIENT', 'ID')));
+      each.socket.write(encodeCommand(['BZPOPMIN', 'a', 0]));
+      await blockedAre(index + 1);
+    }
+    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[0]!)).toBe(':1');
+    expect(await next(opened[0]!)).toBe('*-1');
+    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[1]!, 'ERROR')).toBe(':1');
+    expect(await next(opened[1]!)).toMatch(/UNBLOCKED client unblocked via CLIENT UNBLOCK/);
+    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[1]!)).toBe(':0');
+    expect(await client.rendered('CLIENT', 'UNBLOCK', 999999)).toBe(':0');
+    await blockedAre(0);
+  });
+
+  test('500 clients are served in the order in which they came', async () => {
+    const waiters = await Promise.all(Array.from({ length: 500 }, () => server.connect()));
+    opened.push(...waiters);
+    for (const [index, each] of waiters.entries()) {
+      each.socket.write(encodeCommand(['BZPOPMIN', 'queue', `own${index}`, 0]));
+      if (index % 50 === 49) await blockedAre(index + 1);
+    }
+    await client.command('ZADD', 'own250', 1, 'for 250');
+    expect(await next(waiters[250]!)).toMatch(/for 250/);
+    for (let index = 0; index < 500; index++) await client.command('ZADD', 'queue', index, `m${index}`);
+    const taken: number[] = [];
+    for (const [index, each] of waiters.entries())
+      if (index !== 250) taken.push(Number(/"m(\d+)"/.exec(await next(each))![1]));
+    expect(new Set(taken).size).toBe(499);
+    // Those of one run of 50 may have been read in any order, but all of them before those of the next.
+    const runs = Array.from({ length: 10 }, (_, run) =>
+      taken.slice(run * 50 - (run > 5 ? 1 : 0), (run + 1) * 50 - (run >= 5 ? 1 : 0)),
+    );
+    for (let run = 1; run < 10; run++)
+      expect(Math.min(...runs[run]!)).toBeGreaterThan(Math.max(...runs[run - 1]!));
+    expect(await client.rendered('ZCARD', 'queue')).toBe(':1');
+    await blockedAre(0);
+  });
+});
