@@ -84,9 +84,9 @@ export class HashValue implements Collection {
   }
 
   get footprintBytes(): number {
-    const expiryBytes = (this.expiries?.inlineCount ?? 0) * INLINE_ENTRY_OVERHEAD_BYTES;
+    const expiryBytes = (this.expiries?.inlineCount ?? 0) * INLINE_ENTRY_OVERHEAD_BYTES.hash;
     const fields = this.inline?.size ?? 0;
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + fields * INLINE_ENTRY_OVERHEAD_BYTES + expiryBytes;
+    return COLLECTION_OVERHEAD_BYTES + this.bytes + fields * INLINE_ENTRY_OVERHEAD_BYTES.hash + expiryBytes;
   }
 
   elementBytes(): number {

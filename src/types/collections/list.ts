@@ -106,7 +106,9 @@ export class ListValue implements Collection {
   }
 
   get footprintBytes(): number {
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + (this.inline?.length ?? 0) * INLINE_ENTRY_OVERHEAD_BYTES;
+    return (
+      COLLECTION_OVERHEAD_BYTES + this.bytes + (this.inline?.length ?? 0) * INLINE_ENTRY_OVERHEAD_BYTES.list
+    );
   }
 
   elementBytes(): number {

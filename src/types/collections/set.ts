@@ -61,7 +61,7 @@ export class SetValue implements Collection {
   get footprintBytes(): number {
     const { inline } = this;
     if (inline === undefined) return COLLECTION_OVERHEAD_BYTES;
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + inline.size * INLINE_ENTRY_OVERHEAD_BYTES;
+    return COLLECTION_OVERHEAD_BYTES + this.bytes + inline.size * INLINE_ENTRY_OVERHEAD_BYTES.set;
   }
 
   elementBytes(): number {

@@ -112,7 +112,7 @@ export class SortedSetValue implements Collection {
 
   get footprintBytes(): number {
     const entries = this.inline?.length ?? 0;
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + entries * 2 * INLINE_ENTRY_OVERHEAD_BYTES;
+    return COLLECTION_OVERHEAD_BYTES + this.bytes + entries * INLINE_ENTRY_OVERHEAD_BYTES.sortedSet;
   }
 
   elementBytes(): number {

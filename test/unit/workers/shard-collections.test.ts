@@ -5,7 +5,8 @@ import { HashValue } from '../../../src/types/collections/hash.js';
 import { ListValue } from '../../../src/types/collections/list.js';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { SortedSetValue } from '../../../src/types/collections/sorted-set.js';
-import { type Row, stringValue, valueText } from '../../../src/types/row.js';
+import { Row, stringValue, valueText } from '../../../src/types/row.js';
+import { decodeRow, isElementTtlKey, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
 import { kindOf } from '../../../src/workers/element-keys.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
@@ -27,7 +28,7 @@ const NAMES = 60;
 /** What a key holds, as text: a set's members, a hash's pairs, a list's values, a sorted set's entries, a string. */
 type Held =
   | { readonly type: 'set'; readonly members: Set<string> }
-  | { readonly type: 'hash'; readonly fields: Map<string, string> }
+  | { readonly type: 'hash'; readonly fields: Map<string, { text: string; endsMs: number }> }
   | { readonly type: 'list'; readonly values: string[] }
   | { readonly type: 'zset'; readonly scores: Map<string, number> }
   | { readonly type: 'string'; readonly text: string };
@@ -55,14 +56,16 @@ function contentOf(row: Row, nowMs: number): string {
   return `${collection.type} ${JSON.stringify(parts.sort())}`;
 }
 
-function canonical(held: Held): string {
+function canonical(held: Held, nowMs: number): string {
   if (held.type === 'string') return `string ${held.text}`;
   if (held.type === 'list') return `list ${JSON.stringify(held.values)}`;
   const parts =
     held.type === 'set'
       ? [...held.members]
       : held.type === 'hash'
-        ? [...held.fields].map(([field, value]) => `${field}=${value}`)
+        ? [...held.fields].flatMap(([field, { text, endsMs }]) =>
+            endsMs !== 0 && endsMs <= nowMs ? [] : [`${field}=${text}`],
+          )
         : [...held.scores].map(([member, score]) => `${score} ${member}`);
   return `${{ set: 4, hash: 2, zset: 5 }[held.type]} ${JSON.stringify(parts.sort())}`;
 }
@@ -96,6 +99,7 @@ class Pair {
     this.shard.nowMs = this.nowMs;
     for (const [key, { expiresAtMs }] of this.state)
       if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.state.delete(key);
+    this.endFields();
     const choice = random.int(0, 99);
     if (choice < 62) this.change();
     else if (choice < 66) this.overwrite();
@@ -111,6 +115,21 @@ class Pair {
     else if (choice < 96) await this.reopen();
     else this.compareAll();
     this.rig.cache.evict();
+  }
+
+  /** What has ended is gone for the model; for the shard, a hash without live fields is a key until it is swept. */
+  private endFields(): void {
+    for (const [key, { held }] of [...this.state]) {
+      if (held.type !== 'hash') continue;
+      for (const [field, { endsMs }] of [...held.fields])
+        if (endsMs !== 0 && endsMs <= this.nowMs) held.fields.delete(field);
+      if (held.fields.size > 0) continue;
+      const row = this.shard.peek(key);
+      if (row?.collection instanceof HashValue) expect(row.collection.liveSize(this.nowMs)).toBe(0);
+      // As a sweep would, for the model to agree.
+      this.shard.remove(key);
+      this.state.delete(key);
+    }
   }
 
   private key(): string {
@@ -145,10 +164,12 @@ class Pair {
     const steps = random.int(1, 12);
     for (let step = 0; step < steps; step++) this.changeOne(value, held, random.chance(0.65));
     const size = sizeOf(held);
-    expect(value.size).toBe(size);
+    expect(value instanceof HashValue ? value.liveSize(this.nowMs) : value.size).toBe(size);
     if (row === undefined) {
       if (size > 0) shard.setCollection(key, value, 0);
     } else shard.changed(row);
+    // Of a hash fields may be left that have ended.
+    if (size === 0) shard.remove(key);
     if (size === 0) this.state.delete(key);
     else this.state.set(key, { held, expiresAtMs: entry?.expiresAtMs ?? 0 });
     this.compareKey(key);
@@ -166,7 +187,12 @@ class Pair {
       const text = this.text();
       if (grows) {
         expect(value.set(name, stringValue(text), this.nowMs)).toBe(!held.fields.has(name));
-        held.fields.set(name, text);
+        held.fields.set(name, { text, endsMs: 0 });
+        if (random.chance(0.15)) {
+          const endsMs = this.nowMs + random.int(1, 80);
+          value.setExpiry(name, endsMs);
+          held.fields.get(name)!.endsMs = endsMs;
+        }
       } else expect(value.delete(name, this.nowMs)).toBe(held.fields.delete(name));
     } else if (value instanceof SortedSetValue && held.type === 'zset') {
       const score = random.int(-5, 5);
@@ -233,7 +259,7 @@ class Pair {
   private compareKey(key: string): void {
     const row = this.shard.peek(key);
     const entry = this.state.get(key);
-    expect(row && contentOf(row, this.nowMs)).toBe(entry && canonical(entry.held));
+    expect(row && contentOf(row, this.nowMs)).toBe(entry && canonical(entry.held, this.nowMs));
     if (row !== undefined) expect(row.expiresAtMs).toBe(entry!.expiresAtMs);
   }
 
@@ -243,7 +269,7 @@ class Pair {
     const seen: string[] = [];
     this.shard.visit({ prefix: '' }, true, (key, row) => {
       seen.push(key);
-      expect(contentOf(row!, this.nowMs)).toBe(canonical(this.state.get(key)!.held));
+      expect(contentOf(row!, this.nowMs)).toBe(canonical(this.state.get(key)!.held, this.nowMs));
       return true;
     });
     expect(seen).toEqual([...this.state.keys()].sort((a, b) => (a < b ? -1 : 1)));
@@ -262,6 +288,7 @@ class Pair {
     this.state = copyOf(this.committed);
     for (const [key, { expiresAtMs }] of this.state)
       if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.state.delete(key);
+    this.endFields();
     auditElements(this.shard);
     this.compareAll();
   }
@@ -270,6 +297,7 @@ class Pair {
   private sweep(): void {
     this.commit();
     this.shard.sweep(this.nowMs, this.random.int(1, 5));
+    this.endFields();
     this.shard.sweepDeadElements(this.random.int(1, 20));
     if (this.random.chance(0.2)) this.rollback();
     else this.commit();
@@ -302,6 +330,7 @@ class Pair {
     await this.open();
     for (const [key, { expiresAtMs }] of this.state)
       if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.state.delete(key);
+    this.endFields();
     this.compareAll();
   }
 
@@ -351,6 +380,20 @@ function auditElements(shard: Shard): void {
   auditDisk(shard);
   const database = databaseOf(shard);
   const owned = new Map<number, number>();
+  const deadlines: string[] = [];
+  database.iterate({ family: 'default', values: true }, (key, stored) => {
+    const row = new Row(key.latin1Slice());
+    decodeRow(row, stored!, shard.collections);
+    const nextMs = row.collection?.nextExpiryMs ?? 0;
+    if (nextMs !== 0) deadlines.push(`${nextMs} ${row.key}`);
+    return true;
+  });
+  const entries: string[] = [];
+  database.iterate({ family: 'ttl', values: false }, (entry) => {
+    if (isElementTtlKey(entry)) entries.push(`${ttlKeyExpiry(entry)} ${ttlKeyUserKey(entry)}`);
+    return true;
+  });
+  expect(entries.toSorted()).toEqual(deadlines.toSorted());
   shard.visit({ prefix: '' }, true, (_key, row) => {
     const version = row?.collection?.version ?? 0;
     if (version !== 0) owned.set(version, row!.collection!.size);
