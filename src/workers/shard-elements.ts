@@ -121,6 +121,22 @@ class VersionElements implements ElementStore {
     this.stage(kind, name, value);
   }
 
+  exchange(kind: ElementKind, name: string, value: StringValue): StringValue | undefined {
+    const element = this.load(kind, name);
+    const old = element.value as StringValue | undefined;
+    element.value = value;
+    this.shard.note(element);
+    return old;
+  }
+
+  insert(kind: ElementKind, name: string, value: StringValue): boolean {
+    const element = this.load(kind, name);
+    if (element.value !== undefined) return false;
+    element.value = value;
+    this.shard.note(element);
+    return true;
+  }
+
   delete(kind: ElementKind, name: string): void {
     this.stage(kind, name, undefined);
   }
@@ -209,27 +225,30 @@ class VersionElements implements ElementStore {
 
   private load(kind: ElementKind, name: string): ElementRow {
     const { version, shard } = this;
-    const element = this.cached(kind, name);
+    const hash = ElementTable.hashOf(version, kind, name);
+    const element = shard.table.get(version, kind, name, hash);
     if (element !== undefined) {
       element.visited = true;
       return element;
     }
-    return this.admit(kind, name, shard.owner.source().get('elem', elementKeyScratch(version, kind, name)));
+    const stored = shard.owner.source().get('elem', elementKeyScratch(version, kind, name));
+    return this.keep(kind, name, hash, stored && stringValue(stored), stored !== undefined);
   }
 
   /** Takes a stored row in. One that is not there is remembered so, that asking again is as cheap. */
   private admit(kind: ElementKind, name: string, stored: Buffer | undefined): ElementRow {
-    return this.keep(kind, name, stored && stringValue(stored), stored !== undefined);
+    const hash = ElementTable.hashOf(this.version, kind, name);
+    return this.keep(kind, name, hash, stored && stringValue(stored), stored !== undefined);
   }
 
   private keep(
     kind: ElementKind,
     name: string,
+    hash: number,
     value: StringValue | Encodable | undefined,
     stored: boolean,
   ): ElementRow {
     const { shard, version } = this;
-    const hash = ElementTable.hashOf(version, kind, name);
     const element = new ElementRow(shard.table, version, kind, name, hash, stored);
     element.value = value;
     shard.table.add(element);
@@ -239,8 +258,11 @@ class VersionElements implements ElementStore {
 
   private stage(kind: ElementKind, name: string, value: StringValue | Encodable | undefined): void {
     // One that is not in memory may be on disk or not: it does not matter to what is written over it.
-    const element = this.cached(kind, name) ?? this.keep(kind, name, value, true);
+    const { version, shard } = this;
+    const hash = ElementTable.hashOf(version, kind, name);
+    const known = shard.table.get(version, kind, name, hash);
+    const element = known ?? this.keep(kind, name, hash, value, true);
     element.value = value;
-    this.shard.note(element);
+    shard.note(element);
   }
 }

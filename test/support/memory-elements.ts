@@ -29,6 +29,18 @@ export class MemoryElements implements ElementStore {
     this.rows.set(rowKey(kind, name), value);
   }
 
+  exchange(kind: ElementKind, name: string, value: StringValue): StringValue | undefined {
+    const old = this.get(kind, name);
+    this.set(kind, name, value);
+    return old;
+  }
+
+  insert(kind: ElementKind, name: string, value: StringValue): boolean {
+    const isNew = this.get(kind, name) === undefined;
+    if (isNew) this.set(kind, name, value);
+    return isNew;
+  }
+
   delete(kind: ElementKind, name: string): void {
     this.rows.delete(rowKey(kind, name));
   }

@@ -38,6 +38,10 @@ export interface ElementStore {
   /** Values in the order of `names`, with one read for all that are not in memory. */
   getMany(kind: ElementKind, names: readonly string[]): (StringValue | undefined)[];
   set(kind: ElementKind, name: string, value: StringValue): void;
+  /** As {@link set}, and tells what was there. */
+  exchange(kind: ElementKind, name: string, value: StringValue): StringValue | undefined;
+  /** As {@link set} where nothing is there. @returns whether nothing was */
+  insert(kind: ElementKind, name: string, value: StringValue): boolean;
   delete(kind: ElementKind, name: string): void;
   /** A row that lives decoded; undefined when there is none. */
   node<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined;

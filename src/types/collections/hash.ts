@@ -155,21 +155,13 @@ export class HashValue implements Collection {
       else if (!keepsExpiry) this.setExpiry(field, 0);
     }
     const { inline } = this;
-    const isNew = inline === undefined ? this.setRow(field, value) : this.setInline(inline, field, value);
+    const isNew = inline === undefined ? this.rows!.set(field, value) : this.setInline(inline, field, value);
     if (!this.converted) {
       const { hashEntriesMax, hashValueBytesMax } = this.host.limits;
       this.converted =
         this.size > hashEntriesMax || field.length > hashValueBytesMax || value.length > hashValueBytesMax;
     }
     if (inline !== undefined && !this.hasRoom(inline)) this.promote(inline);
-    return isNew;
-  }
-
-  private setRow(field: string, value: StringValue): boolean {
-    const rows = this.rows!;
-    const isNew = !rows.has(field);
-    if (isNew) rows.add(field, value);
-    else rows.replace(field, value);
     return isNew;
   }
 

@@ -29,10 +29,24 @@ export class MemberRows {
     return this.store.getMany(ElementKind.Member, names);
   }
 
-  /** Stages a member that is not there. */
+  /** Stages a member that is known not to be there. */
   add(name: string, value: StringValue): void {
     this.store.set(ElementKind.Member, name, value);
     this.size++;
+  }
+
+  /** Stages a member unless it is there. @returns whether it was not */
+  insert(name: string, value: StringValue): boolean {
+    const isNew = this.store.insert(ElementKind.Member, name, value);
+    if (isNew) this.size++;
+    return isNew;
+  }
+
+  /** Stages a member, whether it is there or not. @returns whether it was not */
+  set(name: string, value: StringValue): boolean {
+    const isNew = this.store.exchange(ElementKind.Member, name, value) === undefined;
+    if (isNew) this.size++;
+    return isNew;
   }
 
   /** Stages another value of a member that is there. */
@@ -104,7 +118,9 @@ export class MemberRows {
   /** Removes a random member, and gives it. @param random in [0, 1) */
   take(random: () => number): string {
     const name = this.pick(random);
-    this.remove(name);
+    // It is out of the pool already.
+    this.store.delete(ElementKind.Member, name);
+    this.size--;
     return name;
   }
 

@@ -105,9 +105,12 @@ export class SetValue implements Collection {
 
   /** @returns whether it was not there */
   add(member: string): boolean {
-    if (this.has(member)) return false;
-    if (this.inline === undefined) this.rows!.add(member, '');
-    else this.addInline(this.inline, member);
+    if (this.inline === undefined) {
+      if (!this.rows!.insert(member, '')) return false;
+    } else {
+      if (this.inline.has(member)) return false;
+      this.addInline(this.inline, member);
+    }
     const { limits } = this.host;
     if (!this.converted)
       this.converted = this.size > limits.setIntegersMax || parseInt64(member) === undefined;

@@ -22,7 +22,8 @@ vi.mock('../../../src/base/limits.js', async (original) => ({
 }));
 
 const KEYS = ['a', 'b', 'c', 'd', 'e', 'long'.repeat(300)];
-const STEPS = envNumber('VASTO_SHARD_STEPS', 700);
+const STEPS = envNumber('VASTO_SHARD_STEPS', 500);
+const TIMEOUT_MS = 200 * STEPS;
 const NAMES = 60;
 
 /** What a key holds, as text: a set's members, a hash's pairs, a list's values, a sorted set's entries, a string. */
@@ -419,7 +420,7 @@ async function run(random: Random, cacheBytes: number): Promise<void> {
 }
 
 describe('collections in a shard do what their models do', () => {
-  it('with rows in memory', () => seeded(3, (random) => run(random, 1 << 20)));
+  it('with rows in memory', { timeout: TIMEOUT_MS }, () => seeded(3, (random) => run(random, 1 << 20)));
 
-  it('with rows that come and go', () => seeded(3, (random) => run(random, 3000)));
+  it('with rows that come and go', { timeout: TIMEOUT_MS }, () => seeded(3, (random) => run(random, 3000)));
 });
