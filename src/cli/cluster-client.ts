@@ -21,6 +21,11 @@ export interface StoreView extends StoreAddress {
   readonly totalBytes: number;
   /** How many it holds, of all keyspaces. */
   readonly shards: number;
+  /** Copies on other stores that they follow, and how many of those it has all of. */
+  readonly feeds: number;
+  readonly feedsLevel: number;
+  /** The longest for which one of those has had something that this store has not, milliseconds. */
+  readonly lagMs: number;
 }
 
 export interface KeyspaceView {

@@ -1,4 +1,4 @@
-import { copyState } from '../cluster/copy-state.js';
+import { copyState, storeLag } from '../cluster/copy-state.js';
 import { shardsOfSlots } from '../cluster/jump-hash.js';
 import { ManagerError, type StoreStatus } from '../cluster/manager.js';
 import {
@@ -52,6 +52,7 @@ export function storeView(status: StoreStatus, nowMs: number): StoreView {
     freeBytes,
     totalBytes,
     shards: shards.length,
+    ...storeLag(shards),
   };
 }
 

@@ -58,6 +58,9 @@ export class RespCluster implements ClusterClient {
         freeBytes: numberOf(fields.get('free-bytes')) ?? 0,
         totalBytes: numberOf(fields.get('total-bytes')) ?? 0,
         shards: numberOf(fields.get('shards')) ?? 0,
+        feeds: numberOf(fields.get('feeds')) ?? 0,
+        feedsLevel: numberOf(fields.get('feeds-level')) ?? 0,
+        lagMs: numberOf(fields.get('lag-ms')) ?? 0,
       };
     });
     return stores.sort(byAddress);

@@ -78,21 +78,33 @@ export function keyspacesTable(keyspaces: readonly KeyspaceView[]): string {
   );
 }
 
+/** Of a store whose shards follow copies elsewhere, whether it has all that those have. */
+function lagText({ feeds, feedsLevel, lagMs, state }: StoreView): string {
+  if (feeds === 0 || state === 'down') return NONE;
+  return feedsLevel === feeds
+    ? 'level'
+    : `${feeds - feedsLevel} of ${feeds} behind, ${(lagMs / 1000).toFixed(1)} s`;
+}
+
 export function storesTable(stores: readonly StoreView[]): string {
   if (stores.length === 0) return 'There are no stores.\n';
   return table(
-    ['ADDRESS', 'STATE', 'SEEN', 'ZONE', 'TAGS', '>SHARDS', '>FREE', '>DISK', 'ID'],
-    stores.map(({ address, state, seenMsAgo, zone, tags, shards, freeBytes, totalBytes, id }) => [
-      address,
-      state,
-      seenMsAgo === null ? 'never' : agoText(seenMsAgo),
-      optional(zone),
-      listed(tags),
-      String(shards),
-      totalBytes === 0 ? NONE : bytesText(freeBytes),
-      totalBytes === 0 ? NONE : bytesText(totalBytes),
-      id.slice(0, 8),
-    ]),
+    ['ADDRESS', 'STATE', 'SEEN', 'ZONE', 'TAGS', '>SHARDS', 'COPIES', '>FREE', '>DISK', 'ID'],
+    stores.map((store) => {
+      const { address, state, seenMsAgo, zone, tags, shards, freeBytes, totalBytes, id } = store;
+      return [
+        address,
+        state,
+        seenMsAgo === null ? 'never' : agoText(seenMsAgo),
+        optional(zone),
+        listed(tags),
+        String(shards),
+        lagText(store),
+        totalBytes === 0 ? NONE : bytesText(freeBytes),
+        totalBytes === 0 ? NONE : bytesText(totalBytes),
+        id.slice(0, 8),
+      ];
+    }),
   );
 }
 

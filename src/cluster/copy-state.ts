@@ -2,6 +2,7 @@ import type { FollowStatus, ShardStatus } from './manager.js';
 
 /** A copy that is behind for less long, milliseconds, is level as far as people are concerned. */
 const LEVEL_MS = 1000;
+const LEVEL = 'level';
 
 /**
  * What there is to say of a copy of a shard that does not own it, for people.
@@ -18,6 +19,25 @@ export function copyState(status: ShardStatus | undefined, owner: string): strin
 function followState({ state, problem, isLevel, lagRecords, lagMs, copiedRows }: FollowStatus): string {
   if (state === 'connecting') return problem === '' ? 'connecting' : `not connected: ${problem}`;
   if (state === 'copying') return `copying, ${copiedRows} rows so far`;
-  if (isLevel || lagMs < LEVEL_MS) return 'level';
+  if (isLevel || lagMs < LEVEL_MS) return LEVEL;
   return `${lagRecords} records, ${(lagMs / 1000).toFixed(1)} s behind`;
+}
+
+/** How a store is doing with all that it follows. */
+export interface StoreLag {
+  /** Copies elsewhere that its shards follow. */
+  readonly feeds: number;
+  /** Of those, the ones of which it has everything. */
+  readonly feedsLevel: number;
+  /** The longest for which one of them has had something that the store has not, milliseconds. */
+  readonly lagMs: number;
+}
+
+export function storeLag(shards: readonly ShardStatus[]): StoreLag {
+  const follows = shards.flatMap((shard) => shard.follows);
+  return {
+    feeds: follows.length,
+    feedsLevel: follows.filter((follow) => followState(follow) === LEVEL).length,
+    lagMs: follows.reduce((most, { lagMs }) => Math.max(most, lagMs), 0),
+  };
 }

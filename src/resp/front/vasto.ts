@@ -9,7 +9,7 @@ import {
 import { TOPOLOGY_WAIT_MS } from '../../base/limits.js';
 import { parseInteger } from '../../base/numbers.js';
 import type { ReplyWriter } from '../../base/reply-writer.js';
-import { copyState } from '../../cluster/copy-state.js';
+import { copyState, storeLag } from '../../cluster/copy-state.js';
 import { type KeyspaceRequest, ManagerError, type StoreStatus } from '../../cluster/manager.js';
 import { SLOTS } from '../../cluster/slots.js';
 import {
@@ -319,6 +319,7 @@ function writePlacement(reply: ReplyWriter, entry: KeyspaceEntry): void {
 
 function writeStatus(reply: ReplyWriter, status: StoreStatus, nowMs: number): void {
   const { entry, alive, seenAtMs, freeBytes, totalBytes, shards } = status;
+  const { feeds, feedsLevel, lagMs } = storeLag(shards);
   writeFields(reply, [
     ...storeFields(entry),
     ['state', (out) => out.bulk(alive ? 'up' : 'down')],
@@ -326,5 +327,8 @@ function writeStatus(reply: ReplyWriter, status: StoreStatus, nowMs: number): vo
     ['free-bytes', (out) => out.integer(freeBytes)],
     ['total-bytes', (out) => out.integer(totalBytes)],
     ['shards', (out) => out.integer(shards.length)],
+    ['feeds', (out) => out.integer(feeds)],
+    ['feeds-level', (out) => out.integer(feedsLevel)],
+    ['lag-ms', (out) => out.integer(lagMs)],
   ]);
 }

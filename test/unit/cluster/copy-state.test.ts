@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { copyState } from '../../../src/cluster/copy-state.js';
+import { copyState, storeLag } from '../../../src/cluster/copy-state.js';
 import type { FollowStatus, ShardStatus } from '../../../src/cluster/manager.js';
 
 const OWNER = 'aa';
@@ -40,4 +40,14 @@ test.each([
 test('a shard that does not serve says why; one of which nothing is known, nothing', () => {
   expect(copyState({ ...follow({}), state: 'the disk is full' }, OWNER)).toBe('the disk is full');
   expect(copyState(undefined, OWNER)).toBeUndefined();
+});
+
+test('a store is as far behind as the worst of what it follows', () => {
+  expect(storeLag([])).toEqual({ feeds: 0, feedsLevel: 0, lagMs: 0 });
+  const shards = [
+    follow({ isLevel: true, lagMs: 0 }),
+    follow({ lagMs: 4000 }),
+    follow({ state: 'copying', lagMs: 0 }),
+  ];
+  expect(storeLag(shards)).toEqual({ feeds: 3, feedsLevel: 1, lagMs: 4000 });
 });
