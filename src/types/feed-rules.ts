@@ -27,7 +27,8 @@ export function takesPlace(timestamp: number, bytes: Buffer, held: number, heldB
 }
 
 /**
- * From which timestamp on a shard remembers every deletion.
+ * From which timestamp on a shard remembers every deletion: what it lacks of later rows it never had. 0 = what it lacks
+ * tells nothing.
  * @param sinceMs since when its deletions have left tombstones without a break, Unix milliseconds
  * @param driftMs how far a timestamp may be ahead of the clock when its write comes
  */
@@ -37,6 +38,8 @@ export function rememberedSince(
   tombstoneRetentionMs: number,
   driftMs: number,
 ): number {
+  // Where deletions are forgotten sooner than clocks agree, what was written just now could be taken for one of them.
+  if (tombstoneRetentionMs <= 2 * driftMs) return 0;
   // A tombstone that is forgotten now came a retention ago, with a timestamp at most so much later.
   return timestampOf(Math.max(sinceMs, nowMs - tombstoneRetentionMs + driftMs));
 }

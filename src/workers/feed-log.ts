@@ -30,6 +30,8 @@ export interface LogSettings {
   readonly id: string;
   /** Since when without a break, Unix milliseconds. */
   readonly sinceMs: number;
+  /** When the machine went down with writes that others may have, Unix milliseconds; 0 = never. */
+  readonly lostMs: number;
   /** Number of the oldest record that counts, or of the next one. */
   readonly first: number;
   /** Bytes of all records before it. */
@@ -38,7 +40,14 @@ export interface LogSettings {
   readonly overrun: { readonly sequence: number; readonly timestamp: number } | undefined;
 }
 
-export const NO_LOG: LogSettings = { id: '', sinceMs: 0, first: 1, firstOffset: 0, overrun: undefined };
+export const NO_LOG: LogSettings = {
+  id: '',
+  sinceMs: 0,
+  lostMs: 0,
+  first: 1,
+  firstOffset: 0,
+  overrun: undefined,
+};
 
 /** A place in the log from which on it may be cut off. */
 interface Mark {
@@ -103,6 +112,10 @@ export class FeedLog {
     return this.settings.sinceMs;
   }
 
+  get lostMs(): number {
+    return this.settings.lostMs;
+  }
+
   /** Number of the last record, 0 before the first. */
   get last(): number {
     return this.extent.next - 1;
@@ -140,14 +153,17 @@ export class FeedLog {
 
   // ---------------------------------------------------------------- writing
 
-  /** Stages that the log begins anew under another name. Records of the old one go. */
-  begin(id: string, sinceMs: number): void {
-    this.stageSettings({ ...this.emptied(), id, sinceMs, overrun: undefined });
+  /**
+   * Stages that the log begins anew under another name. Records of the old one go.
+   * @param lostMs when writes were lost, 0 = none were
+   */
+  begin(id: string, sinceMs: number, lostMs = 0): void {
+    this.stageSettings({ ...this.emptied(), id, sinceMs, lostMs, overrun: undefined });
   }
 
   /** Stages that nothing is logged any more. */
   end(): void {
-    this.stageSettings({ ...this.emptied(), id: '', sinceMs: 0, overrun: undefined });
+    this.stageSettings({ ...this.emptied(), id: '', sinceMs: 0, lostMs: 0, overrun: undefined });
   }
 
   private emptied(): LogSettings {

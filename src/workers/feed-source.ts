@@ -50,10 +50,11 @@ export function logState(shard: Shard): LogState | undefined {
     firstSequence: log.first,
     bytes: log.bytes,
     flushedAt,
-    // What is still being copied does not tell of what it has not.
-    rememberedSince: replication.isIncomplete
-      ? 0
-      : rememberedSince(log.sinceMs, nowMs, tombstoneRetentionMs, feedDriftMaxMs),
+    // What is still being copied, or has lost something, does not tell of what it lacks.
+    rememberedSince:
+      replication.isIncomplete || (log.lostMs !== 0 && nowMs - log.lostMs < tombstoneRetentionMs)
+        ? 0
+        : rememberedSince(log.sinceMs, nowMs, tombstoneRetentionMs, feedDriftMaxMs),
   };
 }
 

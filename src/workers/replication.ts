@@ -47,6 +47,8 @@ export class Replication {
   /** undefined = the feed ends. */
   private readonly stagedFeeds = new Map<string, Feed | undefined>();
   private isKnownOnDisk = false;
+  /** Whether the record on disk is that of another start of the machine, or of a clean stop. */
+  private isRecordStale = false;
 
   constructor(private readonly environment: ReplicationEnvironment) {}
 
@@ -57,7 +59,7 @@ export class Replication {
    * `appendfsync` allows. Followers may have records of them, and the numbers would be used again: so the log begins
    * anew, for all to copy; and this shard copies from the others, which may have what it lost.
    */
-  open(database: Database): void {
+  open(database: Database, nowMs: number): void {
     this.discard();
     const { record, feeds } = readReplication(database);
     const { log, newest, flushedAt, clearedAt, machine } = record ?? NO_REPLICATION;
@@ -69,14 +71,13 @@ export class Replication {
     this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
     for (const feed of feeds.values()) this.latest = Math.max(this.latest, feed.record.newest);
     this.orphans = [];
-    if (record === undefined) return;
-    if (wasLost) {
-      this.orphans = [...feeds.values()].flatMap((feed) => feed.record.building?.version ?? []);
-      if (this.log.isOn) this.log.begin(newLogId(), log.sinceMs);
-      for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
-    }
+    // From the first commit on it must be told whether what follows could have been lost.
+    this.isRecordStale = record !== undefined && machine !== this.environment.machine;
+    if (!wasLost) return;
+    this.orphans = [...feeds.values()].flatMap((feed) => feed.record.building?.version ?? []);
+    if (this.log.isOn) this.log.begin(newLogId(), log.sinceMs, nowMs);
+    for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
     this.stage(database, [], undefined, undefined);
-    writeReplication(database, this.record(this.environment.machine));
     database.commit(false);
     this.committed();
   }
@@ -205,7 +206,7 @@ export class Replication {
 
   /** Whether the record of the shard as a whole goes with the batch. */
   private get recordChanges(): boolean {
-    if (!this.isKnownOnDisk || this.recordHasChanged) return true;
+    if (!this.isKnownOnDisk || this.isRecordStale || this.recordHasChanged) return true;
     // With a feed goes what it told of the latest timestamp.
     for (const feed of this.stagedFeeds.values()) if (feed === undefined) return true;
     return false;
@@ -228,6 +229,7 @@ export class Replication {
   /** What was staged is on disk. */
   committed(): void {
     this.isKnownOnDisk ||= this.hasChanges;
+    this.isRecordStale = false;
     if (this.stagedFeeds.size > 0) {
       const feeds = new Map(this.feeds);
       for (const [id, feed] of this.stagedFeeds) {

@@ -65,7 +65,7 @@ export class Shard extends ShardRows {
    * makes way.
    */
   private takeUp(database: Database): void {
-    this.replication.open(database);
+    this.replication.open(database, Date.now());
     this.environment.clock.observe(this.replication.newest);
     const contents = readJournal(database, this.rows.table);
     this.forgetRows();

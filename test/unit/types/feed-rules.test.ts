@@ -47,6 +47,7 @@ describe('of two rows', () => {
 it('deletions are remembered for the retention, less what timestamps may be ahead, and not from before they left tombstones', () => {
   expect(rememberedSince(0, NOW, RETENTION, 60)).toBe(timestampOf(NOW - RETENTION + 60));
   expect(rememberedSince(NOW - 5, NOW, RETENTION, 60)).toBe(timestampOf(NOW - 5));
+  expect(rememberedSince(0, NOW, 120, 60)).toBe(0);
 });
 
 it('nothing is removed that the source may never have had', () => {

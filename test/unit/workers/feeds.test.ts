@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { cpSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { timestampOf } from '../../../src/base/clock.js';
 import { slotSet } from '../../../src/types/feed-codec.js';
@@ -14,7 +15,7 @@ import { temporaryDir } from '../../support/environment.js';
 import { contentsOf, followToEnd, startLogging, stepOf } from './feed-harness.js';
 import { afterCrash, auditDisk, databaseOf, keysOf, openShard, type Rig, START_MS } from './shard-harness.js';
 
-const RETENTION_MS = 1000;
+const RETENTION_MS = 200_000;
 
 async function openCopy(directory = temporaryDir(), machine?: string): Promise<Rig> {
   const rig = await openShard(directory, 1 << 20, 1, undefined, machine);
@@ -168,6 +169,48 @@ describe('a log', () => {
     expect(shard.replication.progress()).toHaveProperty('f');
     await Promise.all([shard.close(), source.close()]);
   });
+});
+
+it('after a loss of power all copies come to hold the same again', async () => {
+  const directory = temporaryDir();
+  const { target } = await pair();
+  await startLogging(target);
+  let { shard } = await openCopy(directory);
+  await startLogging(shard);
+  write(shard, ['kept', '1'], ['changed', '1']);
+  await shard.syncLog();
+  const saved = temporaryDir();
+  cpSync(directory, saved, { recursive: true });
+  write(shard, ['lost here', '1'], ['changed', '2']);
+  await followToEnd(shard, target, 'f');
+  await followToEnd(target, shard, 'g');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  expect(keysOf(shard)).toEqual(['changed', 'kept']);
+  // The numbers of what was lost are given again, to other writes.
+  write(shard, ['later', '1']);
+  write(target, ['there', '1']);
+  await followToEnd(shard, target, 'f');
+  await followToEnd(target, shard, 'g');
+  expect(keysOf(shard)).toEqual(['changed', 'kept', 'later', 'lost here', 'there']);
+  expect(textOf(shard, 'changed')).toBe('2');
+  expect(contentsOf(shard)).toEqual(contentsOf(target));
+  await Promise.all([shard.close(), target.close()]);
+});
+
+it('opening a shard after a clean stop writes nothing', async () => {
+  const directory = temporaryDir();
+  let { shard } = await openCopy(directory);
+  const machine = () =>
+    JSON.parse(databaseOf(shard).get('meta', Buffer.from('replication'))!.toString()).machine;
+  await startLogging(shard);
+  expect(machine()).toBe('this one');
+  await shard.close();
+  ({ shard } = await openCopy(directory));
+  expect(machine()).toBe('');
+  write(shard, ['a', '1']);
+  expect(machine()).toBe('this one');
+  await shard.close();
 });
 
 describe('a follower', () => {
