@@ -77,7 +77,7 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
         ['yours', '$"meanwhile" :-1'],
       ]),
     );
-  }, 60_000);
+  }, 120_000);
 
   test('copy anew when the log did not reach back: nothing that was deleted comes back, nothing is lost', async () => {
     copies = await Copies.start(2, ['--feed-log-bytes-max', '1mb']);
@@ -100,7 +100,7 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
     expect([...contents.keys()].filter((key) => key.startsWith('old'))).toHaveLength(50);
     expect(contents.get('only here')).toBe('$"kept" :-1');
     expect(second.output).toContain('begins with a copy anew, because its log does not reach back');
-  }, 90_000);
+  }, 120_000);
 
   test('tell who follows, and how far behind', async () => {
     copies = await Copies.start(2);
@@ -118,5 +118,5 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
       /^ip=127\.0\.0\.1,port=\d+,state=online,offset=[1-9]\d*,lag=\d+$/,
     );
     client.close();
-  }, 60_000);
+  }, 120_000);
 });

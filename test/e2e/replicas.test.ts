@@ -121,7 +121,7 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
       ({ copies }: { copies: { data: string | null }[] }) => copies.map(({ data }) => data),
     );
     expect(states).toEqual([null, 'level', null, 'level', null, 'level']);
-  }, 90_000);
+  }, 180_000);
 
   test('miss nothing that was acknowledged while stores were killed and came back', async () => {
     const written = new Map<string, string>();
@@ -152,7 +152,7 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
     for (const [key, value] of written)
       expect([key, copies.get(key)]).toEqual([key, [`$"${value}"`, `$"${value}"`]]);
     for (const [key, both] of copies) expect([key, both[0]]).toEqual([key, both[1]]);
-  }, 120_000);
+  }, 180_000);
 
   test('get what an owner had alone when it died, once it is back', async () => {
     await level();
@@ -172,7 +172,7 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
     await expectCopies(
       new Map(KEYS.filter((each) => holders(each)[0] === holders(key)[0]).map((each) => [each, 'alone'])),
     );
-  }, 90_000);
+  }, 180_000);
 
   test('have collections of any size, changed, renamed, copied and emptied while one of them was away', async () => {
     const client = await connect(cluster.gateways[0]!);
@@ -236,5 +236,5 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
     );
     expect(contents[1]).toEqual(contents[0]);
     expect(JSON.stringify(contents[0]).length).toBeGreaterThan(100_000);
-  }, 120_000);
+  }, 180_000);
 });
