@@ -421,12 +421,12 @@ export const DIRECTIVES = {
   'stream-node-max-bytes': directive(
     memory(),
     4096,
-    `bytes of a stream that share one row, 0 is no bound; ${WHEN_COLLECTIONS_COME}`,
+    'bytes up to which a stream is one row, 0 is no bound of its own',
   ),
   'stream-node-max-entries': directive(
     integer(0),
     100,
-    `entries of a stream that share one row, 0 is no bound; ${WHEN_COLLECTIONS_COME}`,
+    'entries up to which a stream is one row, 0 is no bound of its own; XTRIM ~ removes so many at once',
   ),
 
   // Background work

@@ -1,9 +1,10 @@
 import { type CommandError, WRONG_TYPE } from '../base/command-errors.js';
-import type { Collection } from '../types/collections/collection.js';
+import { type Collection, isValue } from '../types/collections/collection.js';
 import { HashValue } from '../types/collections/hash.js';
 import { ListValue } from '../types/collections/list.js';
 import { SetValue } from '../types/collections/set.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
+import { StreamValue } from '../types/collections/stream.js';
 import type { Row, RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
 
@@ -41,6 +42,10 @@ export function sortedSetOf(row: Row): SortedSetValue {
   return row.collection as SortedSetValue;
 }
 
+export function streamOf(row: Row): StreamValue {
+  return row.collection as StreamValue;
+}
+
 /** The hash of a key, or an empty one to be saved. */
 export function hashToWrite(view: ShardView, row: Row | undefined): HashValue {
   return row === undefined ? new HashValue(view.collections) : hashOf(row);
@@ -58,10 +63,14 @@ export function sortedSetToWrite(view: ShardView, row: Row | undefined): SortedS
   return row === undefined ? new SortedSetValue(view.collections) : sortedSetOf(row);
 }
 
+export function streamToWrite(view: ShardView, row: Row | undefined): StreamValue {
+  return row === undefined ? new StreamValue(view.collections) : streamOf(row);
+}
+
 /** Stages a value that was changed: that of the key's row, or one made for a key without. */
 export function save(view: ShardView, key: string, row: Row | undefined, value: Collection): void {
   if (row !== undefined) view.changed(row);
-  else if (value.size > 0) view.setCollection(key, value, 0);
+  else if (isValue(value)) view.setCollection(key, value, 0);
 }
 
 /** Stages a result in place of whatever a key holds; an empty one removes it. */

@@ -69,6 +69,8 @@ export interface KeySpecification {
   readonly counted?: true;
   /** The key stands behind the last such word among the arguments from `first` on; `last` is then of no account. */
   readonly keyword?: string;
+  /** Whether instead the keys are the first half of all arguments behind the first such word: each has a value there. */
+  readonly halved?: true;
   /** Whether clients are told that only the server can find these keys, as Redis tells them. */
   readonly untold?: true;
 }
@@ -85,7 +87,8 @@ export function keyBounds(
   count: number,
   text: (index: number) => string,
 ): { first: number; last: number } {
-  const { first, last, keyword } = specification;
+  const { first, last, keyword, halved } = specification;
+  if (keyword !== undefined && halved) return halfBehind(keyword, first, count, text);
   if (keyword !== undefined) {
     for (let index = count - 2; index >= first; index--)
       if (text(index).toUpperCase() === keyword) return { first: index + 1, last: index + 1 };
@@ -95,6 +98,21 @@ export function keyBounds(
     return { first, last: last < 0 ? count + last : Math.min(last, count - 1) };
   const keys = first < count ? parseInteger(text(first)) : undefined;
   return { first: first + 1, last: keys === undefined ? first : Math.min(first + keys, count - 1) };
+}
+
+function halfBehind(
+  keyword: string,
+  from: number,
+  count: number,
+  text: (index: number) => string,
+): { first: number; last: number } {
+  for (let index = from; index < count; index++) {
+    const word = text(index);
+    if (word.length !== keyword.length || word.toUpperCase() !== keyword) continue;
+    const half = (count - index - 1) / 2;
+    return Number.isInteger(half) ? { first: index + 1, last: index + half } : NO_BOUNDS;
+  }
+  return NO_BOUNDS;
 }
 
 /** Knobs that shard commands read, kept current by CONFIG SET. */

@@ -4,8 +4,9 @@ import { CommandError, NOT_AN_INTEGER, STRING_TOO_LONG, SYNTAX_ERROR } from '../
 import { RESTORED_BYTES_MAX } from '../base/limits.js';
 import { parseInteger } from '../base/numbers.js';
 import { decodePayload, encodePayload, verifyPayload } from '../types/rdb/payload.js';
+import type { ValueData } from '../types/rdb/values.js';
 import { type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
-import { dataOf, packingLimits, type StagedData, stageData } from './value-data.js';
+import { dataOf, packingLimits, stageData } from './value-data.js';
 
 const BUSY_KEY = new CommandError('BUSYKEY Target key name already exists.');
 const INVALID_TTL = new CommandError('ERR Invalid TTL value, must be >= 0');
@@ -53,7 +54,7 @@ function parseRestoreOptions(args: Arguments): RestoreOptions | CommandError {
 }
 
 /** The value in a payload, or why there is none. */
-function parsePayload(payload: Buffer, stringBytesMax: number): StagedData | CommandError {
+function parsePayload(payload: Buffer, stringBytesMax: number): ValueData | CommandError {
   if (!verifyPayload(payload)) return WRONG_CHECKSUM;
   const content = decodePayload(payload, stringBytesMax, RESTORED_BYTES_MAX);
   switch (content.kind) {
@@ -65,8 +66,6 @@ function parsePayload(payload: Buffer, stringBytesMax: number): StagedData | Com
       return TOO_LARGE;
     case 'unsupported':
       return new CommandError(`ERR RESTORE of values of type '${content.type}' is not supported`);
-    case 'stream':
-      return new CommandError(`ERR RESTORE of type '${content.kind}' is not supported yet`);
     default:
       return content;
   }

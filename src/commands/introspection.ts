@@ -144,7 +144,7 @@ export interface KeyRange {
 export function keyRange(specifications: readonly KeySpecification[]): KeyRange {
   const [only] = specifications;
   if (only === undefined) return { first: 0, last: 0, step: 0, movable: false };
-  if (only.counted) return { first: 0, last: 0, step: 0, movable: true };
+  if (only.counted || only.halved) return { first: 0, last: 0, step: 0, movable: true };
   if (specifications.length === 1) return { ...only, movable: only.flags.includes('incomplete') };
   let range: KeyRange | undefined;
   let movable = false;
@@ -219,7 +219,7 @@ function beginSearch({ first, keyword, untold }: KeySpecification): [string, Sea
 
 /** How keys are found from there. */
 function keySearch(specification: KeySpecification): [string, SearchFields] {
-  const { first, last, step, counted, keyword, untold } = specification;
+  const { first, last, step, counted, keyword, halved, untold } = specification;
   if (untold) return ['unknown', []];
   if (counted)
     return [
@@ -230,13 +230,13 @@ function keySearch(specification: KeySpecification): [string, SearchFields] {
         ['keystep', step],
       ],
     ];
-  const lastBehindFirst = keyword !== undefined ? 0 : last < 0 ? last : last - first;
+  const lastBehindFirst = last < 0 ? last : keyword !== undefined ? 0 : last - first;
   return [
     'range',
     [
       ['lastkey', lastBehindFirst],
       ['keystep', step],
-      ['limit', 0],
+      ['limit', halved ? 2 : 0],
     ],
   ];
 }

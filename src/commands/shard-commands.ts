@@ -13,6 +13,8 @@ import { scanCommands } from './scan.js';
 import { setCommands } from './set-commands.js';
 import { sortCommands } from './sort.js';
 import { sortedSetCommands } from './sorted-set-commands.js';
+import { streamCommands } from './stream-commands.js';
+import { streamGroupCommands } from './stream-group-commands.js';
 import { stringCommands } from './strings.js';
 import { transactionShardCommands } from './transactions.js';
 import { vastoCommands } from './vasto.js';
@@ -27,6 +29,8 @@ export const shardCommands: readonly CommandDefinition[] = [
   ...listCommands,
   ...sortedSetCommands,
   ...geoCommands,
+  ...streamCommands,
+  ...streamGroupCommands,
   ...keyCommands,
   ...sortCommands,
   ...expiryCommands,

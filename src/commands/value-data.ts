@@ -1,12 +1,14 @@
-import type { CollectionLimits } from '../types/collections/collection.js';
+import { type CollectionLimits, isValue } from '../types/collections/collection.js';
 import { HashValue } from '../types/collections/hash.js';
 import { ListValue } from '../types/collections/list.js';
 import { SetValue } from '../types/collections/set.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
+import { StreamValue } from '../types/collections/stream.js';
 import { DEFAULT_PACKING_LIMITS, type PackingLimits } from '../types/rdb/encode.js';
 import type { HashField, StringData, ValueData } from '../types/rdb/values.js';
 import { type Row, type StringValue, valueText } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
+import { restoreStream, streamData } from './stream-data.js';
 
 /** What a row holds, as plain data for DUMP: all of it in memory. */
 export function dataOf(row: Row, nowMs: number): ValueData {
@@ -31,7 +33,8 @@ export function dataOf(row: Row, nowMs: number): ValueData {
     collection.each(0, collection.size, (entry) => members.push(entry) > 0);
     return { kind: 'zset', members };
   }
-  throw new Error(`no data of type ${row.type} yet`);
+  if (collection instanceof StreamValue) return streamData(collection);
+  throw new Error(`no data of type ${row.type}`);
 }
 
 /** Up to what size DUMP gives values the forms that Redis has for small ones. */
@@ -44,25 +47,25 @@ export function packingLimits(limits: CollectionLimits): PackingLimits {
     sortedSetMembersMax: limits.sortedSetEntriesMax,
     sortedSetMemberBytesMax: limits.sortedSetValueBytesMax,
     listNodeSize: limits.listNodeSize,
+    streamNodeBytesMax: limits.streamNodeBytes,
+    streamNodeEntriesMax: limits.streamNodeEntries,
   };
 }
-
-/** Kinds of data that {@link stageData} stages. */
-export type StagedData = Exclude<ValueData, { kind: 'stream' }>;
 
 /**
  * Stages data under a key, whatever was there before.
  * @returns false if nothing of it lives, and the key was removed: all fields of a hash have ended
  */
-export function stageData(view: ShardView, key: string, data: StagedData, expiresAtMs: number): boolean {
+export function stageData(view: ShardView, key: string, data: ValueData, expiresAtMs: number): boolean {
   if (data.kind === 'string') return view.setString(key, data.value, expiresAtMs);
   const value = collectionOf(view, data);
-  if (value.size > 0) view.setCollection(key, value, expiresAtMs);
+  const isKey = isValue(value);
+  if (isKey) view.setCollection(key, value, expiresAtMs);
   else view.remove(key);
-  return value.size > 0;
+  return isKey;
 }
 
-function collectionOf(view: ShardView, data: Exclude<StagedData, StringData>) {
+function collectionOf(view: ShardView, data: Exclude<ValueData, StringData>) {
   const host = view.collections;
   switch (data.kind) {
     case 'set': {
@@ -80,6 +83,8 @@ function collectionOf(view: ShardView, data: Exclude<StagedData, StringData>) {
       for (const { member, score } of data.members) set.set(valueText(member), score);
       return set;
     }
+    case 'stream':
+      return restoreStream(host, data);
     case 'hash': {
       const hash = new HashValue(host);
       for (const { field, value, expiresAtMs } of data.fields) {

@@ -403,6 +403,8 @@ function workerSettings(config: Config, workers: number, heapBytesMax: number): 
       sortedSetEntriesMax: values['zset-max-listpack-entries'],
       sortedSetValueBytesMax: values['zset-max-listpack-value'],
       listNodeSize: values['list-max-listpack-size'],
+      streamNodeEntries: values['stream-node-max-entries'],
+      streamNodeBytes: values['stream-node-max-bytes'],
     },
     maxmemoryPolicy: values['maxmemory-policy'],
     rowCacheBytes: Math.min(budget.rowCacheBytes, rowCacheBytesMax(heapBytesMax)),

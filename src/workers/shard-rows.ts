@@ -1,4 +1,4 @@
-import type { Collection } from '../types/collections/collection.js';
+import { type Collection, isValue } from '../types/collections/collection.js';
 import { endRow, isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import { CachedRows } from './cached-rows.js';
@@ -130,7 +130,7 @@ export abstract class ShardRows implements ShardView {
     this.stamp(row, undefined);
     if (row.collection !== value) this.dropCollection(row);
     row.collection = value;
-    if (value.size === 0 || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
+    if (!isValue(value) || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
       this.erase(row);
       return;
     }

@@ -1,4 +1,5 @@
 import { unixMsOf } from '../base/clock.js';
+import { isValue } from '../types/collections/collection.js';
 import { isKey, isLive, type Row } from '../types/row.js';
 import { NOTHING_COUNTED } from './counting.js';
 import { ElementChanges } from './element-changes.js';
@@ -249,7 +250,7 @@ export class Shard extends ShardRows {
     this.staged.add(row);
     collection.removeEnded(this.nowMs, limit);
     if (collection.nextExpiryMs !== 0) this.elementExpiries.note(collection.nextExpiryMs);
-    if (collection.size === 0) this.vanish(row, unixMsOf(row.timestamp));
+    if (!isValue(collection)) this.vanish(row, unixMsOf(row.timestamp));
     else this.rows.resized(row);
   }
 

@@ -3,6 +3,7 @@ import { GEO } from './geo-grammar.js';
 import { BITS, DATABASES, HASHES, KEYSPACE, LISTS, LOGLOG, MISUSES, SETS, STRINGS } from './grammar.js';
 import { SORTING } from './sort-grammar.js';
 import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
+import { CONSUMER_GROUPS, STREAMS } from './stream-grammar.js';
 import { Words } from './words.js';
 
 export type Connection = 0 | 1;
@@ -27,17 +28,19 @@ export interface SessionPlan {
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
 
 const FAMILIES: readonly (readonly [number, Family])[] = [
-  [0.14, STRINGS],
-  [0.1, BITS],
-  [0.05, LOGLOG],
-  [0.1, HASHES],
-  [0.1, SETS],
-  [0.12, SORTED_SETS],
+  [0.1, STRINGS],
+  [0.06, BITS],
+  [0.03, LOGLOG],
+  [0.08, HASHES],
+  [0.08, SETS],
+  [0.09, SORTED_SETS],
   [0.02, LEVEL_SETS],
-  [0.05, GEO],
-  [0.1, LISTS],
-  [0.05, SORTING],
-  [0.16, KEYSPACE],
+  [0.04, GEO],
+  [0.09, LISTS],
+  [0.04, SORTING],
+  [0.05, STREAMS],
+  [0.08, CONSUMER_GROUPS],
+  [0.13, KEYSPACE],
   [0.015, DATABASES],
 ];
 const MISUSE_SHARE = 0.02;
@@ -45,9 +48,9 @@ const TRANSACTION_SHARE = 0.06;
 const MUTATION_SHARE = 0.04;
 /**
  * SPOP without its count takes a member at random, which would part the two servers; ZRANK and ZREVRANK have an option more
- * than in redis-server 7.0; SORT of a set by nothing has an order of its own.
+ * than in redis-server 7.0; SORT of a set by nothing has an order of its own; with an id of `*`, XADD takes the time.
  */
-const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank', 'sort', 'sort_ro']);
+const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD']);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {
@@ -164,7 +167,7 @@ export class Generator {
       () => [w.word('COUNT'), this.#r.pick(['1', '2', '5', '10', '1000', '0', 'x'])],
       () => [
         w.word('TYPE'),
-        this.#r.pick(['string', 'string', 'STRING', 'hash', 'set', 'zset', 'list', 'nope']),
+        this.#r.pick(['string', 'string', 'STRING', 'hash', 'set', 'zset', 'list', 'stream', 'nope']),
       ],
     );
   }

@@ -2,10 +2,10 @@ import type { Words } from './words.js';
 
 /**
  * How two replies are compared: as they are, unordered, as pairs in any order, by the number of elements, by type alone,
- * or as integers that may differ a little.
+ * without what tells times and nodes of streams, or as integers that may differ a little.
  */
 export type Comparison =
-  | { readonly how: 'exact' | 'unordered' | 'pairs' | 'picks' | 'presence' }
+  | { readonly how: 'exact' | 'unordered' | 'pairs' | 'picks' | 'presence' | 'timeless' }
   | { readonly how: 'near'; readonly tolerance: number };
 
 const EXACT: Comparison = { how: 'exact' };
@@ -37,6 +37,11 @@ const COMPARISONS: Readonly<Record<string, Comparison>> = {
   sscan: { how: 'presence' },
   zrandmember: { how: 'picks' },
   zscan: { how: 'presence' },
+  xpending: { how: 'timeless' },
+  'xinfo stream': { how: 'timeless' },
+  'xinfo consumers': { how: 'timeless' },
+  'xinfo help': { how: 'presence' },
+  'xgroup help': { how: 'presence' },
   // In Redis small integers are one shared object, whose idle time means nothing.
   // The words of a help are our own.
   'object help': { how: 'presence' },

@@ -8,6 +8,7 @@ const HASHES = ['hash1', 'hash2', 'hash3'];
 const LISTS = ['list1', 'list2', 'list3'];
 const SETS = ['set1', 'set2', 'set3', 'ints'];
 const SORTED_SETS = ['zset1', 'zset2', 'zset3', 'zset4'];
+const STREAMS = ['stream1', 'stream2', 'stream3'];
 
 const INTEGERS = ['0', '1', '-1', '2', '3', '10', '255', '-128', '9999', '10000', '123456789', '-42'];
 const EDGE_INTEGERS = [
@@ -125,6 +126,7 @@ const FAR_TIME_S = 4_102_444_800;
 /** Picks arguments. Everything it gives derives from the generator's seed. */
 export class Words {
   #ttlCount = 0;
+  #streamMs = 1;
 
   constructor(readonly r: Random) {}
 
@@ -135,8 +137,9 @@ export class Words {
     if (roll < 0.92) return this.r.pick(BITMAPS);
     if (roll < 0.94) return this.r.pick(LOGLOGS);
     if (roll < 0.96) return this.r.pick(HASHES);
-    if (roll < 0.975) return this.r.pick(SETS);
-    if (roll < 0.985) return this.r.pick(LISTS);
+    if (roll < 0.97) return this.r.pick(SETS);
+    if (roll < 0.98) return this.r.pick(LISTS);
+    if (roll < 0.985) return this.r.pick(STREAMS);
     return roll < 0.99 ? this.r.pick(SORTED_SETS) : `rare:${this.r.int(0, 300)}`;
   }
 
@@ -165,6 +168,21 @@ export class Words {
     const roll = this.r.float();
     if (roll < 0.6) return `e${this.r.int(0, 9)}`;
     return roll < 0.99 ? this.value() : 'long '.repeat(this.r.int(100, 600));
+  }
+
+  stream(): string {
+    return this.r.pick(STREAMS);
+  }
+
+  /** The first part of the last id given to a stream. */
+  streamMs(): number {
+    return this.#streamMs;
+  }
+
+  /** The first part of an id that is as great as any before, or greater. */
+  nextStreamMs(): number {
+    this.#streamMs += this.r.int(0, 2);
+    return this.#streamMs;
   }
 
   sets(most = 3): string[] {

@@ -105,6 +105,8 @@ export const REDIS_LIMITS: CollectionLimits = {
   sortedSetEntriesMax: 128,
   sortedSetValueBytesMax: 64,
   listNodeSize: -2,
+  streamNodeEntries: 100,
+  streamNodeBytes: 4096,
 };
 
 /** Such that everything but the smallest collections becomes element rows. */
@@ -116,6 +118,8 @@ export const LOW_LIMITS: CollectionLimits = {
   sortedSetEntriesMax: 3,
   sortedSetValueBytesMax: 8,
   listNodeSize: 3,
+  streamNodeEntries: 3,
+  streamNodeBytes: 100,
 };
 
 /** Makes and keeps such stores. */

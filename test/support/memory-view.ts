@@ -1,4 +1,4 @@
-import type { Collection } from '../../src/types/collections/collection.js';
+import { type Collection, isValue } from '../../src/types/collections/collection.js';
 import { Row, RowType, type StringValue } from '../../src/types/row.js';
 import type { KeyRange, ShardView } from '../../src/types/shard-view.js';
 import { MemoryHost } from './memory-elements.js';
@@ -52,7 +52,7 @@ export class MemoryView implements ShardView {
 
   setCollection(key: string, value: Collection, expiresAtMs: number): void {
     const held = Math.max(this.peek(key)?.timestamp ?? 0, this.tombstones.get(key) ?? 0);
-    if (value.size === 0 || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
+    if (!isValue(value) || (expiresAtMs !== 0 && expiresAtMs <= this.nowMs)) {
       this.rows.delete(key);
       return;
     }

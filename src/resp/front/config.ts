@@ -22,6 +22,8 @@ const READ_BY_WORKERS: ReadonlySet<DirectiveName> = new Set([
   'list-max-listpack-size',
   'set-max-intset-entries',
   'set-max-listpack-entries',
+  'stream-node-max-bytes',
+  'stream-node-max-entries',
   'zset-max-listpack-entries',
   'zset-max-listpack-value',
 ]);

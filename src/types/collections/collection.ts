@@ -15,6 +15,9 @@ export interface CollectionLimits {
   readonly sortedSetValueBytesMax: number;
   /** Positive: entries; −1 to −5: 4 to 64 KB. */
   readonly listNodeSize: number;
+  /** 0: no bound. */
+  readonly streamNodeEntries: number;
+  readonly streamNodeBytes: number;
 }
 
 /**
@@ -31,8 +34,10 @@ export const INLINE_BYTES_MAX = 8192;
  */
 export interface Collection {
   readonly type: RowType;
-  /** Number of elements. A collection without any is no key. */
+  /** Number of elements. */
   readonly size: number;
+  /** A collection without elements is no key, unless this is true. */
+  readonly staysEmpty?: boolean;
   /** Version of its element rows; 0 while it has none. */
   readonly version: number;
   /** Redis's name for how it would keep it. */
@@ -54,6 +59,11 @@ export interface Collection {
   encode(target: Buffer, at: number): number;
   /** The same value once more, with element rows of its own. */
   copy(host: ElementHost): Collection;
+}
+
+/** Whether a collection is what a key may have. */
+export function isValue(collection: Collection): boolean {
+  return collection.size > 0 || collection.staysEmpty === true;
 }
 
 /** Bits of the first byte of a payload. */

@@ -83,13 +83,17 @@ export class CountedTree<E> {
     private readonly limits: TreeLimits = DEFAULT_TREE_LIMITS,
   ) {}
 
-  /** An empty tree, staged. */
+  /**
+   * An empty tree, staged.
+   * @param firstId number of its first node: trees that share a store must never come to the numbers of each other
+   */
   static create<E>(
     store: ElementStore,
     codec: EntryCodec<E>,
     limits: TreeLimits = DEFAULT_TREE_LIMITS,
+    firstId = 0,
   ): CountedTree<E> {
-    const state: TreeState = { root: idText(0), size: 0, height: 0, nextId: 1 };
+    const state: TreeState = { root: idText(firstId), size: 0, height: 0, nextId: firstId + 1 };
     store.setNode(state.root, Leaf.of(codec, []));
     return new CountedTree(store, codec, state, limits);
   }
@@ -268,7 +272,9 @@ export class CountedTree<E> {
     const rightId = this.newId();
     this.store.setNode(id, leaf);
     this.store.setNode(rightId, right);
-    this.addChild(path, id, leaf.entries.length, rightId, right.entries.length, right.entries[0]!);
+    const [first] = right.entries as [E, ...E[]];
+    const bound = this.codec.boundOf?.(first) ?? first;
+    this.addChild(path, id, leaf.entries.length, rightId, right.entries.length, bound);
   }
 
   /** Where half of a leaf's bytes are to the left; at least one entry stays on either side. */

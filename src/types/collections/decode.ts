@@ -7,13 +7,15 @@ import { HashValue } from './hash.js';
 import { ListValue } from './list.js';
 import { SetValue } from './set.js';
 import { SortedSetValue } from './sorted-set.js';
+import { StreamValue } from './stream.js';
 
-/** How each type reads its payload: extend here for further types. */
+/** How each type reads its payload. */
 const DECODERS: Partial<Record<RowType, (reader: ByteReader, host: ElementHost) => Collection>> = {
   [RowType.Hash]: HashValue.decode,
   [RowType.List]: ListValue.decode,
   [RowType.Set]: SetValue.decode,
   [RowType.SortedSet]: SortedSetValue.decode,
+  [RowType.Stream]: StreamValue.decode,
 };
 
 /** The collection in a row's payload. @throws RowFormatError */

@@ -13,6 +13,8 @@ export interface EntryCodec<E> {
   read(reader: ByteReader): E;
   /** Whether inner nodes keep a bound of each child, by which entries are found: the tree is ordered. */
   readonly isOrdered: boolean;
+  /** What an inner node keeps of an entry that bounds a child; without, the entry itself. */
+  boundOf?(entry: E): E;
 }
 
 /** What a node costs in memory beside its entries. */

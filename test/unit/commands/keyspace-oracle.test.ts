@@ -205,12 +205,7 @@ RESTORE z 0 x FREQ 1 FREQ 2;RESTORE z 0 x IDLETIME 5 IDLETIME 6`;
     expect(compressed).toBeGreaterThan(rounds / 10);
   });
 
-  test('RESTORE of other types, and its options', async () => {
-    await oracle.command('XADD', 'stream', '1-1', 'field', 'value');
-    const { data } = (await oracle.command('DUMP', 'stream')) as { data: Buffer };
-    expect(render(harness.reply('RESTORE', 'stream', '0', data))).toBe(
-      "-ERR RESTORE of type 'stream' is not supported yet",
-    );
+  test('RESTORE and its options', async () => {
     await store('source', 'value');
     const payload = ((await oracle.command('DUMP', 'source')) as { data: Buffer }).data;
     const soon = String(Date.now() + 1_000_000);
