@@ -103,7 +103,8 @@ class Pair {
     this.endFields();
     const choice = random.int(0, 99);
     if (choice < 62) this.change();
-    else if (choice < 66) this.overwrite();
+    else if (choice < 64) this.overwrite();
+    else if (choice < 66) this.store();
     else if (choice < 70) this.rename();
     else if (choice < 73) this.copy();
     else if (choice < 76) this.expire();
@@ -217,9 +218,24 @@ class Pair {
 
   private overwrite(): void {
     const key = this.key();
-    const text = this.text();
-    this.shard.setString(key, stringValue(text), 0);
-    this.state.set(key, { held: { type: 'string', text }, expiresAtMs: 0 });
+    // Strings that are written again and again go to the journal.
+    for (let times = this.random.int(1, 3); times > 0; times--) {
+      const text = this.text();
+      this.shard.setString(key, stringValue(text), 0);
+      this.state.set(key, { held: { type: 'string', text }, expiresAtMs: 0 });
+      if (times > 1) this.commit();
+    }
+  }
+
+  /** As SUNIONSTORE: a result takes the place of whatever is there, a string that only the journal has among them. */
+  private store(): void {
+    const key = this.key();
+    const set = new SetValue(this.shard.collections);
+    const members = new Set(Array.from({ length: this.random.int(1, 10) }, () => this.name()));
+    for (const member of members) set.add(member);
+    this.shard.setCollection(key, set, 0);
+    this.state.set(key, { held: { type: 'set', members }, expiresAtMs: 0 });
+    this.compareKey(key);
   }
 
   private rename(): void {
