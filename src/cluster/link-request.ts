@@ -33,6 +33,8 @@ export class LinkRequest {
     readonly isBlock: boolean,
     /** Unix milliseconds after which it is not worth trying any more. */
     readonly deadlineMs: number,
+    /** Whether its reply may take for ever. */
+    readonly isPatient = false,
   ) {}
 
   /** Adds a command. What stands behind the last one in memory is not copied to be sent with it. */

@@ -1,40 +1,9 @@
 import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { LINK_BYTES_MAX, LINK_COMMANDS_MAX } from '../base/limits.js';
-import type { RespVersion } from '../base/reply-writer.js';
+import type { LinkHost, LinkTarget } from './link-host.js';
 import { afterLoss, LinkRequest, type ReplyReceiver } from './link-request.js';
 import { errorOf, ReplyScanner } from './reply-scanner.js';
-
-/** Where a link leads. */
-export interface LinkTarget {
-  /** Id of the store. */
-  readonly store: string;
-  /** Id of the keyspace. */
-  readonly keyspace: string;
-  /** Version of the protocol that its commands are answered in. */
-  readonly version: RespVersion;
-}
-
-/** A connection that is being opened. */
-export interface Opening {
-  readonly socket: Duplex;
-  /** The event after which it can be written to. */
-  readonly readyEvent: string;
-  /** What is said first; each is answered before anything else is sent. */
-  readonly greeting: readonly Buffer[];
-  /** `host:port`, for messages. */
-  readonly address: string;
-}
-
-/** What a link needs of those who hold it. */
-export interface LinkHost {
-  /** `cluster-node-timeout`. */
-  readonly timeoutMs: number;
-  /** Opens a connection to where the target is now; a text tells why that cannot be. */
-  open(target: LinkTarget): Opening | string;
-  /** Some of the request's commands were refused because their shard is not there. Its other replies are in. */
-  moved(target: LinkTarget, request: LinkRequest): void;
-}
 
 const State = { Down: 0, Opening: 1, Greeting: 2, Ready: 3, Closed: 4 } as const;
 type State = (typeof State)[keyof typeof State];
@@ -151,6 +120,23 @@ export class Link {
     const request = new LinkRequest(receiver, false, deadlineMs);
     request.add(bytes);
     this.add(request);
+  }
+
+  /** Adds a command whose reply may take for ever, once it is written; only to a dedicated link. It may be that of a node that refers to another one. */
+  sendPatiently(receiver: ReplyReceiver, bytes: Buffer): void {
+    const request = new LinkRequest(receiver, false, Date.now() + this.host.timeoutMs, true);
+    request.add(bytes);
+    this.add(request);
+  }
+
+  /** Whether it waits for a reply that may take for ever. */
+  get isPatient(): boolean {
+    return this.requests[this.head]?.isPatient === true;
+  }
+
+  /** The node is known not to answer. */
+  giveUp(): void {
+    if (this.state === State.Ready) this.broke('it does not answer');
   }
 
   /** Adds commands that are run as a whole or not at all; their replies come together, or one error for all. */
@@ -398,6 +384,7 @@ export class Link {
     this.shift(head);
     if (!head.outcomes.includes(undefined))
       head.receiver.deliver(Buffer.concat(head.outcomes as Buffer[]), 0);
+    else if (head.isPatient) head.receiver.deliver(reply, 0);
     else if (this.isDedicated) head.fail(`ERR ${this.name} does not hold the shard any more: try again`);
     else this.host.moved(this.target, head);
   }
@@ -443,7 +430,7 @@ export class Link {
     if (this.state === State.Ready) {
       const head = this.requests[this.head];
       const since = Math.max(this.receivedAtMs, head?.writtenAtMs ?? 0);
-      if (this.unwritten > this.head && nowMs - since >= timeoutMs)
+      if (this.unwritten > this.head && !this.isPatient && nowMs - since >= timeoutMs)
         this.broke(`no reply for ${timeoutMs} ms`);
       else if (head === undefined && nowMs - this.usedAtMs >= IDLE_MS) this.close();
       return;

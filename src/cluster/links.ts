@@ -6,7 +6,8 @@ import type { RespVersion } from '../base/reply-writer.js';
 import { commandSlot } from './command-slot.js';
 import { commandOfFrame, encodeCommand, type Frame } from './frames.js';
 import { shardsOfSlots } from './jump-hash.js';
-import { Link, type LinkHost, type LinkTarget, type Opening } from './link.js';
+import { Link } from './link.js';
+import type { LinkHost, LinkTarget, Opening } from './link-host.js';
 import { errorReply, Gather, LinkRequest, type ReplyReceiver } from './link-request.js';
 import type { KeyspaceEntry, StoreEntry, Topology } from './topology.js';
 
@@ -32,6 +33,7 @@ export interface LinksOptions {
 }
 
 const TICK_MS = 100;
+const PING = encodeCommand(['PING']);
 /** How long to wait for news of where a shard is before asking again. */
 const MOVED_DELAY_MS = 50;
 
@@ -54,6 +56,8 @@ export class RemoteLinks implements LinkHost {
   private movedTimer: NodeJS.Timeout | undefined;
   private ticker: NodeJS.Timeout | undefined;
   private isClosed = false;
+  /** When stores were asked for a sign of life. */
+  private askedAtMs = 0;
 
   constructor(private readonly options: LinksOptions) {}
 
@@ -226,11 +230,27 @@ export class RemoteLinks implements LinkHost {
       }
       if (keyspaces.size === 0) this.shared.delete(store);
     }
+    this.watchPatientOnes(nowMs);
     this.spare = this.spare.filter((link) => !link.isClosed);
     // One that is closed but not given back yet answers its client with errors by itself.
     if (this.shared.size === 0 && this.dedicated.size === 0) {
       clearInterval(this.ticker);
       this.ticker = undefined;
+    }
+  }
+
+  /** Links whose replies may take for ever break when their store does not answer to the shared one either. */
+  private watchPatientOnes(nowMs: number): void {
+    const patient = [...this.dedicated].filter((link) => link.isPatient);
+    if (patient.length === 0) return;
+    const asks = nowMs - this.askedAtMs >= this.timeoutMs / 2;
+    if (asks) this.askedAtMs = nowMs;
+    const asked = new Set<Link>();
+    for (const link of patient) {
+      const shared = this.to(link.target.store, link.target.keyspace, 2);
+      if (shared.isAway) link.giveUp();
+      else if (asks && !asked.has(shared)) shared.send({ deliver: () => undefined }, PING);
+      asked.add(shared);
     }
   }
 

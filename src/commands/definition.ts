@@ -140,7 +140,7 @@ export interface ShardContext {
   watch?(key: string): void;
   /**
    * Has the client wait, who gets the command's reply when an attempt succeeds or the time is up; where nothing may
-   * wait, as in MULTI, the reply is as if the time were up. Nothing is to be replied besides. See waiting.ts.
+   * wait, as in MULTI, it gets a nil at once. Nothing is to be replied besides. See waiting.ts.
    */
   wait?(wait: Wait): void;
 }
@@ -192,8 +192,8 @@ export interface CommandDefinition {
   readonly tips?: readonly string[];
   readonly runs: 'front' | 'shard' | 'split';
   readonly run?: ShardHandler;
-  /** Of a command that may wait: what it replies when it has waited in vain. */
-  readonly timeoutReply?: 'nil' | 'nilArray' | undefined;
+  /** Of a command that may wait: what it replies instead where nothing may, as in MULTI. In vain all wait for the same, a nil array. */
+  readonly replyInstead?: 'nil' | 'nilArray' | undefined;
   readonly subcommands?: readonly CommandDefinition[];
 }
 

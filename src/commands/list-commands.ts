@@ -1,6 +1,7 @@
-import { type CommandDefinition, countedKeys, type KeySpecification, oneKey } from './definition.js';
+import { type CommandDefinition, countedKeys, oneKey } from './definition.js';
 import { move, popMany, rotate } from './list-moves.js';
 import { positionOf } from './list-search.js';
+import { MOVED_KEYS, WAITING_LIST_COMMANDS } from './list-waits.js';
 import {
   insertBeside,
   listLength,
@@ -22,12 +23,6 @@ type ListDefinition = Omit<CommandDefinition, 'group' | 'runs'>;
 
 const READS = oneKey('RO', 'access');
 const TAKES = oneKey('RW', 'access', 'delete');
-
-/** From one list to another. */
-export const MOVED_KEYS: readonly KeySpecification[] = [
-  { first: 1, last: 1, step: 1, flags: ['RW', 'access', 'delete'] },
-  { first: 2, last: 2, step: 1, flags: ['RW', 'insert'] },
-];
 
 function push(name: string, since: string, summary: string, run: ListDefinition['run']): ListDefinition {
   return {
@@ -200,6 +195,7 @@ const ELEMENT_COMMANDS: readonly ListDefinition[] = [
 
 export const listCommands: readonly CommandDefinition[] = [
   ...END_COMMANDS,
+  ...WAITING_LIST_COMMANDS,
   ...INDEX_COMMANDS,
   ...ELEMENT_COMMANDS,
 ].map((definition) => ({ ...definition, group: 'list', runs: 'shard' }));

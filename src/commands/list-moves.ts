@@ -5,6 +5,7 @@ import { RowType, type StringValue } from '../types/row.js';
 import { findRow, listOf, listToWrite, save } from './collection-access.js';
 import type { ShardContext, ShardHandler } from './definition.js';
 import { type End, popAt, pushAt, replyPopped } from './lists.js';
+import { textsOf } from './waiting.js';
 
 const NO_KEYS = new CommandError('ERR numkeys should be greater than 0');
 const NO_COUNT = new CommandError('ERR count should be greater than 0');
@@ -13,21 +14,39 @@ export function parseEnd(word: string): End | undefined {
   return word === 'LEFT' || word === 'RIGHT' ? word : undefined;
 }
 
+/** What LMOVE and its like ask for. */
+export interface ListMove {
+  readonly from: string;
+  readonly fromEnd: End;
+  readonly to: string;
+  readonly toEnd: End;
+}
+
+/** Parses `source destination LEFT | RIGHT LEFT | RIGHT`, which begin behind the command's name. */
+export function parseMove(args: Arguments): ListMove | CommandError {
+  const fromEnd = parseEnd(args.token(3));
+  const toEnd = parseEnd(args.token(4));
+  if (fromEnd === undefined || toEnd === undefined) return SYNTAX_ERROR;
+  return { from: args.text(1), fromEnd, to: args.text(2), toEnd };
+}
+
+/** What RPOPLPUSH asks for: source destination. */
+export function parseRotation(args: Arguments): ListMove {
+  return { from: args.text(1), fromEnd: 'RIGHT', to: args.text(2), toEnd: 'LEFT' };
+}
+
 /** Takes the value at an end of one list and puts it at an end of another, or of the same. Both keys are checked first. */
-function moveValue(
+export function moveValue(
   { view }: ShardContext,
-  args: Arguments,
-  from: End,
-  to: End,
+  { from: sourceKey, fromEnd, to: key, toEnd }: ListMove,
 ): StringValue | undefined | CommandError {
-  const source = findRow(view, args.text(1), RowType.List);
+  const source = findRow(view, sourceKey, RowType.List);
   if (source === undefined || source instanceof CommandError) return source;
-  const key = args.text(2);
   const target = findRow(view, key, RowType.List);
   if (target instanceof CommandError) return target;
-  const value = popAt(listOf(source), from);
+  const value = popAt(listOf(source), fromEnd);
   const list = listToWrite(view, target);
-  pushAt(list, to, value);
+  pushAt(list, toEnd, value);
   // Not before: of one list with one value nothing would be left in between.
   view.changed(source);
   if (target !== source) save(view, key, target, list);
@@ -42,21 +61,17 @@ function answer({ reply }: ShardContext, value: StringValue | undefined | Comman
 
 /** RPOPLPUSH source destination */
 export const rotate: ShardHandler = (context, args) =>
-  answer(context, moveValue(context, args, 'RIGHT', 'LEFT'));
+  answer(context, moveValue(context, parseRotation(args)));
 
 /** LMOVE source destination LEFT | RIGHT LEFT | RIGHT */
 export const move: ShardHandler = (context, args) => {
-  const from = parseEnd(args.token(3));
-  const to = parseEnd(args.token(4));
-  const isWrong = from === undefined || to === undefined;
-  answer(context, isWrong ? SYNTAX_ERROR : moveValue(context, args, from, to));
+  const wanted = parseMove(args);
+  answer(context, wanted instanceof CommandError ? wanted : moveValue(context, wanted));
 };
 
 /** What LMPOP and BLMPOP ask for. */
 export interface ManyPop {
-  /** Place of the first key among the arguments. */
-  readonly firstKey: number;
-  readonly keyCount: number;
+  readonly keys: readonly string[];
   readonly end: End;
   readonly count: number;
 }
@@ -75,13 +90,16 @@ export function parseManyPop(args: Arguments, at: number): ManyPop | CommandErro
     count = parseInteger(args.text(index + 1));
     if (count === undefined || count < 1) return NO_COUNT;
   }
-  return { firstKey: at + 1, keyCount, end, count: count ?? 1 };
+  return { keys: textsOf(args, at + 1, endAt), end, count: count ?? 1 };
 }
 
 /** Pops from the first list that there is, and replies it with its key. @returns whether there was one, or an error replied */
-export function popFirstOf({ view, reply }: ShardContext, args: Arguments, pop: ManyPop): boolean {
-  for (let index = 0; index < pop.keyCount; index++) {
-    const key = args.text(pop.firstKey + index);
+export function popFirstOf(
+  { view, reply }: ShardContext,
+  keys: readonly string[],
+  { end, count }: Pick<ManyPop, 'end' | 'count'>,
+): boolean {
+  for (const key of keys) {
     const row = findRow(view, key, RowType.List);
     if (row === undefined) continue;
     if (row instanceof CommandError) {
@@ -90,7 +108,7 @@ export function popFirstOf({ view, reply }: ShardContext, args: Arguments, pop: 
     }
     reply.array(2);
     reply.bulk(key);
-    replyPopped(reply, listOf(row), pop.end, pop.count);
+    replyPopped(reply, listOf(row), end, count);
     view.changed(row);
     return true;
   }
@@ -101,5 +119,5 @@ export function popFirstOf({ view, reply }: ShardContext, args: Arguments, pop: 
 export const popMany: ShardHandler = (context, args) => {
   const pop = parseManyPop(args, 1);
   if (pop instanceof CommandError) return context.reply.error(pop);
-  if (!popFirstOf(context, args, pop)) context.reply.nilArray();
+  if (!popFirstOf(context, pop.keys, pop)) context.reply.nilArray();
 };

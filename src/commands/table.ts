@@ -20,7 +20,7 @@ export class Command implements CommandDefinition {
   readonly tips: readonly string[];
   readonly runs: CommandDefinition['runs'];
   readonly run: ShardHandler;
-  readonly timeoutReply: 'nil' | 'nilArray' | undefined;
+  readonly replyInstead: 'nil' | 'nilArray' | undefined;
   readonly subcommands: readonly CommandDefinition[];
   readonly children = new Map<string, Command>();
 
@@ -42,7 +42,7 @@ export class Command implements CommandDefinition {
     this.tips = definition.tips ?? [];
     this.runs = definition.runs;
     this.run = definition.run ?? runsElsewhere;
-    this.timeoutReply = definition.timeoutReply;
+    this.replyInstead = definition.replyInstead;
     this.subcommands = definition.subcommands ?? [];
   }
 }

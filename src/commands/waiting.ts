@@ -1,6 +1,5 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
-import { INT64_MAX } from '../base/numbers.js';
 import { parseScore } from '../types/score.js';
 import type { ShardContext, Wait } from './definition.js';
 
@@ -11,8 +10,11 @@ import type { ShardContext, Wait } from './definition.js';
  *   if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
  *   attemptOrWait(context, { keys, type: RowType.List, timeoutMs, attempt: (each, ready) => popFirst(each, ready) });
  *
- * Its definition has the flag `blocking` and a `timeoutReply`.
+ * Its definition has the flag `blocking` and a `replyInstead`.
  */
+
+/** The largest 64-bit integer, rounded up. */
+const INT64_MAX = 2 ** 63;
 
 const NOT_A_TIMEOUT = new CommandError('ERR timeout is not a float or out of range');
 const NEGATIVE = new CommandError('ERR timeout is negative');
@@ -25,10 +27,11 @@ const OUT_OF_RANGE = new CommandError('ERR timeout is out of range');
 export function parseTimeout(args: Arguments, index: number): number | CommandError {
   const seconds = parseScore(args.text(index));
   if (seconds === undefined) return NOT_A_TIMEOUT;
-  const milliseconds = seconds * 1000;
-  if (milliseconds > Number(INT64_MAX)) return OUT_OF_RANGE;
-  if (seconds < 0) return NEGATIVE;
-  return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.ceil(milliseconds);
+  const milliseconds = Math.ceil(seconds * 1000);
+  // As in Redis 7.0, where a number that is too large for 64 bits becomes the smallest one.
+  if (milliseconds < 0 || milliseconds >= INT64_MAX) return NEGATIVE;
+  if (milliseconds > INT64_MAX - Date.now()) return OUT_OF_RANGE;
+  return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.max(0, milliseconds);
 }
 
 /** Runs a command's attempt; if it finds nothing, its client waits for the keys. */

@@ -108,18 +108,18 @@ class LocalBlocking implements WaitingReceiver, Blocking {
       this.finish();
       return;
     }
-    // Its place among the replies is the last one: what runs next takes it.
-    this.slot.deliver(EMPTY, 0);
-    const frames = compact(this.args);
-    this.connection.holdBack(this.args, frames);
-    this.connection.resumedWait = { args: this.args, deadlineMs: this.timer?.deadlineMs ?? 0 };
-    this.finish();
+    this.over();
+    sendAgain(this.connection, this.slot, this.args, this.timer?.deadlineMs ?? 0);
+  }
+
+  private over(): void {
+    this.isOver = true;
+    this.timer?.stop();
   }
 
   private finish(): void {
     if (this.isOver) return;
-    this.isOver = true;
-    this.timer?.stop();
+    this.over();
     for (const resolve of this.unblocking) resolve(false);
     this.connection.endBlocking();
   }
@@ -161,6 +161,23 @@ class LocalBlocking implements WaitingReceiver, Blocking {
       this.end(asError ? WaitEnd.Error : WaitEnd.Timeout);
     });
   }
+}
+
+/**
+ * Ends a command without a reply, and has it sent again by the way that is right now.
+ * @param deadlineMs until when it waits, Unix milliseconds; 0 = for ever, undefined = as its arguments say
+ */
+export function sendAgain(
+  connection: Connection,
+  slot: Slot,
+  args: Buffer[],
+  deadlineMs: number | undefined,
+): void {
+  // Its place among the replies is the last one: what runs next takes it.
+  slot.deliver(EMPTY, 0);
+  connection.holdBack(args, compact(args));
+  connection.resumedWait = { args, deadlineMs };
+  connection.endBlocking();
 }
 
 /** Copies arguments into one buffer of which they become views: what waits must not hold the reads that it came in. */

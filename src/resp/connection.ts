@@ -62,7 +62,7 @@ export class Connection implements RequestSink, ReplySink {
   /** The command at hand, if it may wait. */
   blocking: Blocking | undefined;
   /** Said of a command that is to be sent again: until when it waits. */
-  resumedWait: { readonly args: readonly Buffer[]; readonly deadlineMs: number } | undefined;
+  resumedWait: { readonly args: readonly Buffer[]; readonly deadlineMs: number | undefined } | undefined;
   /** Bytes that came while a command may have waited. */
   private blockedInputBytes = 0;
   private blockedInputWaits = false;

@@ -12,6 +12,7 @@ import type { ShardRoute } from '../workers/pool.js';
 import type { Connection } from './connection.js';
 import { forward, movedError } from './forwarding.js';
 import { refuse } from './refusal.js';
+import { blockElsewhere } from './remote-blocking.js';
 import { watchElsewhere } from './remote-watch.js';
 import { scatter } from './scatter.js';
 import { targetDatabase } from './selection.js';
@@ -51,6 +52,8 @@ export function routeCommand(
   if (place.local !== undefined) sendTo(connection, place.local, command, args, frames);
   else if (command.name === 'watch' && !session.isPeer)
     watchElsewhere(server, connection, args, frames, keyspace, place);
+  else if (command.replyInstead !== undefined)
+    blockElsewhere(server, connection, command, args, frames, keyspace, place);
   else forward(server, connection, command, args, frames, keyspace, place);
 }
 

@@ -16,7 +16,7 @@ export function send(
   frames: Buffer,
   target?: ShardRoute,
 ): void {
-  if (command.timeoutReply !== undefined) {
+  if (command.replyInstead !== undefined) {
     sendBlocking(connection, route, command, args, frames);
     return;
   }

@@ -70,10 +70,10 @@ export class BatchWaits {
   /** The command has found nothing: its client waits, or is told so at once. */
   begin(waiting: WaitingCommand, wait: Wait): void {
     const { segment, shard, clientId, command, reply, mayWait } = waiting;
-    if (!mayWait) replyInVain(command, reply);
+    if (!mayWait) replyInstead(command, reply);
     else if (shard.waits.waitedKeys + wait.keys.length > WAITED_KEYS_MAX) reply.error(TOO_MANY);
     else {
-      const waiter = shard.waits.begin({ clientId, version: reply.version, command, wait });
+      const waiter = shard.waits.begin({ clientId, version: reply.version, wait });
       this.begun.push({ segment, shard, waiter });
     }
   }
@@ -100,7 +100,7 @@ export class BatchWaits {
     const waiter = shard.waits.of(clientId);
     if (waiter === undefined) return;
     this.reply.version = waiter.version;
-    if (end === WaitEnd.Timeout) replyInVain(waiter.command, this.reply);
+    if (end === WaitEnd.Timeout) this.reply.nilArray();
     else if (end === WaitEnd.Error) this.reply.error(UNBLOCKED);
     this.finish(shard, waiter, end);
   }
@@ -162,8 +162,8 @@ export class BatchWaits {
   }
 }
 
-/** What a command replies that has waited in vain. */
-function replyInVain({ timeoutReply }: Command, reply: ReplyWriter): void {
-  if (timeoutReply === 'nil') reply.nil();
+/** What a command replies that may not wait. */
+function replyInstead(command: Command, reply: ReplyWriter): void {
+  if (command.replyInstead === 'nil') reply.nil();
   else reply.nilArray();
 }

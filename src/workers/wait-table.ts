@@ -1,12 +1,10 @@
 import type { RespVersion } from '../base/reply-writer.js';
 import type { Wait } from '../commands/definition.js';
-import type { Command } from '../commands/table.js';
 
 /** A client whose command waits for one of its keys. A client waits for one command at a time. */
 export interface Waiter {
   readonly clientId: number;
   readonly version: RespVersion;
-  readonly command: Command;
   readonly wait: Wait;
   /** Who has a lower number has waited for longer. */
   readonly order: number;

@@ -206,6 +206,63 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     await blockedAre(0);
   });
 
+  test('lists: several elements, moves that serve others, destinations of the wrong type', async () => {
+    const one = await waiting(0, 'BLPOP', 'a', 'b', 0);
+    const two = await waiting(1, 'BRPOP', 'a', 0);
+    const three = await waiting(2, 'BLMPOP', 0, 1, 'a', 'RIGHT', 'COUNT', 2);
+    const four = await waiting(3, 'BLMOVE', 'a', 'wrong', 'LEFT', 'RIGHT', 0);
+    const five = await waiting(4, 'BRPOPLPUSH', 'a', 'c', 0);
+    const six = await waiting(5, 'BLPOP', 'c', 0);
+    await client.command('SET', 'wrong', 'no list');
+    await client.command('RPUSH', 'a', 1, 2, 3, 4, 5);
+    const replies: string[] = [];
+    for (const each of [one, two, three, four, five, six]) replies.push(await next(each));
+    expect(replies).toEqual([
+      '*[$"a" $"1"]',
+      '*[$"a" $"5"]',
+      '*[$"a" *[$"4" $"3"]]',
+      '-WRONGTYPE Operation against a key holding the wrong kind of value',
+      '$"2"',
+      '*[$"c" $"2"]',
+    ]);
+    expect(await client.rendered('DBSIZE')).toBe(':1');
+    expect(await client.rendered('BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0.01')).toBe('*-1');
+    expect(await client.rendered('BRPOPLPUSH', 'a', 'b', '0.01')).toBe('*-1');
+    const inMulti = await client.pipeline([['MULTI'], ['BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0'], ['EXEC']]);
+    expect(render(inMulti[2]!)).toBe('*[$-1]');
+  });
+
+  test('lists: LINSERT and others do not serve, RESTORE and SORT … STORE do', async () => {
+    await client.pipeline([
+      ['RPUSH', 'source', '2', '1'],
+      ['RPUSH', 'other', 'x'],
+    ]);
+    const dump = await client.command('DUMP', 'source');
+    const one = await waiting(0, 'BLPOP', 'key', 0);
+    await client.command('SORT', 'source', 'STORE', 'key');
+    expect(await next(one)).toBe('*[$"key" $"1"]');
+    await client.command('DEL', 'key');
+    const two = await waiting(0, 'BLPOP', 'key', 0);
+    await client.command('RESTORE', 'key', 0, 'data' in dump ? dump.data : '');
+    expect(await next(two)).toBe('*[$"key" $"2"]');
+  });
+
+  test('arguments are looked at in the order of Redis', async () => {
+    for (const [words, text] of [
+      ['BLMOVE a b LEFT x y', 'ERR syntax error'],
+      ['BLMOVE a b LEFT LEFT y', 'ERR timeout is not a float or out of range'],
+      ['BRPOPLPUSH a b -1', 'ERR timeout is negative'],
+      ['BLPOP a -1.5', 'ERR timeout is negative'],
+      ['BLPOP a nan', 'ERR timeout is not a float or out of range'],
+      ['BLPOP a inf', 'ERR timeout is negative'],
+      ['BLMPOP x 0 a LEFT', 'ERR numkeys should be greater than 0'],
+      ['BLMPOP x 1 a LEFT', 'ERR timeout is not a float or out of range'],
+      ['BLMPOP 0 1 a LEFT COUNT 0', 'ERR count should be greater than 0'],
+      ['BZMPOP x 1 a LOW', 'ERR syntax error'],
+    ] as const)
+      expect(await client.rendered(...words.split(' ')), words).toBe(`-${text}`);
+  });
+
   test('500 clients are served in the order in which they came', async () => {
     const waiters = await Promise.all(Array.from({ length: 500 }, () => server.connect()));
     opened.push(...waiters);
