@@ -152,7 +152,7 @@ export interface Wait {
   readonly type: RowType;
   /** Milliseconds; 0 = for ever. */
   readonly timeoutMs: number;
-  /** Whether an attempt is wanted, too, when a key has gone: the client may have to be told. */
+  /** Whether an attempt is wanted, too, when a key has gone or become of another type: the client may have to be told. */
   readonly triesWhenGone?: boolean;
   /**
    * Does what the command is to do, if the keys let it, and replies.
@@ -194,6 +194,8 @@ export interface CommandDefinition {
   readonly run?: ShardHandler;
   /** Of a command that may wait: what it replies instead where nothing may, as in MULTI. In vain all wait for the same, a nil array. */
   readonly replyInstead?: 'nil' | 'nilArray' | undefined;
+  /** Without this word among the arguments it does not wait. */
+  readonly waitsOnlyWith?: string | undefined;
   readonly subcommands?: readonly CommandDefinition[];
 }
 

@@ -19,8 +19,6 @@ export const DIFFERENCES: Readonly<Record<string, string>> = {
   xadd: 'With ~, entries go by 100 (stream-node-max-entries) from the oldest on, or all: there are no nodes.',
   xtrim:
     'With ~, entries go by 100 (stream-node-max-entries) from the oldest on, or all: there are no nodes.',
-  xread: 'BLOCK is an error where there is nothing to read: it is not there yet.',
-  xreadgroup: 'BLOCK is an error where there is nothing to read: it is not there yet.',
   xsetid: 'Counts beyond 2^53 are 2^53 - 1.',
   'xinfo|stream': 'The nodes are those there would be if each but the last were full.',
   multi: 'At most 1,048,576 commands are queued.',

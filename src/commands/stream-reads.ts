@@ -71,9 +71,8 @@ const TOP_OF_GROUP = new CommandError(
 const NEW_OF_XREAD = new CommandError(
   'ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.',
 );
-const CANNOT_BLOCK = new CommandError(
-  'ERR there is nothing to read, and BLOCK is not supported yet: read again later, without BLOCK',
-);
+const GROUP_GONE = new CommandError('NOGROUP the consumer group this client was blocked on no longer exists');
+const STREAM_GONE = new CommandError('UNBLOCKED the stream key no longer exists');
 
 interface ReadOptions {
   /** Entries of each stream to read at most. */
@@ -215,24 +214,57 @@ export const read: ShardHandler = (context, args) => {
   if (options instanceof CommandError) return context.reply.error(options);
   const streams = findStreams(context, args, options);
   if (streams instanceof CommandError) return context.reply.error(streams);
-  const readings: StreamReading[] = [];
-  for (const { key, row, after } of streams) {
-    const entries = row === undefined ? [] : entriesAfter(streamOf(row), after, options.count);
-    if (entries.length > 0) readings.push({ key, entries });
-  }
-  replyReadings(context, readings, options);
+  if (replyReadings(context, readStreams(streams, options))) return;
+  waitForEntries(context, streams, options, (each, changed) =>
+    replyReadings(each, readStreams(changed, options)),
+  );
 };
 
-function replyReadings(
-  { reply }: ShardContext,
-  readings: readonly StreamReading[],
-  { blockMs }: ReadOptions,
+function readStreams(streams: readonly ReadStream[], { count }: ReadOptions): StreamReading[] {
+  const readings: StreamReading[] = [];
+  for (const { key, row, after } of streams) {
+    const entries = row === undefined ? [] : entriesAfter(streamOf(row), after, count);
+    if (entries.length > 0) readings.push({ key, entries });
+  }
+  return readings;
+}
+
+/**
+ * Nothing was there to read: waits, if that was asked for.
+ * @param attempt is given the streams that have changed; without a row, if there is no stream any more
+ */
+function waitForEntries(
+  context: ShardContext,
+  streams: readonly ReadStream[],
+  { blockMs, group }: ReadOptions,
+  attempt: (context: ShardContext, changed: readonly ReadStream[]) => boolean,
 ): void {
-  if (readings.length === 0) {
-    if (blockMs === undefined) reply.nilArray();
-    else reply.error(CANNOT_BLOCK);
+  if (blockMs === undefined) {
+    context.reply.nilArray();
     return;
   }
+  // Rows are not kept: they may leave memory.
+  const wanted = streams.map(({ key, after }) => ({ key, after }));
+  context.wait!({
+    keys: wanted.map(({ key }) => key),
+    type: RowType.Stream,
+    timeoutMs: blockMs > Number.MAX_SAFE_INTEGER ? 0 : blockMs,
+    triesWhenGone: group !== undefined,
+    attempt: (each, keys) => {
+      const changed = wanted
+        .filter(({ key }) => keys.includes(key))
+        .map((stream) => {
+          const row = findRow(each.view, stream.key, RowType.Stream);
+          return { ...stream, row: row instanceof CommandError ? undefined : row };
+        });
+      return attempt(each, changed);
+    },
+  });
+}
+
+/** @returns whether there was something to reply */
+function replyReadings({ reply }: ShardContext, readings: readonly StreamReading[]): boolean {
+  if (readings.length === 0) return false;
   const inPairs = reply.version === 2;
   if (inPairs) reply.array(readings.length);
   else reply.map(readings.length);
@@ -242,15 +274,40 @@ function replyReadings(
     reply.array(entries.length);
     for (const { id, fields } of entries) writeEntry(reply, id, fields);
   }
+  return true;
 }
 
 /** XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...] */
 export const readGroup: ShardHandler = (context, args) => {
-  const { view, reply } = context;
+  const { reply } = context;
   const options = parseReadOptions(args, true);
   if (options instanceof CommandError) return reply.error(options);
   const streams = findStreams(context, args, options);
   if (streams instanceof CommandError) return reply.error(streams);
+  if (replyReadings(context, readForGroup(context, streams, options))) return;
+  waitForEntries(context, streams, options, (each, changed) => {
+    const gone = groupGone(changed, options);
+    if (gone === undefined) return replyReadings(each, readForGroup(each, changed, options));
+    each.reply.error(gone);
+    return true;
+  });
+};
+
+/** Why a client that waits for entries of a group waits in vain. */
+function groupGone(streams: readonly ReadStream[], { group }: ReadOptions): CommandError | undefined {
+  for (const { row } of streams) {
+    if (row === undefined) return STREAM_GONE;
+    if (streamOf(row).groups.get(group!.name) === undefined) return GROUP_GONE;
+  }
+  return undefined;
+}
+
+/** Gives the consumer what it asks for; all of the streams and their groups are there. */
+function readForGroup(
+  { view }: ShardContext,
+  streams: readonly ReadStream[],
+  options: ReadOptions,
+): StreamReading[] {
   const { name, consumer: consumerName } = options.group!;
   const readings: StreamReading[] = [];
   for (const { key, row, after } of streams) {
@@ -267,8 +324,8 @@ export const readGroup: ShardHandler = (context, args) => {
     readings.push({ key, entries });
     saveStream(view, row!);
   }
-  replyReadings(context, readings, options);
-};
+  return readings;
+}
 
 function hasNew(stream: StreamValue, group: GroupRecord): boolean {
   return stream.size > 0 && stream.idAt(stream.size - 1) > group.lastId;

@@ -21,6 +21,7 @@ export class Command implements CommandDefinition {
   readonly runs: CommandDefinition['runs'];
   readonly run: ShardHandler;
   readonly replyInstead: 'nil' | 'nilArray' | undefined;
+  readonly waitsOnlyWith: string | undefined;
   readonly subcommands: readonly CommandDefinition[];
   readonly children = new Map<string, Command>();
 
@@ -43,6 +44,7 @@ export class Command implements CommandDefinition {
     this.runs = definition.runs;
     this.run = definition.run ?? runsElsewhere;
     this.replyInstead = definition.replyInstead;
+    this.waitsOnlyWith = definition.waitsOnlyWith;
     this.subcommands = definition.subcommands ?? [];
   }
 }

@@ -1,7 +1,8 @@
+import type { Buffer } from 'node:buffer';
 import type { Arguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
 import { parseScore } from '../types/score.js';
-import type { ShardContext, Wait } from './definition.js';
+import type { CommandDefinition, ShardContext, Wait } from './definition.js';
 
 /*
  * How a command waits: it parses its arguments into values of its own, and passes an attempt of what it does.
@@ -32,6 +33,15 @@ export function parseTimeout(args: Arguments, index: number): number | CommandEr
   if (milliseconds < 0 || milliseconds >= INT64_MAX) return NEGATIVE;
   if (milliseconds > INT64_MAX - Date.now()) return OUT_OF_RANGE;
   return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.max(0, milliseconds);
+}
+
+/** Whether a command with these arguments may wait. */
+export function mayWait(command: CommandDefinition, args: readonly Buffer[]): boolean {
+  const { replyInstead, waitsOnlyWith } = command;
+  if (replyInstead === undefined || waitsOnlyWith === undefined) return replyInstead !== undefined;
+  const isWord = (argument: Buffer) =>
+    argument.length === waitsOnlyWith.length && argument.latin1Slice().toUpperCase() === waitsOnlyWith;
+  return args.some(isWord);
 }
 
 /** Runs a command's attempt; if it finds nothing, its client waits for the keys. */

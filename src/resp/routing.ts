@@ -6,6 +6,7 @@ import { CROSS_SLOT } from '../cluster/redirection.js';
 import { keySlot } from '../cluster/slots.js';
 import { findKeys } from '../commands/introspection.js';
 import type { Command } from '../commands/table.js';
+import { mayWait } from '../commands/waiting.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
 import { readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
@@ -52,8 +53,7 @@ export function routeCommand(
   if (place.local !== undefined) sendTo(connection, place.local, command, args, frames);
   else if (command.name === 'watch' && !session.isPeer)
     watchElsewhere(server, connection, args, frames, keyspace, place);
-  else if (command.replyInstead !== undefined)
-    blockElsewhere(server, connection, command, args, frames, keyspace, place);
+  else if (mayWait(command, args)) blockElsewhere(server, connection, command, args, frames, keyspace, place);
   else forward(server, connection, command, args, frames, keyspace, place);
 }
 

@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Command } from '../commands/table.js';
+import { mayWait } from '../commands/waiting.js';
 import { addCommand } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
@@ -16,7 +17,7 @@ export function send(
   frames: Buffer,
   target?: ShardRoute,
 ): void {
-  if (command.replyInstead !== undefined) {
+  if (command.replyInstead !== undefined && mayWait(command, args)) {
     sendBlocking(connection, route, command, args, frames);
     return;
   }

@@ -86,7 +86,7 @@ export class BatchWaits {
         const row = shard.peek(key);
         const { wait } = waiter;
         if (row === undefined && !waits.anyTriesWhenGone) break;
-        if (row === undefined ? wait.triesWhenGone !== true : row.type !== wait.type) continue;
+        if (row?.type !== wait.type && wait.triesWhenGone !== true) continue;
         this.shard = shard;
         this.clientId = waiter.clientId;
         this.reply.version = waiter.version;

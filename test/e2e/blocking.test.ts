@@ -263,6 +263,66 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       expect(await client.rendered(...words.split(' ')), words).toBe(`-${text}`);
   });
 
+  test('streams: everybody is given what is new to them', async () => {
+    await client.command('XADD', 's', '1-1', 'f', 'old');
+    const all = await waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', 't', '$', 0);
+    const later = await waiting(1, 'XREAD', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '3-0');
+    await client.command('XADD', 's', '2-1', 'f', 'new');
+    expect(await next(all)).toBe('*[*[$"s" *[*[$"2-1" *[$"f" $"new"]]]]]');
+    await blockedAre(1);
+    await client.pipeline([
+      ['MULTI'],
+      ['XADD', 's', '4-1', 'f', 'a'],
+      ['XADD', 's', '5-1', 'f', 'b'],
+      ['EXEC'],
+    ]);
+    expect(await next(later)).toBe('*[*[$"s" *[*[$"4-1" *[$"f" $"a"]]]]]');
+    expect(await client.rendered('XREAD', 'BLOCK', 20, 'STREAMS', 's', '$')).toBe('*-1');
+    expect(await client.rendered('XREAD', 'BLOCK', 0, 'STREAMS', 's', '4-1')).toMatch(/5-1/);
+    expect(await client.rendered('XREAD', 'BLOCK', 'x', 'STREAMS', 's', '$')).toMatch(
+      /^-ERR timeout is not an/,
+    );
+  });
+
+  test('streams: each entry goes to one consumer of a group', async () => {
+    await client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
+    const read = ['XREADGROUP', 'GROUP', 'g'] as const;
+    const one = await waiting(0, ...read, 'one', 'BLOCK', 0, 'STREAMS', 's', '>');
+    const two = await waiting(1, ...read, 'two', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '>');
+    await client.command('XADD', 's', '1-1', 'f', 'a');
+    expect(await next(one)).toBe('*[*[$"s" *[*[$"1-1" *[$"f" $"a"]]]]]');
+    await client.command('XADD', 's', '2-1', 'f', 'b');
+    expect(await next(two)).toBe('*[*[$"s" *[*[$"2-1" *[$"f" $"b"]]]]]');
+    expect(await client.rendered('XPENDING', 's', 'g')).toBe(
+      '*[:2 $"1-1" $"2-1" *[*[$"one" $"1"] *[$"two" $"1"]]]',
+    );
+  });
+
+  test('streams: who waits for entries of a group is told when it has gone', async () => {
+    const ends: [string[], RegExp][] = [
+      [['XGROUP', 'DESTROY', 's', 'g'], /^-NOGROUP/],
+      [['DEL', 's'], /^-UNBLOCKED the stream key no longer exists/],
+      [['SET', 's', 'x'], /^-UNBLOCKED the stream key no longer exists/],
+      [['FLUSHALL'], /^-UNBLOCKED the stream key no longer exists/],
+      [['RENAME', 's', 'elsewhere'], /^-UNBLOCKED the stream key no longer exists/],
+    ];
+    for (const [end, message] of ends) {
+      await client.command('DEL', 's');
+      await client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
+      const one = await waiting(0, 'XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', 0, 'STREAMS', 's', '>');
+      await client.command(...end);
+      expect(await next(one), end.join(' ')).toMatch(message);
+    }
+    await client.command('DEL', 's');
+    const reading = await waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', '$');
+    await client.pipeline([
+      ['SET', 's', 'x'],
+      ['DEL', 's'],
+      ['XADD', 's', '1-1', 'f', 'v'],
+    ]);
+    expect(await next(reading)).toMatch(/1-1/);
+  });
+
   test('500 clients are served in the order in which they came', async () => {
     const waiters = await Promise.all(Array.from({ length: 500 }, () => server.connect()));
     opened.push(...waiters);
