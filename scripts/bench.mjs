@@ -12,6 +12,7 @@ import {
   terminalTable,
   throughputSheet,
 } from './bench/report.mjs';
+import { measureRoutes } from './bench/routes.mjs';
 import { cleanUp } from './bench/servers.mjs';
 import { customTest, TESTS } from './bench/targets.mjs';
 import { measureThroughput } from './bench/throughput.mjs';
@@ -31,6 +32,7 @@ const program = new Command('npm run bench --')
   .option('--command <line>', 'a further test (repeatable); key:__rand_int__ is a random key', collect, [])
   .option('--large', 'data beyond memory, restart, prefix SCAN and appendfsync always instead')
   .option('--cluster', 'three stores of one master beside three redis-servers in cluster mode instead')
+  .option('--routes', 'a gateway beside the store it forwards to, and four shards beside one, instead')
   .option('--subject <kind>', 'vasto, or redis to test the benchmark itself', kind, 'vasto')
   .option('--cpu-prof <dir>', 'let the subject leave CPU profiles of its threads there')
   .option('--tmp <dir>', 'where the servers keep their data')
@@ -86,8 +88,23 @@ async function runThroughput(shared, options, progress) {
     rounds: options.quick ? Math.min(3, options.rounds) : options.rounds,
     seconds: options.quick ? quickSeconds : (options.seconds ?? seconds),
   };
+  if (options.routes)
+    return runRoutes(
+      { ...job, pipelines: options.pipeline.filter((depth) => depth < 64) },
+      options,
+      progress,
+    );
   const figures = await measure(job, progress);
   return { sheets: [throughputSheet(figures.rows), memorySheet(figures.memory)], figures };
+}
+
+async function runRoutes(job, options, progress) {
+  const figures = await measureRoutes(
+    { ...job, tests: options.only === undefined ? [] : job.tests },
+    progress,
+  );
+  const forwarded = throughputSheet(figures.forwarded, ['forwarded', 'direct']);
+  return { sheets: [forwarded, throughputSheet(figures.sharded, ['four shards', 'one'])], figures };
 }
 
 async function runLarge(job, progress) {

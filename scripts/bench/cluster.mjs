@@ -1,5 +1,5 @@
 import { redisBenchmark } from './redis-benchmark.mjs';
-import { ask, Server, temporaryDirectory } from './servers.mjs';
+import { ask, Server, temporaryDirectory, until } from './servers.mjs';
 import { KEY_COUNT, VALUE_BYTES } from './targets.mjs';
 import { measureInTurns } from './throughput.mjs';
 
@@ -12,7 +12,6 @@ import { measureInTurns } from './throughput.mjs';
 const NODES = 3;
 const SLOTS = 16384;
 const KEYSPACE = 'bench';
-const READY_TIMEOUT_MS = 60_000;
 
 /** redis-benchmark puts a tag of a slot of the node in place of `{tag}`: there are so many keys for each. */
 const KEYS_A_SLOT = Math.ceil(KEY_COUNT / SLOTS);
@@ -127,13 +126,4 @@ async function startRedis({ temporaryParent }) {
 async function isWhole(port) {
   const info = await ask(port, 'CLUSTER INFO\r\n');
   return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${NODES}`);
-}
-
-/** @param {string} what @param {() => Promise<boolean>} condition */
-async function until(what, condition) {
-  const deadline = performance.now() + READY_TIMEOUT_MS;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${READY_TIMEOUT_MS / 1000} s: ${what}`);
-    await new Promise((done) => setTimeout(done, 50));
-  }
 }

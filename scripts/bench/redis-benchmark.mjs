@@ -18,6 +18,7 @@ import { CLIENTS, KEY_COUNT, VALUE_BYTES } from './targets.mjs';
  * @property {number} requests
  * @property {number} [keyCount] in a cluster, for each slot
  * @property {boolean} [isCluster] whether the port is a node's of a cluster, all of which are to be driven
+ * @property {number} [database] the number that is selected
  * @property {number} [valueBytes]
  */
 
@@ -33,7 +34,8 @@ export async function redisBenchmark(run) {
   const shared = { '-p': port, '-c': CLIENTS, '-d': valueBytes, '-r': keyCount, '-P': pipeline, '-n': count };
   const flags = Object.entries(shared).flatMap(([flag, value]) => [flag, String(value)]);
   const mode = run.isCluster === true ? ['--cluster'] : [];
-  const output = await outputOf('redis-benchmark', [...mode, ...flags, ...words]);
+  const database = run.database === undefined ? [] : ['--dbnum', String(run.database)];
+  const output = await outputOf('redis-benchmark', [...mode, ...database, ...flags, ...words]);
   return parseSummary(output);
 }
 

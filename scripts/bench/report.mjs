@@ -28,10 +28,11 @@ function revision() {
 
 /**
  * @param {import('./throughput.mjs').ThroughputRow[]} rows
+ * @param {[string, string]} sides what is compared with what
  * @returns {Sheet}
  */
-export function throughputSheet(rows) {
-  const head = ['test', 'P', 'ours/s', 'redis/s', 'ratio', 'min–max', 'floor', 'aim', ''];
+export function throughputSheet(rows, [first, second] = ['ours', 'redis']) {
+  const head = ['test', 'P', `${first}/s`, `${second}/s`, 'ratio', 'min–max', 'floor', 'aim', ''];
   return {
     head,
     rows: rows.map((row) => [

@@ -64,7 +64,7 @@ async function freePort() {
  * @typedef {object} ServerOptions
  * @property {'vasto' | 'redis'} kind
  * @property {string} dir
- * @property {'server' | 'master' | 'store'} [role] of a vasto; a server if none is named
+ * @property {'server' | 'master' | 'store' | 'gateway'} [role] of a vasto; a server if none is named
  * @property {string[]} [flags] further flags of the server, redis.conf-style
  * @property {string} [cpuProfileDir] where the subject leaves its CPU profiles
  */
@@ -184,6 +184,15 @@ export function ask(port, line) {
     socket.on('close', () => done(reply));
     socket.write(line);
   });
+}
+
+/** Waits for a condition, which is asked again and again. @param {string} what @param {() => Promise<boolean>} condition */
+export async function until(what, condition) {
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${READY_TIMEOUT_MS / 1000} s: ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
 }
 
 /** @param {'vasto' | 'redis'} kind */

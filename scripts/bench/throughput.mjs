@@ -29,7 +29,7 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
 
 /**
  * What redis-benchmark is pointed at.
- * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'isCluster' | 'keyCount'>} Side
+ * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'database' | 'isCluster' | 'keyCount'>} Side
  */
 
 /**
@@ -123,8 +123,9 @@ async function measureRow(row, ours, redis, round) {
  * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number}} row
  * @returns {Promise<number>} requests a second
  */
-async function rateOf({ port, isCluster, keyCount }, { test, pipeline, requests }) {
-  const target = { port, ...(isCluster && { isCluster }), ...(keyCount && { keyCount }) };
+async function rateOf({ port, database, isCluster, keyCount }, { test, pipeline, requests }) {
+  const where = { port, ...(database !== undefined && { database }) };
+  const target = { ...where, ...(isCluster && { isCluster }), ...(keyCount && { keyCount }) };
   return (await redisBenchmark({ ...target, words: test.words, pipeline, requests })).rps;
 }
 
