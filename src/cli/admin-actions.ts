@@ -24,7 +24,8 @@ export interface AdminContext {
   readonly ask: ((question: string) => Promise<string>) | undefined;
 }
 
-function print({ isJson, out }: AdminContext, value: object, text: () => string): void {
+/** Prints a value as JSON, or what it is in words. */
+export function print({ isJson, out }: AdminContext, value: object, text: () => string): void {
   out(isJson ? `${JSON.stringify(value)}\n` : text());
 }
 

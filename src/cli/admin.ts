@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { type Command, CommanderError } from 'commander';
-import { MASTER_PORT, ManagerError } from '../cluster/manager.js';
+import { type ChangeRequest, MASTER_PORT, ManagerError } from '../cluster/manager.js';
 import {
   type AdminContext,
   compact,
@@ -13,9 +13,10 @@ import {
   topology,
   waitReady,
 } from './admin-actions.js';
+import { change, tasks } from './admin-changes.js';
 import { AddressError } from './endpoint.js';
 import type { ProgramEnvironment } from './environment.js';
-import { keyspaceRequest, RequestError } from './keyspace-words.js';
+import { keyspaceRequest, RequestError, wholeNumber } from './keyspace-words.js';
 import type { OpenCluster } from './open-cluster.js';
 import { addTargetOptions, adminTarget, type Target, type TargetFlags } from './target.js';
 
@@ -37,6 +38,7 @@ Examples:
   vasto admin keyspace create orders --shards 8 --tags ssd
   vasto admin keyspace describe orders --json
   vasto admin stores --server 127.0.0.1:6379
+  vasto admin keyspace resize orders 16
 `;
 
 /** @param finish is told the exit code */
@@ -82,12 +84,82 @@ export function addAdmin(
   runs(leaf(keyspace, 'compact <name>', 'rewrite it, so that what was deleted takes no space'), compact);
   runs(leaf(admin, 'stores', 'list the stores'), stores);
   runs(leaf(admin, 'topology', 'show stores and what they hold'), topology);
+  addChanges({ admin, keyspace, leaf, group, runs });
   const waits = leaf(admin, 'wait-ready', 'wait until the cluster can be used')
     .option('--stores <number>', 'at least so many stores are up (default: 1)')
     .option('--keyspace <name>', 'this keyspace is there and all its shards are served')
     .option('--for <seconds>', 'how long to wait (default: 30)');
   runs(waits, (context) => waitReady(context, waits.opts()));
 }
+
+interface Branch {
+  readonly admin: Command;
+  readonly keyspace: Command;
+  leaf(parent: Command, name: string, description: string): Command;
+  group(parent: Command, name: string, description: string): Command;
+  runs(command: Command, action: (context: AdminContext, ...words: never[]) => Promise<void>): void;
+}
+
+/** Changes of where keyspaces are. */
+function addChanges({ admin, keyspace, leaf, group, runs }: Branch): void {
+  const changing = (
+    parent: Command,
+    name: string,
+    description: string,
+    request: (...words: string[]) => ChangeRequest,
+  ) => {
+    const command = leaf(parent, name, description).option('--detach', 'do not wait until it is done');
+    runs(command, (context, ...words: string[]) =>
+      change(context, request(...words), command.opts<{ detach?: boolean }>().detach !== true),
+    );
+  };
+  const number = (text: string, what: string) => wholeNumber(text, what, 0, COUNT_MAX);
+  changing(
+    keyspace,
+    'resize <name> <shards>',
+    'give it another number of shards',
+    (name = '', text = '') => ({
+      kind: 'resize',
+      keyspace: name,
+      shards: number(text, 'the number of shards'),
+    }),
+  );
+  changing(keyspace, 'replicas <name> <count>', 'give it more or fewer copies', (name = '', text = '') => ({
+    kind: 'replicas',
+    keyspace: name,
+    replicas: number(text, 'the number of copies'),
+  }));
+  changing(
+    keyspace,
+    'move <name> <shard> <from> <to>',
+    'move a copy of a shard from one store to another',
+    (name = '', text = '', from = '', to = '') => ({
+      kind: 'move',
+      keyspace: name,
+      shard: number(text, 'the number of the shard'),
+      from,
+      to,
+    }),
+  );
+  const aborted = leaf(keyspace, 'abort <name>', 'give its change up, before others have taken over');
+  runs(aborted, (context, name: string) => change(context, { kind: 'abort', keyspace: name }, true));
+  const store = group(admin, 'store', 'replace or drain stores');
+  changing(
+    store,
+    'replace <store> [by]',
+    'give all that it has to another store; it may be dead where there are copies',
+    (name = '', by = '') => ({ kind: 'replace', store: name, by }),
+  );
+  changing(store, 'drain <store>', 'give all that it has to other stores', (name = '') => ({
+    kind: 'drain',
+    store: name,
+  }));
+  changing(admin, 'rebalance', 'spread the shards evenly over the stores', () => ({ kind: 'rebalance' }));
+  runs(leaf(admin, 'tasks', 'show changes that are going on'), tasks);
+}
+
+/** More than there can be of anything. */
+const COUNT_MAX = 1_000_000;
 
 function addCommonOptions(command: Command): Command {
   return addTargetOptions(command).option('--json', 'print JSON; docs/OPERATIONS.md tells its shape');

@@ -1,4 +1,10 @@
-import type { KeyspaceRequest, TaskProgress } from '../cluster/manager.js';
+import type {
+  ChangeBegun,
+  ChangeRequest,
+  ChangeStatus,
+  KeyspaceRequest,
+  TaskProgress,
+} from '../cluster/manager.js';
 
 /*
  * What `vasto admin` and `vasto shell` know and want of a cluster, whichever way they reach it. The views are what
@@ -103,6 +109,10 @@ export interface ClusterClient {
   remove(name: string): Promise<void>;
   /** @param onProgress is not called by those that are not told */
   compact(name: string, onProgress: (progress: TaskProgress) => void): Promise<void>;
+  /** Begins a change of where keyspaces are; it goes on by itself. */
+  beginChange(request: ChangeRequest): Promise<ChangeBegun>;
+  /** Those that are going on. */
+  changeStatuses(): Promise<ChangeStatus[]>;
   /** @returns what ends it */
   watch(watcher: ClusterWatcher): () => void;
   close(): void;

@@ -1,5 +1,13 @@
 import type { TopologyListener } from '../cluster/follower.js';
-import type { ClusterManager, KeyspaceRequest, StoreStatus, TaskProgress } from '../cluster/manager.js';
+import type {
+  ChangeBegun,
+  ChangeRequest,
+  ChangeStatus,
+  ClusterManager,
+  KeyspaceRequest,
+  StoreStatus,
+  TaskProgress,
+} from '../cluster/manager.js';
 import type { Topology } from '../cluster/topology.js';
 import type {
   ClusterClient,
@@ -58,6 +66,14 @@ export class MasterCluster implements ClusterClient {
 
   compact(name: string, onProgress: (progress: TaskProgress) => void): Promise<void> {
     return this.master.compactKeyspace(name, onProgress);
+  }
+
+  beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    return this.master.beginChange(request);
+  }
+
+  changeStatuses(): Promise<ChangeStatus[]> {
+    return this.master.changeStatuses();
   }
 
   watch(watcher: ClusterWatcher): () => void {

@@ -1,4 +1,10 @@
-import { type KeyspaceRequest, ManagerError } from '../cluster/manager.js';
+import {
+  type ChangeBegun,
+  type ChangeRequest,
+  type ChangeStatus,
+  type KeyspaceRequest,
+  ManagerError,
+} from '../cluster/manager.js';
 import type {
   ClusterClient,
   ClusterWatcher,
@@ -97,6 +103,15 @@ export class RespCluster implements ClusterClient {
 
   async compact(name: string): Promise<void> {
     await this.ask('KEYSPACE', 'COMPACT', name);
+  }
+
+  async beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    const fields = entriesOf(await this.ask(...changeWords(request)));
+    return { id: textOf(fields.get('id')) ?? '', explanation: texts(fields.get('explanation')) };
+  }
+
+  async changeStatuses(): Promise<ChangeStatus[]> {
+    return itemsOf(await this.ask('TASKS')).map((item) => changeStatus(entriesOf(item)));
   }
 
   watch(watcher: ClusterWatcher): () => void {
@@ -207,6 +222,46 @@ function storeAddress(fields: ReadonlyMap<string, Reply>): StoreAddress {
     address: textOf(fields.get('address')) ?? '',
     zone: textOf(fields.get('zone')) ?? '',
     tags: texts(fields.get('tags')),
+  };
+}
+
+/** A request as the words behind VASTO. */
+function changeWords(request: ChangeRequest): string[] {
+  switch (request.kind) {
+    case 'resize':
+      return ['KEYSPACE', 'RESIZE', request.keyspace, String(request.shards)];
+    case 'replicas':
+      return ['KEYSPACE', 'REPLICAS', request.keyspace, String(request.replicas)];
+    case 'move': {
+      const { keyspace, shard, from, to } = request;
+      return ['KEYSPACE', 'MOVE', keyspace, String(shard), from, to];
+    }
+    case 'abort':
+      return ['KEYSPACE', 'ABORT', request.keyspace];
+    case 'replace':
+      return ['STORE', 'REPLACE', request.store, ...(request.by === '' ? [] : [request.by])];
+    case 'drain':
+      return ['STORE', 'DRAIN', request.store];
+    case 'rebalance':
+      return ['REBALANCE'];
+  }
+}
+
+function changeStatus(fields: ReadonlyMap<string, Reply>): ChangeStatus {
+  const text = (name: string) => textOf(fields.get(name)) ?? '';
+  const number = (name: string) => numberOf(fields.get(name)) ?? 0;
+  return {
+    id: text('id'),
+    keyspace: text('keyspace'),
+    kind: text('kind'),
+    phase: text('phase'),
+    startedAtMs: number('started-at-ms'),
+    attempts: number('attempts'),
+    rows: number('rows'),
+    rowsTotal: number('rows-total'),
+    bytes: number('bytes'),
+    bytesTotal: number('bytes-total'),
+    waitsFor: texts(fields.get('waits-for')),
   };
 }
 

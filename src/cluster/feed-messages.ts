@@ -41,6 +41,13 @@ export type FollowerMessage =
       readonly bytes: number;
     };
 
+/** That the source has written nothing of some slots behind a record, in the phase of a change that began with an epoch. */
+export interface LogMark {
+  readonly epoch: number;
+  /** Number of the last record before it. */
+  readonly sequence: number;
+}
+
 /** What a source says. */
 export type SourceMessage =
   /**
@@ -59,6 +66,8 @@ export type SourceMessage =
       readonly position: FeedPosition;
       /** Unix milliseconds at the source. */
       readonly nowMs: number;
+      /** In that log. */
+      readonly marks: readonly LogMark[];
     }
   /** The last one: why the source ends the feed. The follower may try again. */
   | { readonly kind: 'refused'; readonly reason: string };

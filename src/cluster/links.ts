@@ -6,7 +6,7 @@ import type { RespVersion } from '../base/reply-writer.js';
 import { commandSlot } from './command-slot.js';
 import { commandOfFrame, encodeCommand, type Frame } from './frames.js';
 import { shardsOfSlots } from './jump-hash.js';
-import { Link } from './link.js';
+import { Link, MOVED_CODE } from './link.js';
 import type { LinkHost, LinkTarget, Opening } from './link-host.js';
 import { errorReply, Gather, LinkRequest, type ReplyReceiver } from './link-request.js';
 import type { KeyspaceEntry, StoreEntry, Topology } from './topology.js';
@@ -207,8 +207,11 @@ export class RemoteLinks implements LinkHost {
       return;
     }
     settle(request, (place, index) => {
-      const store = ownerOf(entry, shardOf(frames[index]!, entry), target);
-      this.to(store, target.keyspace, target.version).send(place, frames[index]!.bytes, request.deadlineMs);
+      const frame = frames[index]!;
+      // Who took the command apart has to do it again.
+      if (isOutdated(frame, entry)) return errorReply(`${MOVED_CODE} the keyspace has other shards now`);
+      const store = ownerOf(entry, shardOf(frame, entry), target);
+      this.to(store, target.keyspace, target.version).send(place, frame.bytes, request.deadlineMs);
       return undefined;
     });
   }
@@ -270,9 +273,20 @@ function openPlain({ host, port }: StoreEntry): OpenSocket | string {
   return { socket, readyEvent: 'connect', port };
 }
 
+function isForShard({ args }: Frame): boolean {
+  return /^vasto\.on$/i.test(args[0]!.latin1Slice());
+}
+
+/** Whether a command for a shard was made for another number of shards than there are. */
+function isOutdated(frame: Frame, { shards }: KeyspaceEntry): boolean {
+  if (!isForShard(frame)) return false;
+  const [, count] = frame.args[1]?.latin1Slice().split('/') ?? [];
+  return count !== undefined && Number(count) !== shards.length;
+}
+
 /** The shard that a command is for; undefined if it does not tell. */
 function shardOf(frame: Frame, entry: KeyspaceEntry): number | undefined {
-  if (/^vasto\.on$/i.test(frame.args[0]!.latin1Slice())) return Number(frame.args[1]?.latin1Slice());
+  if (isForShard(frame)) return Number.parseInt(frame.args[1]?.latin1Slice() ?? '', 10);
   if (entry.shards.length === 1) return 0;
   const command = commandOfFrame(frame);
   const slot = command === undefined ? -1 : commandSlot(command, frame.args);

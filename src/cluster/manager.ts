@@ -84,6 +84,57 @@ export interface TaskProgress {
   readonly phase: string;
 }
 
+/** What somebody wants of where keyspaces are. Stores are named by id, by its beginning, or by host:port. */
+export type ChangeRequest =
+  /** Another number of shards. */
+  | { readonly kind: 'resize'; readonly keyspace: string; readonly shards: number }
+  /** Another number of copies of each shard. */
+  | { readonly kind: 'replicas'; readonly keyspace: string; readonly replicas: number }
+  /** One copy of one shard to another store. */
+  | {
+      readonly kind: 'move';
+      readonly keyspace: string;
+      readonly shard: number;
+      readonly from: string;
+      readonly to: string;
+    }
+  /** All that a store has to another one; '' = to whoever is best. The store may be dead where there are copies. */
+  | { readonly kind: 'replace'; readonly store: string; readonly by: string }
+  /** All that a store has to others, each shard to whoever is best. */
+  | { readonly kind: 'drain'; readonly store: string }
+  /** So that all stores have their part. */
+  | { readonly kind: 'rebalance' }
+  /** The change of a keyspace is given up, before others have taken over. */
+  | { readonly kind: 'abort'; readonly keyspace: string };
+
+/** What a request has set going. */
+export interface ChangeBegun {
+  /** That of the changes, see {@link ChangeStatus}; '' = there was nothing to do. */
+  readonly id: string;
+  /** What goes where, and why, for people. */
+  readonly explanation: readonly string[];
+}
+
+/** How far the change of a keyspace has come. */
+export interface ChangeStatus {
+  readonly id: string;
+  /** Name of the keyspace. */
+  readonly keyspace: string;
+  readonly kind: string;
+  readonly phase: string;
+  /** Unix milliseconds. */
+  readonly startedAtMs: number;
+  /** Hand-overs that were tried and given up. */
+  readonly attempts: number;
+  /** Rows and bytes that copies have brought, and an estimate of how many there are to be. */
+  readonly rows: number;
+  readonly rowsTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  /** What is waited for, for people. */
+  readonly waitsFor: readonly string[];
+}
+
 /**
  * Changes of the topology, and what is known of the cluster: the master, in this process or behind gRPC.
  * Everything rejects with {@link ManagerError}.
@@ -100,4 +151,8 @@ export interface ClusterManager {
   /** SWAPDB: exchanges two numbers. */
   swapDatabases(first: number, second: number): Promise<void>;
   stores(): Promise<StoreStatus[]>;
+  /** Begins a change of where keyspaces are, which then goes on by itself. */
+  beginChange(request: ChangeRequest): Promise<ChangeBegun>;
+  /** The changes that are going on, in order of their keyspaces. */
+  changeStatuses(): Promise<ChangeStatus[]>;
 }

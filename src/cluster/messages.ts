@@ -1,4 +1,5 @@
 import type { ShardStatus, TaskProgress } from './manager.js';
+import type { KeyspaceReport } from './plan/reports.js';
 import type { StoreEntry, Topology } from './topology.js';
 
 /*
@@ -9,6 +10,12 @@ import type { StoreEntry, Topology } from './topology.js';
  * opens the shards that it is to hold, removes those it is not, stores the topology, and says so. That is all there is
  * to a change: creating a keyspace is a topology with one more entry, sent first to those who will hold it.
  */
+
+/** What a store says of its part in a keyspace. */
+export interface KeyspaceNews extends KeyspaceReport {
+  /** Its id. */
+  readonly keyspace: string;
+}
 
 /** What a store says. */
 export type StoreMessage =
@@ -27,6 +34,8 @@ export type StoreMessage =
       readonly freeBytes: number;
       readonly totalBytes: number;
       readonly shards: readonly ShardStatus[];
+      /** Of keyspaces that are changed, or have several copies, as far as this store is concerned. */
+      readonly keyspaces: readonly KeyspaceNews[];
     }
   | { readonly kind: 'progress'; readonly task: number; readonly progress: TaskProgress }
   | { readonly kind: 'finished'; readonly task: number; readonly error?: string };

@@ -201,6 +201,11 @@ export class Changes {
     const entry = this.named(name);
     const keys = keysOf(entry);
     this.refuseIfBusy(keys, name);
+    if (entry.change !== undefined)
+      throw new ManagerError(
+        'BUSY',
+        `keyspace ${name} is being changed (${entry.change.kind}): compact it when that is done`,
+      );
     const finished = this.rewrite(entry, onProgress);
     this.locks.hold(keys, { doing: 'compacted', finished });
     await finished;
@@ -282,6 +287,21 @@ export class Changes {
   /** The topology as it will be if all changes under way succeed. */
   private anticipated(): Topology {
     return [...this.underWay.values()].reduce(withKeyspace, this.context.topology());
+  }
+
+  /**
+   * The keyspace of a name, with which nothing else is being done.
+   * @throws ManagerError NOT_FOUND, BUSY
+   */
+  free(name: string): KeyspaceEntry {
+    const entry = this.named(name);
+    this.refuseIfBusy(keysOf(entry), name);
+    return entry;
+  }
+
+  /** Whether something is being done with a keyspace, during which its entry stays as it is. */
+  isLocked(entry: KeyspaceEntry): boolean {
+    return this.locks.find(keysOf(entry)) !== undefined;
   }
 
   private named(name: string): KeyspaceEntry {

@@ -4,6 +4,9 @@ import { Backoff } from '../base/backoff.js';
 import type { Logger } from '../base/logger.js';
 import type { TopologyListener } from '../cluster/follower.js';
 import type {
+  ChangeBegun,
+  ChangeRequest,
+  ChangeStatus,
   ClusterManager,
   KeyspaceRequest,
   ManagerError,
@@ -24,6 +27,7 @@ import {
   fromWireTopology,
   toWireRequest,
 } from './wire.js';
+import { fromWireChangeStatus, toWireChangeRequest } from './wire-changes.js';
 import type { WireFollowMessage, WireProgress } from './wire-types.js';
 
 export interface MasterClientOptions {
@@ -84,6 +88,17 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
 
   swapDatabases(first: number, second: number): Promise<void> {
     return this.call('SwapDatabases', { first, second }, CHANGE_MS, () => undefined);
+  }
+
+  beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    return this.call('BeginChange', toWireChangeRequest(request), CHANGE_MS, ({ id, explanation }) => ({
+      id,
+      explanation,
+    }));
+  }
+
+  changeStatuses(): Promise<ChangeStatus[]> {
+    return this.call('ListChanges', {}, QUESTION_MS, ({ changes }) => changes.map(fromWireChangeStatus));
   }
 
   /** Takes as long as it takes: that the master is there is seen by the connection. */

@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from '../base/logger.js';
 import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import type { TopologyListener } from '../cluster/follower.js';
-import type { ClusterManager, KeyspaceRequest, StoreStatus, TaskProgress } from '../cluster/manager.js';
+import type {
+  ChangeBegun,
+  ChangeRequest,
+  ChangeStatus,
+  ClusterManager,
+  KeyspaceRequest,
+  StoreStatus,
+  TaskProgress,
+} from '../cluster/manager.js';
 import { ManagerError } from '../cluster/manager.js';
 import type { MasterMessage, MasterStream, StoreMessage, StoreStream } from '../cluster/messages.js';
 import { streamPair } from '../cluster/stream-pair.js';
@@ -14,6 +22,7 @@ import {
   type Topology,
 } from '../cluster/topology.js';
 import { Changes } from './changes.js';
+import { Placements } from './placements.js';
 import {
   addressOf,
   admit,
@@ -23,6 +32,7 @@ import {
   learn,
   type MasterState,
   placementStores,
+  planStores,
   report,
   resolveConflicts,
   storeStatuses,
@@ -70,6 +80,9 @@ export class Master implements ClusterManager {
   private readonly members = new Map<string, StoreLink>();
   private readonly listeners = new Set<TopologyListener>();
   private readonly changes: Changes;
+  private readonly placements: Placements;
+  /** Since when it acts, Unix milliseconds. */
+  private settledAtMs: number | undefined;
   private lastEpoch = 0;
   private isSettled: boolean;
   /** Nobody has registered for so long that who asks for something need not wait for it. */
@@ -86,6 +99,7 @@ export class Master implements ClusterManager {
     this.isSettled = options.settleMs === 0;
     this.state = { ...EMPTY_STATE, topology: { ...EMPTY_STATE.topology, clusterId: options.clusterId } };
     if (!this.isSettled) this.awaitStores();
+    if (this.isSettled) this.settledAtMs = this.timers.now();
     this.changes = new Changes({
       topology: () => this.topology,
       placementStores: (topology) => placementStores(this.state, topology),
@@ -97,6 +111,21 @@ export class Master implements ClusterManager {
       announce: (text) => this.announce(text),
       storeText: (id) => this.storeText(id),
       verbose: (text) => options.logger.verbose(text),
+    });
+    this.placements = new Placements({
+      timers: this.timers,
+      topology: () => this.topology,
+      health: () => this.state.health,
+      planStores: () => planStores(this.state, this.topology),
+      newEpoch: () => this.newEpoch(this.topology),
+      makeId: this.makeId,
+      publish: (entries) => this.publishKeyspaces(entries),
+      remind: (store) => this.members.get(store)?.send({ kind: 'topology', topology: this.topology }),
+      announce: (text) => this.announce(text),
+      storeText: (id) => this.storeText(id),
+      free: (name) => this.changes.free(name),
+      isLocked: (entry) => this.changes.isLocked(entry),
+      actsSinceMs: () => this.settledAtMs,
     });
   }
 
@@ -161,6 +190,16 @@ export class Master implements ClusterManager {
     return storeStatuses(this.state);
   }
 
+  async beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    await this.settled();
+    return this.placements.begin(request);
+  }
+
+  async changeStatuses(): Promise<ChangeStatus[]> {
+    await this.known();
+    return this.placements.statuses();
+  }
+
   /** The topology, once it is known. */
   async fetchTopology(): Promise<Topology> {
     await this.known();
@@ -173,6 +212,7 @@ export class Master implements ClusterManager {
     this.closed = true;
     this.cancelSettling?.();
     this.cancelWatch?.();
+    this.placements.close();
     for (const link of this.links) link.close('could not be asked: the master is ending');
     this.links.clear();
     this.members.clear();
@@ -223,6 +263,7 @@ export class Master implements ClusterManager {
         return;
       }
       this.isSettled = true;
+      this.settledAtMs = this.timers.now();
       const before = this.topology;
       this.admit(candidates);
       // Where all were refused, followers are still to hear which cluster this is.
@@ -243,7 +284,9 @@ export class Master implements ClusterManager {
         this.warn(`${storeText(link.store)} could not put the topology into effect: ${error}`);
     } else if (link.registration !== undefined) {
       this.refuseRival(link);
-      if (link.isMember) this.state = report(this.state, link.registration.store.id, message, link.heardAtMs);
+      if (!link.isMember) return;
+      this.state = report(this.state, link.registration.store.id, message, link.heardAtMs);
+      this.placements.wake();
     }
   }
 
@@ -325,6 +368,7 @@ export class Master implements ClusterManager {
     this.drop(link, `was lost: ${reason}`);
     if (isMember) {
       this.state = depart(this.state, link.store!.id);
+      this.placements.wake();
       this.announceStore(link, `is gone: ${reason}`);
     }
     if (rival !== undefined && this.links.has(rival)) this.join(rival, undefined);

@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type {
+  WireChangeRequest,
+  WireChangeStatus,
   WireFollowMessage,
   WireKeyspace,
   WireKeyspaceRequest,
@@ -22,6 +24,8 @@ export interface MasterMethods {
   readonly CreateKeyspace: MethodDefinition<WireKeyspaceRequest, WireKeyspace>;
   readonly DeleteKeyspace: MethodDefinition<{ name: string }, object>;
   readonly SwapDatabases: MethodDefinition<{ first: number; second: number }, object>;
+  readonly BeginChange: MethodDefinition<WireChangeRequest, { id: string; explanation: string[] }>;
+  readonly ListChanges: MethodDefinition<object, { changes: WireChangeStatus[] }>;
   readonly CompactKeyspace: MethodDefinition<{ name: string }, WireProgress>;
 }
 

@@ -1,5 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import {
+  type ChangeBegun,
+  type ChangeRequest,
+  type ChangeStatus,
   type ClusterManager,
   type KeyspaceRequest,
   ManagerError,
@@ -69,6 +72,16 @@ export class RemoteManager implements ClusterManager {
   async stores(): Promise<StoreStatus[]> {
     await this.admitted();
     return this.client.stores();
+  }
+
+  async beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    await this.admitted();
+    return this.client.beginChange(request);
+  }
+
+  async changeStatuses(): Promise<ChangeStatus[]> {
+    await this.admitted();
+    return this.client.changeStatuses();
   }
 
   /** Waits until there is a master that knows this node. */

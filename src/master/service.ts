@@ -23,6 +23,7 @@ import {
   toWireStatus,
   toWireTopology,
 } from './wire.js';
+import { fromWireChangeRequest, toWireChangeStatus } from './wire-changes.js';
 import type { WireFollowMessage, WireMasterMessage, WireProgress, WireStoreMessage } from './wire-types.js';
 
 /** The calls of master.proto, carried out by a master. */
@@ -46,6 +47,13 @@ export function masterService(master: Master): Record<keyof MasterMethods, Untyp
       await master.swapDatabases(first, second);
       return {};
     }),
+    BeginChange: unary<MasterMethods['BeginChange']>(async (request) => {
+      const { id, explanation } = await master.beginChange(fromWireChangeRequest(request));
+      return { id, explanation: [...explanation] };
+    }),
+    ListChanges: unary<MasterMethods['ListChanges']>(async () => ({
+      changes: (await master.changeStatuses()).map(toWireChangeStatus),
+    })),
     CompactKeyspace: (call: ServerWritableStream<{ name: string }, WireProgress>) =>
       void compact(master, call),
   };

@@ -1,10 +1,13 @@
 import type { ShardStatus, StoreStatus } from '../cluster/manager.js';
+import type { KeyspaceNews } from '../cluster/messages.js';
 import type { PlacementStore } from '../cluster/placement.js';
+import type { PlanStore } from '../cluster/plan/plan.js';
 import {
   EMPTY_TOPOLOGY,
   epochOf,
   type KeyspaceEntry,
   mergeTopologies,
+  type ShardEntry,
   type StoreEntry,
   type Topology,
   withKeyspace,
@@ -32,6 +35,8 @@ export interface StoreHealth {
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly shards: readonly ShardStatus[];
+  /** What it says of its part in keyspaces, in this life. */
+  readonly keyspaces: readonly KeyspaceNews[];
 }
 
 /** What a store says when it registers. */
@@ -110,13 +115,20 @@ export function learn(
     if (known === undefined || !isSameStore(known, store))
       topology = withStore(topology, { ...store, epoch: newEpoch(topology) });
     const before = health.get(store.id);
-    health.set(store.id, { ...(before ?? UNHEARD), alive: true, seenAtMs: nowMs });
+    health.set(store.id, { ...(before ?? UNHEARD), alive: true, seenAtMs: nowMs, keyspaces: [] });
   }
   const resolved = resolveConflicts(topology, newEpoch);
   return { state: { topology: resolved.topology, health }, conflicts: resolved.conflicts };
 }
 
-const UNHEARD: StoreHealth = { alive: false, seenAtMs: 0, freeBytes: 0, totalBytes: 0, shards: [] };
+const UNHEARD: StoreHealth = {
+  alive: false,
+  seenAtMs: 0,
+  freeBytes: 0,
+  totalBytes: 0,
+  shards: [],
+  keyspaces: [],
+};
 
 function isSameStore(known: StoreEntry, store: StoreEntry): boolean {
   const facts = ({ host, port, tlsPort, peerPort, zone, tags, doors }: StoreEntry) =>
@@ -194,11 +206,12 @@ function hasSameEntries<Entry extends { readonly epoch: number }>(
 export function report(
   state: MasterState,
   store: string,
-  said: Pick<StoreHealth, 'freeBytes' | 'totalBytes' | 'shards'>,
+  said: Pick<StoreHealth, 'freeBytes' | 'totalBytes' | 'shards' | 'keyspaces'>,
   nowMs: number,
 ): MasterState {
-  const { freeBytes, totalBytes, shards } = said;
-  return withHealth(state, store, { alive: true, seenAtMs: nowMs, freeBytes, totalBytes, shards });
+  const { freeBytes, totalBytes, shards, keyspaces } = said;
+  const seen = { alive: true, seenAtMs: nowMs };
+  return withHealth(state, store, { ...seen, freeBytes, totalBytes, shards, keyspaces });
 }
 
 /** A store that cannot be heard any more. What it reported last stays. */
@@ -221,19 +234,23 @@ export function storeStatuses({ topology, health }: MasterState): StoreStatus[] 
  * The living stores as the planner sees them.
  * @param topology may hold changes under way, whose shards count
  */
-export function placementStores({ health }: MasterState, topology: Topology): PlacementStore[] {
+export function placementStores(state: MasterState, topology: Topology): PlacementStore[] {
+  return planStores(state, topology).filter(({ alive }) => alive);
+}
+
+/** All stores as planners see them; of a dead one, as it was. */
+export function planStores({ health }: MasterState, topology: Topology): PlanStore[] {
   const shards = new Map<string, number>();
   for (const keyspace of topology.keyspaces.values())
     if (!keyspace.deleted)
-      for (const { stores } of keyspace.shards)
+      for (const { stores } of shardsToBe(keyspace))
         for (const id of stores) shards.set(id, (shards.get(id) ?? 0) + 1);
-  const living: PlacementStore[] = [];
+  const all: PlanStore[] = [];
   for (const entry of topology.stores.values()) {
-    const known = health.get(entry.id);
-    if (known?.alive !== true) continue;
     const { id, zone, tags, peerPort } = entry;
-    const { freeBytes, totalBytes } = known;
-    living.push({
+    const { freeBytes, totalBytes, alive } = health.get(id) ?? UNHEARD;
+    all.push({
+      alive,
       id,
       address: addressOf(entry),
       zone,
@@ -244,7 +261,12 @@ export function placementStores({ health }: MasterState, topology: Topology): Pl
       isAlone: peerPort === 0,
     });
   }
-  return living;
+  return all;
+}
+
+/** Shards as they are to be when the change under way is over. */
+function shardsToBe({ shards, change }: KeyspaceEntry): readonly ShardEntry[] {
+  return change !== undefined && 'target' in change && change.phase !== 'undo' ? change.target : shards;
 }
 
 export function addressOf({ host, port, tlsPort }: StoreEntry): string {

@@ -74,6 +74,56 @@ export interface WireFollowStatus {
   copiedBytes: number;
 }
 
+export interface WireKeyspaceNews {
+  keyspace: string;
+  epoch: number;
+  copies: WireCopyReport[];
+}
+
+export interface WireCopyReport {
+  shard: number;
+  failure: string;
+  isComplete: boolean;
+  isClean: boolean;
+  holding: number;
+  expired: number;
+  feeds: WireFeedReport[];
+}
+
+export interface WireFeedReport {
+  store: string;
+  shard: number;
+  isLevel: boolean;
+  mark: number;
+  position: number;
+  rows: number;
+  rowsTotal: number;
+}
+
+export interface WireChangeRequest {
+  kind: string;
+  keyspace: string;
+  shards: number;
+  replicas: number;
+  shard: number;
+  store: string;
+  to: string;
+}
+
+export interface WireChangeStatus {
+  id: string;
+  keyspace: string;
+  kind: string;
+  phase: string;
+  startedAtMs: number;
+  attempts: number;
+  rows: number;
+  rowsTotal: number;
+  bytes: number;
+  bytesTotal: number;
+  waitsFor: string[];
+}
+
 export interface WireProgress {
   done: number;
   total: number;
@@ -85,7 +135,12 @@ export interface WireStoreMessage {
   message?: string;
   register?: Maybe<{ store: Maybe<WireStore>; topology: Maybe<WireTopology> }>;
   applied?: Maybe<{ epoch: number; error?: string }>;
-  report?: Maybe<{ freeBytes: number; totalBytes: number; shards: WireShardStatus[] }>;
+  report?: Maybe<{
+    freeBytes: number;
+    totalBytes: number;
+    shards: WireShardStatus[];
+    keyspaces: WireKeyspaceNews[];
+  }>;
   progress?: Maybe<{ task: number; progress: Maybe<WireProgress> }>;
   finished?: Maybe<{ task: number; error?: string }>;
 }

@@ -15,6 +15,7 @@ import {
   type StoreEntry,
   type Topology,
 } from '../cluster/topology.js';
+import { fromWireKeyspaceNews, toWireKeyspaceNews } from './wire-changes.js';
 import { countable, exact, given, idOf, portOf, WireError } from './wire-checks.js';
 import type {
   WireChange,
@@ -243,6 +244,7 @@ export function toWireStoreMessage(message: StoreMessage): WireStoreMessage {
           freeBytes: countable(freeBytes),
           totalBytes: countable(totalBytes),
           shards: shards.map(toWireShard),
+          keyspaces: message.keyspaces.map(toWireKeyspaceNews),
         },
       };
     }
@@ -272,6 +274,7 @@ export function fromWireStoreMessage(wire: WireStoreMessage): StoreMessage {
       freeBytes: exact(freeBytes, 'free_bytes'),
       totalBytes: exact(totalBytes, 'total_bytes'),
       shards: shards.map(fromWireShard),
+      keyspaces: wire.report.keyspaces.map(fromWireKeyspaceNews),
     };
   }
   if (wire.progress) {

@@ -11,6 +11,8 @@ import type { Store } from './store.js';
 export const REPORT_EVERY_MS = 500;
 /** Of so many signs of life, one has the workers say anew what their shards hold. */
 const REPORTS_PER_COUNT = 4;
+/** What happens within so long is told together, milliseconds. */
+const NEWS_DELAY_MS = 5;
 
 /** Space on the disk that holds a directory, bytes. */
 export interface DiskSpace {
@@ -45,6 +47,7 @@ export class StoreAgent {
   private shards: readonly ShardStatus[] = [];
   private measuring = false;
   private counting = false;
+  private isNewsDue = false;
 
   constructor(
     private readonly store: Store,
@@ -56,6 +59,7 @@ export class StoreAgent {
     this.answered = new Promise((resolve) => {
       this.onAnswered = resolve;
     });
+    store.onNews = () => this.hasNews();
   }
 
   /** Takes up a new stream to the master, in place of the last one. */
@@ -180,9 +184,30 @@ export class StoreAgent {
     if (!this.measuring) void this.measure();
     if (!this.counting && this.beats % REPORTS_PER_COUNT === 0) void this.count();
     this.beats++;
+    this.tell();
+  }
+
+  private tell(): void {
     const follows = followsOf(this.store.feeds.followers.all());
     const shards = this.shards.map((each) => ({ ...each, follows: follows(each.keyspace, each.shard) }));
-    this.stream?.send({ kind: 'report', ...this.space, shards });
+    this.isNewsDue = false;
+    this.stream?.send({ kind: 'report', ...this.space, shards, keyspaces: this.store.keyspaceNews() });
+  }
+
+  /** Something has happened that the master waits for. */
+  private hasNews(): void {
+    if (!this.store.membership.connected) return;
+    if (!this.counting && this.store.localShards().length !== this.shards.length)
+      void this.count().then(() => this.tellSoon());
+    this.tellSoon();
+  }
+
+  private tellSoon(): void {
+    if (this.isNewsDue) return;
+    this.isNewsDue = true;
+    setTimeout(() => {
+      if (this.isNewsDue) this.tell();
+    }, NEWS_DELAY_MS).unref();
   }
 
   private async measure(): Promise<void> {

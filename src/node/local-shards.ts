@@ -3,11 +3,12 @@ import { totalmem } from 'node:os';
 import { type Config, memoryBudgetBytes } from '../base/config.js';
 import { SHARDS_OPENING_MAX } from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
+import { dutiesIn } from '../cluster/plan/duties.js';
 import type { Topology } from '../cluster/topology.js';
 import type { Owner, ShardRoute, WorkerPool } from '../workers/pool.js';
 import { shardStorage } from './budget.js';
 import type { HeldShard, Registry } from './registry.js';
-import { drained, readyRoute } from './segments.js';
+import { drained } from './segments.js';
 
 /** A shard of this store that is open. */
 export interface OpenShard extends HeldShard {
@@ -20,14 +21,11 @@ export interface Assignment {
   readonly shard: number;
 }
 
-/** The shards that a store is to hold. */
+/** The shards that a store is to hold, those too that it fills, or that it is to hand over before they go. */
 export function assignments(topology: Topology, store: string): Assignment[] {
   const assigned: Assignment[] = [];
-  for (const { id, shards, deleted } of topology.keyspaces.values()) {
-    if (deleted) continue;
-    for (const [shard, { stores }] of shards.entries())
-      if (stores.includes(store)) assigned.push({ keyspace: id, shard });
-  }
+  for (const entry of topology.keyspaces.values())
+    for (const { shard } of dutiesIn(entry, store).shards) assigned.push({ keyspace: entry.id, shard });
   return assigned;
 }
 
@@ -105,7 +103,7 @@ export class LocalShards {
     const owner = this.leastLoaded(held.keyspace);
     const route = this.pool.openShard(held.local, this.registry.directoryOf(held.local), storage, owner);
     this.open.set(keyOf(held), { ...held, route });
-    await route.ready;
+    await route.opened();
   }
 
   private positionOf(keyspace: string): number {
@@ -140,9 +138,9 @@ export class LocalShards {
   private async close(held: OpenShard): Promise<void> {
     const { route } = held;
     try {
-      await readyRoute(route);
+      await route.opened();
       await drained(route);
-      await readyRoute(route);
+      await route.opened();
     } catch (error) {
       // A worker that died has nothing on its way any more.
       this.logger.verbose(`shard ${route.shard} is closed unanswered: ${(error as Error).message}`);
@@ -168,7 +166,7 @@ export class LocalShards {
   /** Resolves when nothing is on its way and nothing is being removed any more. */
   async settled(): Promise<void> {
     const routes = this.all().map(({ route }) => route);
-    await Promise.all(routes.map((route) => route.ready));
+    await Promise.all(routes.map((route) => route.opened()));
     await Promise.all(routes.map((route) => drained(route)));
     await Promise.all(this.removals);
   }

@@ -13,4 +13,6 @@ export const UNMANAGED: ClusterManager = {
   compactKeyspace: unavailable,
   swapDatabases: unavailable,
   stores: unavailable,
+  beginChange: unavailable,
+  changeStatuses: unavailable,
 };

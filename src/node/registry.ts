@@ -12,6 +12,7 @@ import {
   withKeyspace,
 } from '../cluster/topology.js';
 import { Database, StorageError } from '../workers/rocksdb.js';
+import type { CopyRecord } from './copy-memory.js';
 
 /** A shard that this store has on disk. */
 export interface HeldShard {
@@ -21,6 +22,8 @@ export interface HeldShard {
   readonly shard: number;
   /** Its number on this store, by which its directory is named; never used twice. */
   readonly local: number;
+  /** What is remembered of the copy; where nothing is, it is as it was made. */
+  readonly memory?: CopyRecord;
 }
 
 interface RegistryRecord {

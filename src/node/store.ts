@@ -11,6 +11,8 @@ import {
   ManagerError,
   type TaskProgress,
 } from '../cluster/manager.js';
+import type { KeyspaceNews } from '../cluster/messages.js';
+import { storesConcerned } from '../cluster/plan/duties.js';
 import { databaseName, mergeTopologies, type Topology } from '../cluster/topology.js';
 import { commandTable } from '../commands/table.js';
 import { type ShardRoute, WorkerPool } from '../workers/pool.js';
@@ -21,6 +23,8 @@ import {
   type WorkerSettings,
 } from '../workers/protocol.js';
 import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { Copies } from './copies.js';
+import { fromCopyRecord, toCopyRecord } from './copy-memory.js';
 import { Feeds } from './feeds/feeds.js';
 import { type HeldShard, holdShard } from './holding.js';
 import { type Keyspace, Keyspaces, type ShardPlace } from './keyspaces.js';
@@ -61,6 +65,10 @@ export class Store {
   readonly membership = new Membership();
   /** What goes from and to other stores that hold the same shards. */
   readonly feeds: Feeds;
+  /** How they get, and let go of, what is theirs. */
+  readonly copies: Copies;
+  /** Is called when the master should hear of something at once. */
+  onNews: () => void = () => undefined;
   /** Slots that are on their way from or to this store. */
   moves: SlotMoves = NO_MOVES;
   private readonly shards: LocalShards | undefined;
@@ -80,6 +88,18 @@ export class Store {
     this.keyspaces = new Keyspaces(registry?.storeId ?? '', (keyspace, shard) =>
       this.shards?.route(keyspace, shard),
     );
+    this.copies = new Copies({
+      engine: pool.feeds,
+      logger,
+      self: this.id,
+      persist: () => this.persist(),
+      sync: () => pool.sync(),
+      feeds: () => this.feeds.followers.all(),
+      follow: () => this.feeds.topologyChanged(),
+      settled: () => this.feeds.followers.settled(),
+      marked: (route, position) => this.feeds.sources.marked(route, position),
+      report: () => this.onNews(),
+    });
     this.feeds = new Feeds({
       engine: pool.feeds,
       logger,
@@ -88,6 +108,14 @@ export class Store {
       topology: () => this.keyspaces.topology,
       route: (keyspace, shard) => this.shards?.route(keyspace, shard),
       routes: () => this.localShards().map(({ route }) => route),
+      copies: {
+        mayBegin: (duty) => this.copies.mayFollow(duty),
+        mustEnd: (duty) => this.copies.mustEnd(duty),
+        changed: () => this.copies.look(),
+        reachedMark: (duty, epoch) => this.copies.reachedMark(duty, epoch),
+        marksIn: (route, log) => this.copies.marksIn(route, log),
+        notCopyable: ({ keyspace, shard, slots }) => this.copies.notCopyable(keyspace, shard, slots),
+      },
     });
     pool.feeds.onLogged = (route, sequence) => this.feeds.sources.logged(route, sequence);
   }
@@ -107,7 +135,7 @@ export class Store {
       if (leftovers > 0) logger.notice(`removed ${leftovers} shards that were left behind unfinished`);
       await store.pool.start();
       await store.shards!.openHeld();
-      store.keyspaces.apply(registry.topology);
+      store.recall(registry);
     } catch (error) {
       await store.pool.close();
       await registry.close();
@@ -163,18 +191,51 @@ export class Store {
     const gone = all.filter(({ route }) => !wanted.has(route));
     const isNews = opened.length > 0 || gone.length > 0 || !isSame(topology, known);
     if (!isNews) return;
+    const held = all.filter(({ route }) => wanted.has(route));
+    const memories = this.copies.after(known, topology, held);
     try {
-      const held = all.filter(({ route }) => wanted.has(route));
       this.registry.commit(
         topology,
-        held.map(({ keyspace, shard, local }) => ({ keyspace, shard, local })),
+        held.map(({ keyspace, shard, local }) => {
+          const shards = topology.keyspaces.get(keyspace)!.shards.length;
+          const memory = toCopyRecord(memories.get(`${keyspace}/${shard}`)!, shards, shard);
+          return { keyspace, shard, local, memory };
+        }),
       );
     } catch (error) {
       await this.shards.discard(opened);
       throw error;
     }
+    this.copies.apply(topology, held, memories);
     this.putIntoForce(topology, gone);
     await this.shards.discard(gone);
+    this.onNews();
+  }
+
+  /** What the store had when it was last running is in force again. */
+  private recall({ topology, shards }: Registry): void {
+    const open = this.localShards();
+    const records = new Map(shards.map((held) => [held.local, held.memory]));
+    for (const shard of open) {
+      const record = records.get(shard.local);
+      this.copies.recall(shard, record && fromCopyRecord(record), topology.keyspaces.get(shard.keyspace));
+    }
+    this.keyspaces.apply(topology);
+    this.feeds.start();
+    this.copies.look();
+  }
+
+  private persist(): void {
+    const { registry } = this;
+    if (registry === undefined) return;
+    const { topology } = registry;
+    const held = registry.shards.map(({ memory: before, ...shard }) => {
+      const memory = this.copies.memoryOf(shard.keyspace, shard.shard);
+      const shards = topology.keyspaces.get(shard.keyspace)?.shards.length ?? 0;
+      if (memory !== undefined) return { ...shard, memory: toCopyRecord(memory, shards, shard.shard) };
+      return before === undefined ? shard : { ...shard, memory: before };
+    });
+    registry.commit(topology, held);
   }
 
   /** Nothing is sent to the shards that are `gone` from here on. */
@@ -183,7 +244,9 @@ export class Store {
     for (const { route } of gone) route.closed = true;
     this.keyspaces.apply(topology);
     this.feeds.topologyChanged();
-    if (gone.length > 0) this.events.watchesLost(gone.map(({ route }) => route));
+    this.copies.look();
+    const lost = [...gone.map(({ route }) => route), ...this.copies.givers()];
+    if (lost.length > 0) this.events.watchesLost(lost);
     for (const [one, was] of numbers) {
       const other = was === undefined ? undefined : this.keyspaces.numbered(was);
       if (other !== undefined && one.db !== undefined && was! < one.db && numbers.get(other) === one.db)
@@ -287,6 +350,20 @@ export class Store {
     return this.feeds.followers.hasCopyOf(id, shard, store) ? this.shards?.route(id, shard) : undefined;
   }
 
+  /** What the master is told of keyspaces that are changed or have several copies, where this store has a part in them. */
+  keyspaceNews(): KeyspaceNews[] {
+    const open = this.localShards();
+    const mine = new Set(open.map(({ keyspace }) => keyspace));
+    const news: KeyspaceNews[] = [];
+    for (const entry of this.keyspaces.topology.keyspaces.values()) {
+      const isOfInterest = entry.change !== undefined || entry.shards.some(({ stores }) => stores.length > 1);
+      if (entry.deleted || !isOfInterest) continue;
+      if (!mine.has(entry.id) && !storesConcerned(entry).includes(this.id)) continue;
+      news.push({ keyspace: entry.id, ...this.copies.reportOf(entry, open) });
+    }
+    return news;
+  }
+
   /** The shards that are here. */
   localShards(): readonly OpenShard[] {
     return this.shards?.all() ?? [];
@@ -331,6 +408,7 @@ export class Store {
     if (this.closed) return;
     this.closed = true;
     await this.changes;
+    this.copies.close();
     await this.feeds.close();
     await this.shards?.settled();
     await this.pool.close();

@@ -63,7 +63,11 @@ export interface WireSourceMessage {
     isDone: boolean;
   }>;
   records?: Maybe<WireChunk>;
-  beat?: Maybe<{ position: Maybe<WirePosition>; nowMs: number }>;
+  beat?: Maybe<{
+    position: Maybe<WirePosition>;
+    nowMs: number;
+    marks: { epoch: number; sequence: number }[];
+  }>;
   refused?: Maybe<{ reason: string }>;
 }
 
@@ -180,7 +184,13 @@ export function toWireSourceMessage(message: SourceMessage): WireSourceMessage {
     case 'records':
       return { records: toWireChunk(message.chunk) };
     case 'beat':
-      return { beat: { position: toWirePosition(message.position), nowMs: message.nowMs } };
+      return {
+        beat: {
+          position: toWirePosition(message.position),
+          nowMs: message.nowMs,
+          marks: message.marks.map(({ epoch, sequence }) => ({ epoch, sequence })),
+        },
+      };
     case 'refused':
       return { refused: { reason: message.reason } };
   }
@@ -201,6 +211,10 @@ export function fromWireSourceMessage(wire: WireSourceMessage): SourceMessage {
       kind: 'beat',
       position: fromWirePosition(given(beat.position, 'position')),
       nowMs: exact(beat.nowMs, 'now_ms'),
+      marks: beat.marks.map(({ epoch, sequence }) => ({
+        epoch: exact(epoch, 'the epoch of a mark'),
+        sequence: exact(sequence, 'the place of a mark'),
+      })),
     };
   if (refused) return { kind: 'refused', reason: refused.reason };
   throw new WireError('it is none that this version knows');

@@ -86,8 +86,8 @@ function openRemote(connection: Connection, link: Link): Slot {
 }
 
 /** A command for one shard of a keyspace, whichever slots its keys have, as another node takes it. */
-export function onShard(shard: number, args: readonly (Buffer | string)[]): Buffer {
-  return encodeCommand(['VASTO.ON', String(shard), ...args]);
+export function onShard(shard: number, { places }: Keyspace, args: readonly (Buffer | string)[]): Buffer {
+  return encodeCommand(['VASTO.ON', `${shard}/${places.length}`, ...args]);
 }
 
 /**
@@ -102,7 +102,7 @@ export async function callPlace(
 ): Promise<Buffer> {
   if (place.local !== undefined) return server.store.call(place.local, ...words);
   if (place.store === '') return errorReply(ownerless(keyspace, place).text);
-  return callRemote(server.links.to(place.store, keyspace.id, 2), onShard(place.shard, words));
+  return callRemote(server.links.to(place.store, keyspace.id, 2), onShard(place.shard, keyspace, words));
 }
 
 export function callRemote(link: Link, frame: Buffer): Promise<Buffer> {

@@ -46,6 +46,11 @@ export function routeCommand(
       return;
     }
   }
+  if (command.runs === 'split' && place.local === undefined && places.length === 1 && !session.isPeer) {
+    // It may have several shards by the time that the command arrives.
+    scatter(server, connection, command, args, frames, keyspace);
+    return;
+  }
   if (command.name === 'watch' && !mayWatch(session, keyspace, place)) {
     refuse(connection, WATCHED_ELSEWHERE, command, server);
     return;
@@ -146,7 +151,8 @@ function sendTo(
 const NOT_A_PEER = new CommandError('ERR VASTO.ON is for other nodes of the cluster');
 
 /**
- * VASTO.ON shard command …: what another node asks of one shard, whichever slots the keys have.
+ * VASTO.ON shard[/shards] command …: what another node asks of one shard, whichever slots the keys have. It says of how
+ * many shards the keyspace consists.
  * @param inner the command behind the shard's number
  */
 export function runOnShard(
@@ -163,8 +169,11 @@ export function runOnShard(
     refuse(connection, NOT_A_PEER, command, server);
     return;
   }
-  const place = keyspace.places[Number(args[1]!.latin1Slice())];
-  if (keyspace.deleted || place?.local === undefined) {
+  const [shard, shards] = args[1]!.latin1Slice().split('/');
+  const place = keyspace.places[Number(shard)];
+  // With another number of shards, this one has not the slots that the other node thinks.
+  const isOther = shards !== undefined && Number(shards) !== keyspace.places.length;
+  if (keyspace.deleted || isOther || place?.local === undefined) {
     refuse(connection, movedError(keyspace, place ?? keyspace.places[0]!), command, server);
     return;
   }

@@ -1,5 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { CommandError } from '../base/command-errors.js';
+import { MOVED_CODE } from '../cluster/link.js';
+import { errorReply, type ReplyReceiver } from '../cluster/link-request.js';
+import { UNKNOWN_CURSOR } from '../commands/scan.js';
 import type { Command } from '../commands/table.js';
 import { findCommand } from '../commands/table.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
@@ -9,9 +12,8 @@ import { placesAsked } from './cluster-doors.js';
 import type { Connection } from './connection.js';
 import { cannotForward, ELSEWHERE, linkFor, onShard, Whole } from './forwarding.js';
 import { refuse } from './refusal.js';
-import type { Slot } from './reply-queue.js';
 import type { RespServer } from './server.js';
-import { type Part, type Split, splitCommand } from './split.js';
+import { type Division, type Part, type Split, splitCommand } from './split.js';
 
 /** A command that several shards run parts of, and what has come of it so far. */
 interface Scattered {
@@ -22,7 +24,10 @@ interface Scattered {
   readonly frames: Buffer;
   /** Bits of SegmentFlag. */
   readonly flags: number;
-  readonly slot: Slot;
+  readonly command: Command;
+  readonly args: readonly Buffer[];
+  /** Until when it is tried again while shards are on their way, Unix milliseconds. */
+  readonly deadlineMs: number;
 }
 
 /** Runs a command that its definition allows to be split on all shards that it concerns, and puts the replies together. */
@@ -35,10 +40,8 @@ export function scatter(
   keyspace: Keyspace,
 ): void {
   const { session } = connection;
-  const { places, shardsOfSlots } = keyspace;
-  const asked = placesAsked(server.doors, session, keyspace).map(({ shard }) => shard);
-  const division = { shards: places.length, shardsOfSlots, asked };
-  const split = splitCommand(command, args, division, session.version);
+  const { places } = keyspace;
+  const split = splitCommand(command, args, divisionOf(server, connection, keyspace), session.version);
   if (split instanceof CommandError) {
     refuse(connection, split, command, server);
     return;
@@ -59,7 +62,16 @@ export function scatter(
   connection.pushReady();
   const slot = connection.replies.reserve(ELSEWHERE, 0, session.replies !== 'on');
   connection.countUnderWay(slot);
-  start({ server, connection, keyspace, frames, flags: session.segmentFlags, slot }, split);
+  const deadlineMs = Date.now() + server.config.values['cluster-node-timeout'];
+  const flags = session.segmentFlags;
+  start({ server, connection, keyspace, frames, flags, command, args, deadlineMs }, split, slot);
+}
+
+/** How the keyspace is divided at present. */
+function divisionOf({ doors }: RespServer, { session }: Connection, keyspace: Keyspace): Division {
+  const { places, shardsOfSlots } = keyspace;
+  const asked = placesAsked(doors, session, keyspace).map(({ shard }) => shard);
+  return { shards: places.length, shardsOfSlots, asked };
 }
 
 /** What has to be waited for before a command can be sent to a shard. */
@@ -79,37 +91,87 @@ function obstacle(
   return local.owner.isCongestedFor(bytes) ? local.owner.relieved() : undefined;
 }
 
-function start(scattered: Scattered, { parts, merge }: Split): void {
-  const replies = new Array<Buffer>(parts.length);
-  let missing = parts.length;
-  const finish = () => {
-    const merged = merge(replies);
-    if (Buffer.isBuffer(merged)) scattered.slot.deliver(merged, 0);
-    else start(scattered, merged);
-  };
-  if (missing === 0) finish();
-  for (const [index, part] of parts.entries()) {
-    const receiver = new Whole((reply) => {
-      replies[index] = reply;
-      if (--missing === 0) finish();
-    });
-    sendPart(scattered, part, receiver);
-  }
+/** What a part gets whose shard is not what it was when the command was taken apart. */
+const MOVED = errorReply(`${MOVED_CODE} the keyspace has other shards now`);
+const MOVED_START = Buffer.from(`-${MOVED_CODE}`);
+/** How long to wait for news of where shards are. */
+const MOVED_DELAY_MS = 20;
+
+function isMoved(reply: Buffer): boolean {
+  return reply.subarray(0, MOVED_START.length).equals(MOVED_START);
 }
 
-function sendPart(scattered: Scattered, part: Part, receiver: Whole): void {
+/** Runs the parts, and gives the merged reply to a receiver. */
+function start(scattered: Scattered, { parts, merge }: Split, receiver: ReplyReceiver): void {
+  const replies = new Array<Buffer>(parts.length);
+  const shards = scattered.keyspace.places.length;
+  let missing = parts.length;
+  const done = (index: number, reply: Buffer) => {
+    replies[index] = reply;
+    if (--missing === 0) finish();
+  };
+  const finish = () => {
+    const moved = [...replies.keys()].filter((index) => isMoved(replies[index]!));
+    if (moved.length === 0 || Date.now() > scattered.deadlineMs) {
+      const merged = merge(replies.map((reply) => (isMoved(reply) ? NOT_FOUND : reply)));
+      if (Buffer.isBuffer(merged)) receiver.deliver(merged, 0);
+      else start(scattered, merged, receiver);
+    } else if (!BY_KEY.has(scattered.command.name) && scattered.command.name !== 'scan')
+      setTimeout(() => restart(scattered, scattered.args, receiver), MOVED_DELAY_MS);
+    else {
+      missing = moved.length;
+      setTimeout(() => {
+        for (const index of moved) again(scattered, parts[index]!, new Whole((reply) => done(index, reply)));
+      }, MOVED_DELAY_MS);
+    }
+  };
+  if (missing === 0) finish();
+  for (const [index, part] of parts.entries())
+    sendPart(scattered, part, shards, new Whole((reply) => done(index, reply)));
+}
+
+/** Commands whose parts are for keys of their own, and can be taken apart once more. */
+const BY_KEY: ReadonlySet<string> = new Set(['mget', 'mset', 'del', 'unlink', 'exists', 'touch']);
+const NOT_FOUND = errorReply('CLUSTERDOWN the shards of the keyspace are on their way: try again');
+
+/** Takes a command apart as the keyspace is divided now, and runs the parts. */
+function restart(scattered: Scattered, args: readonly Buffer[], receiver: ReplyReceiver): void {
+  const { server, connection, keyspace, command } = scattered;
+  const division = divisionOf(server, connection, keyspace);
+  const split = splitCommand(command, args, division, connection.session.version);
+  if (split instanceof CommandError) receiver.deliver(errorReply(split.text), 0);
+  else start(scattered, split, receiver);
+}
+
+/** Asks once more for a part that was not where it was thought to be. */
+function again(scattered: Scattered, part: Part, receiver: Whole): void {
+  const { length } = scattered.keyspace.places;
+  if (scattered.command.name !== 'scan') restart(scattered, part.args, receiver);
+  else if (part.shard < length) sendPart(scattered, part, length, receiver);
+  else receiver.deliver(errorReply(UNKNOWN_CURSOR.text), 0);
+}
+
+/** @param shards of the keyspace when the command was taken apart */
+function sendPart(scattered: Scattered, part: Part, shards: number, receiver: Whole): void {
   const { server, connection, keyspace } = scattered;
-  const place = keyspace.places[part.shard]!;
+  const place = keyspace.places[part.shard];
+  if (place === undefined || keyspace.places.length !== shards) {
+    receiver.deliver(MOVED, 0);
+    return;
+  }
   const { local } = place;
   if (local === undefined) {
-    linkFor(server, connection.session, keyspace, place).send(receiver, onShard(part.shard, part.args));
+    linkFor(server, connection.session, keyspace, place).send(
+      receiver,
+      onShard(part.shard, keyspace, part.args),
+    );
     server.forwardedCommands++;
     return;
   }
   if (local.ready === undefined) enqueuePart(scattered, part, local, receiver);
   else
     readyRoute(local).then(
-      () => enqueuePart(scattered, part, local, receiver),
+      () => sendPart(scattered, part, shards, receiver),
       () => receiver.abandon(),
     );
 }

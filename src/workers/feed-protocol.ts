@@ -102,6 +102,7 @@ export type FeedTask = ToShard &
     | { readonly kind: 'applyCopy'; readonly feed: string; readonly slice: CopySlice }
     | { readonly kind: 'applyRecords'; readonly feed: string; readonly chunk: LogChunk }
     | { readonly kind: 'forgetFeed'; readonly feed: string }
+    | { readonly kind: 'show'; readonly slots: FeedSlots | undefined }
     | { readonly kind: 'removeSlots'; readonly slots: FeedSlots; readonly after: string | undefined }
   );
 
@@ -118,5 +119,6 @@ export interface FeedReplies {
   readonly applyCopy: Applied | Refusal;
   readonly applyRecords: Applied | Refusal;
   readonly forgetFeed: undefined;
+  readonly show: undefined;
   readonly removeSlots: SlotsRemoval;
 }

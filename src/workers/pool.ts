@@ -6,6 +6,7 @@ import { Piscina, queueOptionsSymbol } from 'piscina';
 import { CommandStatistics } from '../base/command-statistics.js';
 import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX, EARLY_BATCH_COMMANDS_MIN } from '../base/limits.js';
 import { commandTable } from '../commands/table.js';
+import type { FeedSlots } from '../types/feed-codec.js';
 import { BatchWriter } from './batch.js';
 import type {
   ClosedShard,
@@ -72,11 +73,15 @@ export interface PoolEvents {
 /** Where a shard is, and whether it takes commands. */
 export class ShardRoute {
   /** undefined while the shard is open; resolves when it is again. */
-  ready: Promise<void> | undefined;
+  opening: Promise<void> | undefined;
+  /** What commands wait for as long as the shard does not answer for its slots, whatever becomes of its worker. */
+  gate: Promise<void> | undefined;
   /** The shard is being removed, or is gone: nothing may be sent to it any more. */
   closed = false;
+  /** The slots whose rows commands see, see ShardFeeds.show. */
+  shown: FeedSlots | undefined;
 
-  /** What commands wait for though the shard is open; also in `ready` then. */
+  /** What commands wait for though the shard is open. */
   private held: Promise<void> | undefined;
 
   constructor(
@@ -86,26 +91,35 @@ export class ShardRoute {
     public owner: Owner,
   ) {}
 
+  /** undefined while the shard takes commands; what to wait for otherwise, and then to look again. */
+  get ready(): Promise<void> | undefined {
+    return this.opening ?? this.gate ?? this.held;
+  }
+
   /** Has commands wait; what else the node wants of the shard goes on. To be called while it takes commands. */
   hold(until: Promise<void>): void {
     this.held = until;
-    this.ready = until;
   }
 
   /** Commands need not wait any more for what they were told to wait for. */
   unhold(until: Promise<void>): void {
     if (this.held === until) this.held = undefined;
-    if (this.ready === until) this.ready = undefined;
   }
 
   /** Whether commands wait for it: not any more where the worker has died meanwhile. */
   isHeldBy(until: Promise<void>): boolean {
-    return this.ready === until;
+    return this.held === until;
+  }
+
+  /** The worker has died: whoever holds commands does not any more. */
+  lost(restart: Promise<void>): void {
+    this.held = undefined;
+    this.opening = restart;
   }
 
   /** Resolves when the shard is open, whether or not it takes commands. */
   async opened(): Promise<void> {
-    while (this.ready !== undefined && this.ready !== this.held) await this.ready;
+    while (this.opening !== undefined) await this.opening;
   }
 }
 
@@ -349,14 +363,14 @@ export class WorkerPool {
   openShard(shard: number, directory: string, storage: ShardStorage, owner = this.leastLoaded()): ShardRoute {
     const route = new ShardRoute(shard, directory, storage, owner);
     this.routes.set(shard, route);
-    route.ready = this.open(route, []);
+    route.opening = this.open(route, []);
     return route;
   }
 
   private async open(route: ShardRoute, watches: ClosedShard['watches']): Promise<void> {
-    const { shard, directory, storage, owner } = route;
-    await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches });
-    route.ready = undefined;
+    const { shard, directory, storage, owner, shown } = route;
+    await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches, shown });
+    route.opening = undefined;
   }
 
   private leastLoaded(): Owner {
@@ -385,7 +399,7 @@ export class WorkerPool {
       route.owner = owner;
       await this.open(route, watches);
     })();
-    route.ready = moving;
+    route.opening = moving;
     await moving;
   }
 
@@ -459,16 +473,16 @@ export class WorkerPool {
     const routes = [...this.routes.values()].filter((route) => route.owner === owner);
     this.events.workerDied(owner.index, routes);
     const restart = this.restart(owner, routes);
-    for (const route of routes) route.ready = restart;
+    for (const route of routes) route.lost(restart);
     owner.disconnect();
     restart.catch((error: Error) => this.events.failed(error));
   }
 
   private async restart(owner: Owner, routes: readonly ShardRoute[]): Promise<void> {
     await this.attach(owner);
-    for (const { shard, directory, storage } of routes)
-      await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches: [] });
-    for (const route of routes) route.ready = undefined;
+    for (const { shard, directory, storage, shown } of routes)
+      await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches: [], shown });
+    for (const route of routes) route.opening = undefined;
     this.events.workerRestarted(owner.index);
     owner.resume();
   }

@@ -148,6 +148,8 @@ export type WorkerTask =
       readonly directory: string;
       readonly storage: ShardStorage;
       readonly watches: readonly import('./watch-table.js').WatchRecord[];
+      /** The slots whose rows commands see; undefined = all. */
+      readonly shown: import('../types/feed-codec.js').FeedSlots | undefined;
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
   | { readonly kind: 'sync'; readonly owner: number }

@@ -114,11 +114,13 @@ export class RowApplier {
   private place(held: Row, bytes: Buffer): void {
     const { shard } = this;
     shard.staged.add(held);
+    shard.hidden.counted(held.key, held, -1);
     decodeContents(held, bytes, shard.collections);
     const elementExpiryMs = held.collection?.nextExpiryMs ?? 0;
     if (elementExpiryMs !== 0) shard.elementExpiries.note(elementExpiryMs);
     if (held.expiresAtMs !== 0) shard.expiries.note(held.expiresAtMs);
     shard.note(held);
+    shard.hidden.counted(held.key, held, 1);
     shard.replication.saw(held.timestamp);
   }
 
@@ -206,13 +208,15 @@ export class RowApplier {
         shard.expiries.note(row.expiresAtMs);
       }
     }
-    this.count(held, -1);
-    this.count(row, 1);
+    this.count(name, held, -1);
+    this.count(name, row, 1);
     shard.keyChanged(name);
   }
 
-  private count({ type, expiresAtMs }: RowHeader, by: number): void {
+  private count(name: string, row: RowHeader, by: 1 | -1): void {
+    const { type, expiresAtMs } = row;
     if (!isKey(type)) return;
+    this.shard.hidden.counted(name, row, by);
     this.live += by;
     if (expiresAtMs !== 0) this.expiring += by;
   }
@@ -232,6 +236,7 @@ export class RowApplier {
       return;
     }
     shard.staged.add(cached);
+    shard.hidden.counted(name, cached, -1);
     shard.dropCollection(cached);
     endRow(cached, 0);
     cached.timestamp = 0;

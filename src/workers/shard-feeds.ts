@@ -118,6 +118,15 @@ export class ShardFeeds {
   }
 
   /**
+   * Has commands see only rows of some slots, from the next batch on; also when the shard is opened again.
+   * @param slots undefined = all
+   */
+  async show(route: ShardRoute, slots: FeedSlots | undefined): Promise<void> {
+    route.shown = slots;
+    await this.ask('show', route, { slots });
+  }
+
+  /**
    * Removes rows of slots that are another shard's now, a slice at a time and without a trace: nobody is told.
    * @param after what the slice before gave as `last`; undefined = from the first key
    */

@@ -1,9 +1,11 @@
 import { type Collection, isValue } from '../types/collections/collection.js';
 import { endRow, isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
+import { rowHeader } from '../types/row-codec.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import { CachedRows } from './cached-rows.js';
 import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counting.js';
 import { ExpiryIndex } from './expiry-index.js';
+import { HiddenRows } from './hidden-rows.js';
 import { Replication } from './replication.js';
 import type { Database } from './rocksdb.js';
 import { ScanSessions } from './scan-sessions.js';
@@ -29,6 +31,7 @@ export abstract class ShardRows implements ShardView {
   readonly collections: ShardElements;
 
   readonly replication: Replication;
+  readonly hidden = new HiddenRows();
 
   // Also for what comes by feeds, see RowApplier.
   readonly rows: CachedRows;
@@ -245,6 +248,7 @@ export abstract class ShardRows implements ShardView {
   protected vanish(row: Row, endedMs: number): void {
     this.staged.add(row);
     this.dropCollection(row);
+    this.hidden.counted(row.key, row, -1);
     endRow(row, isKey(row.type) ? this.stamping.rememberedUntilMs(endedMs, this.nowMs) : 0);
     if (row.expiresAtMs !== 0) this.expiries.note(row.expiresAtMs);
     this.rows.resized(row);
@@ -282,12 +286,30 @@ export abstract class ShardRows implements ShardView {
   /** Stored counts, less what is due but not swept, with the noted rows' changes. */
   private tally(): Tally {
     const { live, expiring } = this.flushedTo ? NOTHING_COUNTED : this.meta;
-    const tally = { live, expiring };
-    this.eachEnded(() => {
+    const hidden = this.flushedTo ? NOTHING_COUNTED : this.hidden.tally(() => this.countHidden());
+    const tally = { live: live - hidden.live, expiring: expiring - hidden.expiring };
+    this.eachEnded((key) => {
+      if (!this.hidden.showsName(key)) return;
       tally.live--;
       tally.expiring--;
     });
     return tallyStaged(tally, this.staged.rows, this.nowMs);
+  }
+
+  /** Looks at all stored rows; at none where all are hidden. */
+  private countHidden(): Tally {
+    const { live, expiring } = this.meta;
+    if (this.hidden.slots?.every((bits) => bits === 0) === true) return { live, expiring };
+    const tally = { live: 0, expiring: 0 };
+    this.source().iterate({ family: 'default', values: true }, (key, stored) => {
+      if (this.hidden.shows(key)) return true;
+      const { type, expiresAtMs } = rowHeader(stored!);
+      if (!isKey(type)) return true;
+      tally.live++;
+      if (expiresAtMs !== 0) tally.expiring++;
+      return true;
+    });
+    return tally;
   }
 
   /** Mean time until the keys that expire do, see {@link averageTtlMs}. */
@@ -326,6 +348,7 @@ export abstract class ShardRows implements ShardView {
       staged: this.staged.rows,
       ended,
       keepsTombstones: this.meta.keepsTombstones,
+      hidden: this.hidden,
     };
   }
 

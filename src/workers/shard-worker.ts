@@ -110,7 +110,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     return this.executor.exclusive(work);
   }
 
-  open({ shard: id, directory, storage, watches }: OpenTask): Promise<void> {
+  open({ shard: id, directory, storage, watches, shown }: OpenTask): Promise<void> {
     return this.executor.exclusive(async () => {
       const { generations, database } = await Generations.open(directory, storage, (error) => {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
@@ -119,6 +119,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
       const environment = { clock, cache, knobs, machine };
       const shard = await Shard.open(id, database, generations, environment);
       shard.watches.import(watches);
+      shard.hidden.show(shown);
       this.shards.set(id, shard);
     });
   }

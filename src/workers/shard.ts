@@ -184,6 +184,7 @@ export class Shard extends ShardRows {
       this.journaledBefore = [];
       this.journal.reset(NO_JOURNAL);
       this.collections.dead.clear();
+      this.hidden.forgetCount();
     } else this.journal.committed();
     this.replication.committed();
     this.stored = meta;
@@ -221,6 +222,7 @@ export class Shard extends ShardRows {
     }
     this.collections.dead.restart();
     this.meta = this.stored;
+    this.hidden.forgetCount();
     this.expiries.unknown();
     this.elementExpiries.unknown();
   }
@@ -321,6 +323,7 @@ export class Shard extends ShardRows {
     this.database = await this.generations.reopen();
     this.stored = openShardMeta(this.database);
     this.meta = this.stored;
+    this.hidden.forgetCount();
     this.takeUp(this.database);
   }
 

@@ -3,6 +3,7 @@ import { isLive, Row } from '../types/row.js';
 import { decodeRow } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
 import type { KeyRange } from '../types/shard-view.js';
+import type { HiddenRows } from './hidden-rows.js';
 import { bounds, randomBetween } from './key-ranges.js';
 import type { Database } from './rocksdb.js';
 
@@ -19,13 +20,16 @@ export interface VisitedShard {
   readonly ended: ReadonlySet<string> | undefined;
   /** Whether stored rows may be tombstones. */
   readonly keepsTombstones: boolean;
+  /** Those that are not to be visited. */
+  readonly hidden: HiddenRows;
 }
 
 type Visit = (key: string, row: Row | undefined) => boolean;
 
 /** Visits live keys in byte order, stored and staged ones merged: see ShardView.visit. */
 export function visitRange(shard: VisitedShard, range: KeyRange, withRows: boolean, visit: Visit): void {
-  const { nowMs, ended } = shard;
+  const { nowMs, ended, hidden } = shard;
+  const isPartial = hidden.slots !== undefined;
   const staged = stagedIn(shard, range);
   let next = 0;
   let stopped = false;
@@ -42,6 +46,7 @@ export function visitRange(shard: VisitedShard, range: KeyRange, withRows: boole
   shard.source.iterate({ family: 'default', values, ...bounds(range) }, (keyBytesStored, stored) => {
     const key = keyBytesStored.latin1Slice();
     if (visitStaged(key) || stopped) return !stopped;
+    if (isPartial && !hidden.shows(keyBytesStored)) return true;
     if (ended?.has(key)) return true;
     let row: Row | undefined;
     if (stored !== undefined) {
@@ -59,9 +64,10 @@ export function visitRange(shard: VisitedShard, range: KeyRange, withRows: boole
   if (!stopped) visitStaged(undefined);
 }
 
-function stagedIn({ staged }: VisitedShard, { prefix, after }: KeyRange): Row[] {
+function stagedIn({ staged, hidden }: VisitedShard, { prefix, after }: KeyRange): Row[] {
   return staged
     .filter((row) => row.key.startsWith(prefix) && (after === undefined || row.key > after))
+    .filter((row) => hidden.showsName(row.key))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 

@@ -52,6 +52,8 @@ export class WorkerFeeds {
         return new FeedTarget(shard, task.feed, step).applyRecords(task.chunk);
       case 'forgetFeed':
         return new FeedTarget(shard, task.feed, step).end();
+      case 'show':
+        return read(() => shard.hidden.show(task.slots));
       case 'removeSlots':
         return removeSlots(shard, step, task.slots, task.after);
     }

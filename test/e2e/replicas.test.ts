@@ -52,6 +52,17 @@ describe.skipIf(SUBJECT === 'redis')('replicas', () => {
   }
 
   async function level(): Promise<void> {
+    // Shards whose owner was away for long go back to it.
+    await waitUntil(
+      'the shards are at home',
+      async () => {
+        const { keyspaces } = await cluster.control.fetchTopology();
+        return [...keyspaces.values()].every(
+          ({ change, shards }) => change === undefined && shards.every(({ home }) => home === undefined),
+        );
+      },
+      60_000,
+    );
     for (const store of cluster.stores)
       await waitUntil(
         'the copies are level',

@@ -99,7 +99,7 @@ export class FakeStore {
   }
 
   report(freeBytes = 0, totalBytes = 0): void {
-    this.stream?.send({ kind: 'report', freeBytes, totalBytes, shards: [] });
+    this.stream?.send({ kind: 'report', freeBytes, totalBytes, shards: [], keyspaces: [] });
   }
 
   leave(): void {

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { FeedEngine } from '../../src/node/feeds/engine.js';
 import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/types/feed.js';
-import type { FeedProgress } from '../../src/workers/feed-protocol.js';
+import type { FeedProgress, SlotsRemoval } from '../../src/workers/feed-protocol.js';
 import { Owner, ShardRoute } from '../../src/workers/pool.js';
 
 interface FakeRow {
@@ -72,6 +72,15 @@ export class FakeEngine implements FeedEngine {
   overrun(shard: FakeShard): void {
     shard.log!.first += shard.log!.records.length;
     shard.log!.records = [];
+  }
+
+  async show(route: ShardRoute): Promise<void> {
+    this.of(route);
+  }
+
+  /** Rows of these have no slots. */
+  async removeSlots(): Promise<SlotsRemoval> {
+    return { removed: 0, last: undefined, isDone: true };
   }
 
   private of(route: ShardRoute): FakeShard {

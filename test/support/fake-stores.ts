@@ -3,6 +3,7 @@ import type { Timers } from '../../src/base/timers.js';
 import type {
   FollowerMessage,
   FollowerStream,
+  LogMark,
   SourceMessage,
   SourceStream,
 } from '../../src/cluster/feed-messages.js';
@@ -30,6 +31,10 @@ export class FeedNode {
   readonly feeds: Feeds;
   topology: Topology = EMPTY_TOPOLOGY;
   bytesPerSecond = 0;
+  /** In its own log. */
+  readonly ownMarks: (LogMark & { readonly log: string })[] = [];
+  /** Epochs of those up to which it has the other one's log. */
+  readonly marks: number[] = [];
 
   constructor(
     readonly entry: StoreEntry,
@@ -47,6 +52,16 @@ export class FeedNode {
       topology: () => this.topology,
       route: (keyspace, shard) => (keyspace === KEYSPACE && shard === 0 ? route : undefined),
       routes: () => [route],
+      copies: {
+        mayBegin: () => true,
+        mustEnd: () => false,
+        changed: nothing,
+        reachedMark: (_, epoch) => {
+          this.marks.push(epoch);
+        },
+        marksIn: (_, log) => this.ownMarks.filter((mark) => mark.log === log),
+        notCopyable: () => undefined,
+      },
     });
     this.engine.onLogged = (one, sequence) => this.feeds.sources.logged(one, sequence);
   }

@@ -1,6 +1,6 @@
 import { FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
-import type { SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
+import type { LogMark, SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
 import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../../types/feed.js';
 import type { Applied, Refusal } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
@@ -18,6 +18,8 @@ export interface ConversationEvents {
   progress(at: FeedStart, rows: number, bytes: number): void;
   /** The source has answered. */
   begun(): void;
+  /** All up to the mark of an epoch in the source's log is here. */
+  reachedMark(epoch: number): void;
 }
 
 /** What a conversation needs. */
@@ -42,6 +44,9 @@ export class FeedConversation {
   private heardAtMs: number;
   private bytes = 0;
   private at: FeedStart | undefined;
+  /** Those that the source told last, and the log that they are in. */
+  private marks: { readonly log: string; readonly marks: readonly LogMark[] } | undefined;
+  private markReached = 0;
   private stopTimer: () => void = () => undefined;
 
   constructor(
@@ -128,12 +133,24 @@ export class FeedConversation {
         await this.applyRecords(message.chunk);
         break;
       case 'beat':
-        this.heardHead(message.position);
+        this.heardHead(message.position, message.marks);
         return;
       case 'refused':
         return;
     }
     if (this.ending === undefined) this.acknowledge();
+    this.lookForMarks();
+  }
+
+  private lookForMarks(): void {
+    const { at, marks } = this;
+    if (at?.phase !== 'tailing' || at.position.log !== marks?.log) return;
+    const { sequence } = at.position;
+    for (const mark of marks.marks)
+      if (mark.sequence <= sequence && mark.epoch > this.markReached) {
+        this.markReached = mark.epoch;
+        this.parts.events.reachedMark(mark.epoch);
+      }
   }
 
   private async begin(from: FeedStart): Promise<void> {
@@ -173,8 +190,10 @@ export class FeedConversation {
     events.progress(this.at, 0, chunk.records.length);
   }
 
-  private heardHead(position: FeedPosition): void {
+  private heardHead(position: FeedPosition, marks: readonly LogMark[]): void {
     const { at } = this;
+    this.marks = { log: position.log, marks };
+    this.lookForMarks();
     const log = at?.phase === 'copying' ? at.begin.log : at?.position.log;
     if (log === position.log) this.parts.meter.headIs(position.sequence, this.parts.timers.now());
   }

@@ -14,6 +14,7 @@ export interface FeedDuty {
   readonly targetShard: number;
   /** undefined = all. */
   readonly slots: FeedSlots | undefined;
+  readonly start: Feed['start'];
   /** Whether both are copies of the same shard. */
   readonly isReplica: boolean;
 }
@@ -37,14 +38,16 @@ function feedsIn(topology: Topology): FeedDuty[] {
 }
 
 /** By what a shard knows the feed that it gets from another copy. */
-export function feedId(from: CopyPlace, toShard: number): string {
-  return `${from.store}/${from.shard}/${toShard}`;
+export function feedId(from: CopyPlace, toShard: number, change = ''): string {
+  // What shards give each other is for one change: a position of an earlier one says nothing of what is here.
+  return `${from.store}/${from.shard}/${toShard}${from.shard === toShard ? '' : `@${change}`}`;
 }
 
 /** As long as nothing changes, a copy has no rows but those of its shard. */
-function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose }: Feed): FeedDuty {
+function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose, start }: Feed): FeedDuty {
   return {
-    feed: feedId(from, to.shard),
+    feed: feedId(from, to.shard, change?.id),
+    start,
     keyspace: id,
     sourceStore: from.store,
     sourceShard: from.shard,

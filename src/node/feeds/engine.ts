@@ -12,4 +12,6 @@ export type FeedEngine = Pick<
   | 'applyCopy'
   | 'applyRecords'
   | 'forgetFeed'
+  | 'removeSlots'
+  | 'show'
 >;

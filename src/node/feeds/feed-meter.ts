@@ -54,6 +54,11 @@ export class FeedMeter {
     return this.isTailing && this.heard && this.marks.length === 0;
   }
 
+  /** Whether the follower lacks nothing that the source has had for longer than `ms`. */
+  isWithin(ms: number, nowMs: number): boolean {
+    return this.isTailing && this.heard && this.lagMs(nowMs) <= ms;
+  }
+
   /** Records that the follower has not. */
   get records(): number {
     return Math.max(0, this.head - this.applied);

@@ -1,13 +1,20 @@
 import type { Logger } from '../../base/logger.js';
 import { SYSTEM_TIMERS, type Timers } from '../../base/timers.js';
-import type { FollowerStream, SourceStream } from '../../cluster/feed-messages.js';
+import type {
+  FollowerMessage,
+  FollowerStream,
+  SourceMessage,
+  SourceStream,
+} from '../../cluster/feed-messages.js';
+import { streamPair } from '../../cluster/stream-pair.js';
 import type { StoreEntry, Topology } from '../../cluster/topology.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import { CopyRate } from './copy-rate.js';
 import { dutiesOf } from './duties.js';
 import type { FeedEngine } from './engine.js';
+import type { FollowerHost } from './follower.js';
 import { FeedFollowers } from './followers.js';
-import { FeedSources } from './sources.js';
+import { FeedSources, type SourcesOptions } from './sources.js';
 
 /** What feeds need of their store. */
 export interface FeedsOptions {
@@ -21,6 +28,9 @@ export interface FeedsOptions {
   topology(): Topology;
   /** A shard that is open here. */
   route(keyspace: string, shard: number): ShardRoute | undefined;
+  /** What is known of copies, and who wants to know of feeds. */
+  readonly copies: Pick<FollowerHost, 'mayBegin' | 'mustEnd' | 'changed' | 'reachedMark'> &
+    Pick<SourcesOptions, 'marksIn' | 'notCopyable'>;
   /** All of those. */
   routes(): readonly ShardRoute[];
 }
@@ -30,37 +40,50 @@ export class Feeds {
   readonly sources: FeedSources;
   readonly followers: FeedFollowers;
   private isClosed = false;
+  private isStarted = false;
   private connect: ((store: StoreEntry) => SourceStream) | undefined;
 
   constructor(private readonly options: FeedsOptions) {
     const { engine, logger, self, timers = SYSTEM_TIMERS, topology, route } = options;
     const clusterId = () => topology().clusterId;
-    const common = { engine, timers, logger, self, clusterId, route };
+    const common = { engine, timers, logger, self, clusterId, route, ...options.copies };
     this.sources = new FeedSources({ ...common, rate: new CopyRate(options.bytesPerSecond) });
     this.followers = new FeedFollowers({
       ...common,
       store: (id) => topology().stores.get(id),
       nameOf: (id) => topology().keyspaces.get(id)?.name ?? id,
-      connect: (store) => this.connect!(store),
+      connect: (store) => this.open(store),
     });
   }
 
   /**
    * Begins to follow what the topology says, and lets others follow.
-   * @param connect begins a conversation with another store; throws where that cannot be
+   * @param connect begins a conversation with another store; throws where that cannot be. Without it, shards of this
+   *   store follow each other
    */
-  start(connect: (store: StoreEntry) => SourceStream): void {
+  start(connect?: (store: StoreEntry) => SourceStream): void {
+    this.isStarted = true;
     this.connect = connect;
     this.topologyChanged();
   }
 
   /** Another topology is in force. Before the start of feeds it changes nothing. */
   topologyChanged(): void {
-    if (this.connect === undefined || this.isClosed) return;
+    if (!this.isStarted || this.isClosed) return;
     const { self, topology, routes } = this.options;
     const { follows, followers } = dutiesOf(self, topology());
     this.sources.follow(followers, routes());
     this.followers.follow(follows);
+  }
+
+  private open(store: StoreEntry): SourceStream {
+    if (store.id !== this.options.self) {
+      if (this.connect === undefined) throw new Error('this store does not speak to others (yet)');
+      return this.connect(store);
+    }
+    const [target, source] = streamPair<SourceMessage, FollowerMessage>();
+    this.accept(source);
+    return target;
   }
 
   /** Takes up the conversation with a store that follows this one. */

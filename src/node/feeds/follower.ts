@@ -2,6 +2,7 @@ import { Backoff } from '../../base/backoff.js';
 import type { Logger } from '../../base/logger.js';
 import type { Timers } from '../../base/timers.js';
 import type { SourceStream } from '../../cluster/feed-messages.js';
+import { LEVEL_LAG_MAX_MS } from '../../cluster/plan/reports.js';
 import type { StoreEntry } from '../../cluster/topology.js';
 import type { FeedPosition, FeedStart } from '../../types/feed.js';
 import type { FeedProgress } from '../../workers/feed-protocol.js';
@@ -23,6 +24,14 @@ export interface FollowerHost {
   store(id: string): StoreEntry | undefined;
   /** How people call a keyspace. */
   nameOf(keyspace: string): string;
+  /** Whether a feed may begin that is not followed yet. */
+  mayBegin(duty: FeedDuty): boolean;
+  /** Whether one that is followed has to end, because it is to begin with a copy. */
+  mustEnd(duty: FeedDuty): boolean;
+  /** A feed has come to another state, or has its copy. */
+  changed(): void;
+  /** All up to the mark of an epoch in the source's log is here. */
+  reachedMark(duty: FeedDuty, epoch: number): void;
   /** Begins a conversation with a store. @throws Error where that cannot be, with a message for people */
   connect(store: StoreEntry): SourceStream;
 }
@@ -36,6 +45,10 @@ export interface FeedStatus {
   readonly problem: string;
   /** It had everything that the source had when that was last heard of. */
   readonly isLevel: boolean;
+  /** As {@link isLevel}, or it has come to lack something so shortly before that a hand-over can wait for it. */
+  readonly isNearlyLevel: boolean;
+  /** Why what the source sends is not taken here; '' while it is. */
+  readonly refusal: string;
   /** The last record of the source's log that is here; undefined while it copies. */
   readonly position: FeedPosition | undefined;
   readonly lagRecords: number;
@@ -56,6 +69,7 @@ export class FeedFollower {
   private isConversing = false;
   private isClosed = false;
   private problem = '';
+  private refusal = '';
   private at: FeedStart | undefined;
   private copiedRows = 0;
   private copiedBytes = 0;
@@ -101,6 +115,8 @@ export class FeedFollower {
       state,
       problem,
       isLevel: isConversing && meter.isLevel,
+      isNearlyLevel: isConversing && meter.isWithin(LEVEL_LAG_MAX_MS, nowMs),
+      refusal: this.refusal,
       position,
       lagRecords: meter.records,
       lagMs: isConversing ? meter.lagMs(nowMs) : nowMs - this.lostAtMs,
@@ -140,6 +156,8 @@ export class FeedFollower {
       else host.logger.verbose(text);
     }
     this.problem = message;
+    this.refusal = reason instanceof NotApplied ? message : '';
+    host.changed();
   }
 
   private async converse(): Promise<Error | undefined> {
@@ -156,6 +174,7 @@ export class FeedFollower {
     const events = {
       begun: () => this.begun(),
       progress: (at: FeedStart, rows: number, bytes: number) => this.progressed(at, rows, bytes),
+      reachedMark: (epoch: number) => host.reachedMark(duty, epoch),
     };
     this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
     const { feed, keyspace, sourceShard, slots } = duty;
@@ -178,6 +197,7 @@ export class FeedFollower {
     if (this.problem !== '') host.logger.verbose(`${describeFeed(duty, host)} is under way`);
     this.problem = '';
     this.isConversing = true;
+    host.changed();
   }
 
   /** Where the feed was before the conversation, as it is on the disk. */
@@ -193,6 +213,7 @@ export class FeedFollower {
   private progressed(at: FeedStart, rows: number, bytes: number): void {
     const { duty, host, at: before } = this;
     this.at = at;
+    this.refusal = '';
     if (at.phase === 'copying' && at.after === undefined) {
       this.copiedRows = 0;
       this.copiedBytes = 0;
@@ -207,6 +228,7 @@ export class FeedFollower {
       host.logger.notice(
         `${describeFeed(duty, host)} has its copy: ${this.copiedRows} rows, ${this.copiedBytes} bytes`,
       );
+    if (at.phase === 'tailing') host.changed();
   }
 
   private pause(ms: number): Promise<void> {

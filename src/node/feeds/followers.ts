@@ -20,17 +20,18 @@ export class FeedFollowers {
 
   /** What to follow from now on. What is not followed any more is forgotten, where its shard is still here. */
   follow(duties: readonly FeedDuty[]): void {
+    const { mayBegin, mustEnd } = this.host;
     const wanted = new Map(duties.map((duty) => [keyOf(duty), duty]));
     for (const [key, feed] of this.feeds) {
       const duty = wanted.get(key);
-      if (duty !== undefined && areSame(duty.slots, feed.duty.slots)) continue;
+      if (duty !== undefined && areSame(duty.slots, feed.duty.slots) && !mustEnd(duty)) continue;
       this.feeds.delete(key);
       this.stop(feed, duty === undefined);
     }
     for (const [key, duty] of wanted) {
       const feed = this.feeds.get(key);
-      if (feed === undefined) this.feeds.set(key, new FeedFollower(duty, this.host));
-      else feed.retry();
+      if (feed !== undefined) feed.retry();
+      else if (mayBegin(duty)) this.feeds.set(key, new FeedFollower(duty, this.host));
     }
   }
 
@@ -42,6 +43,11 @@ export class FeedFollowers {
 
   all(): FeedStatus[] {
     return [...this.feeds.values()].map(({ status }) => status);
+  }
+
+  /** Resolves when nothing of feeds that have ended is being applied any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.stopping);
   }
 
   /** Ends all feeds: done when nothing is being applied any more. */

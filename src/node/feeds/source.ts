@@ -1,6 +1,6 @@
 import { FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
-import type { FollowerMessage, FollowerStream } from '../../cluster/feed-messages.js';
+import type { FollowerMessage, FollowerStream, LogMark } from '../../cluster/feed-messages.js';
 import type { CopyBegin, FeedPosition, FeedStart } from '../../types/feed.js';
 import type { FeedState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
@@ -19,6 +19,10 @@ export interface SourceHost {
   admit(open: OpenMessage): ShardRoute | string;
   /** The end of the shard's log, as far as it is known; undefined while it does not log. */
   headOf(route: ShardRoute): FeedPosition | undefined;
+  /** The marks in a log of the shard. */
+  marksIn(route: ShardRoute, log: string): readonly LogMark[];
+  /** Why no copy can be made of what the feed is about now; undefined where one can. */
+  notCopyable(open: OpenMessage): string | undefined;
   /** The log of the shard is another one than was thought. */
   headFound(route: ShardRoute, head: FeedPosition): void;
   /** What the follower has safely. */
@@ -73,12 +77,16 @@ export class FeedSource {
       this.refuse(`nothing was heard of the follower for ${SILENT_MAX_MS / 1000} s`);
       return;
     }
-    this.tellHead(nowMs);
+    this.tell(nowMs);
   }
 
-  private tellHead(nowMs: number): void {
-    const position = this.route && this.host.headOf(this.route);
-    if (position !== undefined && this.at !== undefined) this.stream.send({ kind: 'beat', position, nowMs });
+  /** Says where the log ends, and which marks are in it. */
+  tell(nowMs: number): void {
+    const { route, host } = this;
+    const position = route && host.headOf(route);
+    if (route === undefined || position === undefined || this.at === undefined) return;
+    const marks = host.marksIn(route, position.log);
+    this.stream.send({ kind: 'beat', position, nowMs, marks });
   }
 
   /** Ends the feed; the follower is told why. */
@@ -152,11 +160,13 @@ export class FeedSource {
       resume !== undefined && reaches(log, positionOf(resume))
         ? resume
         : { phase: 'copying', begin, after: undefined };
+    const refusal = from.phase === 'copying' ? this.host.notCopyable(this.open!) : undefined;
+    if (refusal !== undefined) throw new Error(refusal);
     this.at = from;
     this.needed = positionOf(from);
     this.acked = from.phase === 'copying' ? undefined : from.position;
     this.stream.send({ kind: 'begin', from });
-    this.tellHead(this.host.timers.now());
+    this.tell(this.host.timers.now());
     this.host.acknowledged(this);
   }
 

@@ -1,6 +1,6 @@
 import type { Logger } from '../../base/logger.js';
 import type { Timers } from '../../base/timers.js';
-import type { FollowerStream } from '../../cluster/feed-messages.js';
+import type { FollowerStream, LogMark } from '../../cluster/feed-messages.js';
 import type { FeedPosition } from '../../types/feed.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
@@ -19,6 +19,9 @@ export interface SourcesOptions {
   clusterId(): string;
   /** A shard that is open here. */
   route(keyspace: string, shard: number): ShardRoute | undefined;
+  /** See SourceHost. */
+  marksIn(route: ShardRoute, log: string): readonly LogMark[];
+  notCopyable(open: OpenMessage): string | undefined;
 }
 
 /** A store that follows shards of this one. */
@@ -175,6 +178,21 @@ export class FeedSources implements SourceHost {
     return known.length > 0
       ? route
       : 'the topology here does not say (yet) that this store follows the shard';
+  }
+
+  marksIn(route: ShardRoute, log: string): readonly LogMark[] {
+    return this.options.marksIn(route, log);
+  }
+
+  notCopyable(open: OpenMessage): string | undefined {
+    return this.options.notCopyable(open);
+  }
+
+  /** A mark has been put into the log of a shard: its followers hear of it at once. */
+  marked(route: ShardRoute, position: FeedPosition): void {
+    this.headFound(route, position);
+    const nowMs = this.timers.now();
+    for (const { feed } of this.logs.get(route)?.followers.values() ?? []) feed?.tell(nowMs);
   }
 
   headOf(route: ShardRoute): FeedPosition | undefined {

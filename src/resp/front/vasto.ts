@@ -22,10 +22,19 @@ import {
 } from '../../cluster/topology.js';
 import { type FrontContext, type FrontHandlers, inTurn, now } from './handlers.js';
 import { help } from './help.js';
+import { beginChange, keyspaceChange, storeChange, tasks } from './vasto-changes.js';
+import { type Fields, writeFields, writeNumber, writeTexts } from './vasto-fields.js';
 
 /** VASTO: what operators do with keyspaces, over RESP. */
 export const vastoHandlers: FrontHandlers = {
   'vasto|keyspace': inTurn(keyspace),
+  'vasto|store': inTurn((context, args) =>
+    managed(context, (inner) => beginChange(inner, storeChange(args))),
+  ),
+  'vasto|rebalance': inTurn((context) =>
+    managed(context, (inner) => beginChange(inner, { kind: 'rebalance' })),
+  ),
+  'vasto|tasks': inTurn((context) => managed(context, tasks)),
   'vasto|topology': now(({ server, reply }) => writeTopology(reply, server.store.keyspaces.topology)),
   'vasto|stores': inTurn((context) =>
     managed(context, async ({ server, reply }) => {
@@ -45,6 +54,14 @@ export const vastoHandlers: FrontHandlers = {
     ['KEYSPACE LIST', 'The keyspaces there are.'],
     ['KEYSPACE DESCRIBE <name>', 'Where the shards of a keyspace are.'],
     ['KEYSPACE COMPACT <name>', 'Rewrite its shards, so that what was deleted takes no space.'],
+    ['KEYSPACE RESIZE <name> <shards>', 'Begin to give it another number of shards.'],
+    ['KEYSPACE REPLICAS <name> <count>', 'Begin to give it another number of copies of each shard.'],
+    ['KEYSPACE MOVE <name> <shard> <store> <store>', 'Begin to move a copy from one store to another.'],
+    ['KEYSPACE ABORT <name>', 'Give its change up, before others have taken over.'],
+    ['STORE REPLACE <store> [<store>]', 'Begin to give all that a store has to another one.'],
+    ['STORE DRAIN <store>', 'Begin to give all that a store has to others.'],
+    ['REBALANCE', 'Begin to spread shards evenly over the stores.'],
+    ['TASKS', 'Changes that are going on.'],
     ['STORES', 'What the master knows of each store.'],
     ['TOPOLOGY', 'Stores and keyspaces as this node knows them.'],
   ]),
@@ -66,6 +83,11 @@ const ACTIONS: ReadonlyMap<string, KeyspaceAction> = new Map<string, KeyspaceAct
 ]);
 
 async function keyspace(context: FrontContext, args: Arguments): Promise<void> {
+  const change = args.count > 3 ? keyspaceChange(args) : undefined;
+  if (change !== undefined) {
+    await managed(context, (inner) => beginChange(inner, change));
+    return;
+  }
   const action = ACTIONS.get(args.token(2));
   if (action === undefined) {
     context.reply.error(
@@ -194,26 +216,6 @@ function slotCounts(shardsOfSlots: Uint16Array | undefined, shards: number): num
     if (shard !== undefined && shard < shards) counts[shard]!++;
   }
   return counts;
-}
-
-type Fields = readonly (readonly [name: string, write: (reply: ReplyWriter) => void])[];
-
-function writeFields(reply: ReplyWriter, fields: Fields): void {
-  reply.map(fields.length);
-  for (const [name, write] of fields) {
-    reply.bulk(name);
-    write(reply);
-  }
-}
-
-function writeTexts(reply: ReplyWriter, texts: readonly string[]): void {
-  reply.array(texts.length);
-  for (const text of texts) reply.bulk(text);
-}
-
-function writeNumber(reply: ReplyWriter, number: number | undefined): void {
-  if (number === undefined) reply.nil();
-  else reply.integer(number);
 }
 
 interface DescribedShard {

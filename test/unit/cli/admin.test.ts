@@ -6,7 +6,14 @@ import { placementNotes, topologyChanges } from '../../../src/cli/cluster-views.
 import { type MasterClient, MasterCluster } from '../../../src/cli/master-cluster.js';
 import { progressText } from '../../../src/cli/progress.js';
 import type { Target } from '../../../src/cli/target.js';
-import { type KeyspaceRequest, ManagerError, type StoreStatus } from '../../../src/cluster/manager.js';
+import {
+  type ChangeBegun,
+  type ChangeRequest,
+  type ChangeStatus,
+  type KeyspaceRequest,
+  ManagerError,
+  type StoreStatus,
+} from '../../../src/cluster/manager.js';
 import {
   EMPTY_TOPOLOGY,
   type KeyspaceEntry,
@@ -32,6 +39,9 @@ class FakeMaster implements MasterClient {
   bIsUp = true;
   closed = 0;
   calls: string[] = [];
+  begun: ChangeBegun = { id: '', explanation: [] };
+  /** What is answered to each question in turn. */
+  statuses: ChangeStatus[][] = [];
 
   fetchTopology = () => this.answer(this.topologyNow);
   follow = () => () => undefined;
@@ -62,6 +72,16 @@ class FakeMaster implements MasterClient {
   }
 
   swapDatabases = () => Promise.resolve();
+
+  async beginChange(request: ChangeRequest): Promise<ChangeBegun> {
+    this.calls.push(JSON.stringify(request));
+    await this.answer(undefined);
+    return this.begun;
+  }
+
+  changeStatuses(): Promise<ChangeStatus[]> {
+    return Promise.resolve(this.statuses.shift() ?? []);
+  }
 
   stores(): Promise<StoreStatus[]> {
     const shards = [...this.topologyNow.keyspaces.values()].flatMap((entry) =>

@@ -8,7 +8,8 @@ import type {
   StoreStatus,
   TaskProgress,
 } from '../../../src/cluster/manager.js';
-import type { MasterMessage, StoreMessage } from '../../../src/cluster/messages.js';
+import type { KeyspaceNews, MasterMessage, StoreMessage } from '../../../src/cluster/messages.js';
+import type { CopyReport } from '../../../src/cluster/plan/reports.js';
 import type { KeyspaceEntry, StoreEntry, Topology } from '../../../src/cluster/topology.js';
 import { masterMethods } from '../../../src/master/proto.js';
 import {
@@ -107,6 +108,32 @@ const shard: fc.Arbitrary<ShardStatus> = fc.record({
   follows: fc.array(follow, { maxLength: 3 }),
 });
 
+const copyReport: fc.Arbitrary<CopyReport> = fc.record({
+  shard: uint32,
+  failure: text,
+  isComplete: fc.boolean(),
+  isClean: fc.boolean(),
+  holding: natural,
+  expired: natural,
+  feeds: fc.array(
+    fc.record({
+      from: fc.record({ store: hexOf(40), shard: uint32 }),
+      isLevel: fc.boolean(),
+      mark: natural,
+      position: natural,
+      rows: natural,
+      rowsTotal: natural,
+    }),
+    { maxLength: 3 },
+  ),
+});
+
+const news: fc.Arbitrary<KeyspaceNews> = fc.record({
+  keyspace: hexOf(16),
+  epoch: natural,
+  copies: fc.array(copyReport, { maxLength: 3 }),
+});
+
 const number = fc.double({ noNaN: true, noDefaultInfinity: true }).filter((each) => !Object.is(each, -0));
 const progress: fc.Arbitrary<TaskProgress> = fc.record({ done: number, total: number, phase: text });
 
@@ -120,6 +147,7 @@ const storeMessage: fc.Arbitrary<StoreMessage> = fc.oneof(
     freeBytes: natural,
     totalBytes: natural,
     shards: fc.array(shard),
+    keyspaces: fc.array(news, { maxLength: 3 }),
   }),
   fc.record({ kind: fc.constant('progress' as const), task: natural, progress }),
   fc
@@ -249,7 +277,13 @@ describe('what is none of these messages', () => {
     ));
 
   it('counts of bytes beyond what numbers can say are sent as the largest', () => {
-    const report: StoreMessage = { kind: 'report', freeBytes: 2 ** 63, totalBytes: 2 ** 64, shards: [] };
+    const report: StoreMessage = {
+      kind: 'report',
+      freeBytes: 2 ** 63,
+      totalBytes: 2 ** 64,
+      shards: [],
+      keyspaces: [],
+    };
     expect(fromWireStoreMessage(overRequest(methods.Register as never, toWireStoreMessage(report)))).toEqual({
       ...report,
       freeBytes: Number.MAX_SAFE_INTEGER,

@@ -45,6 +45,10 @@ class FakeStore {
     this.keyspaces.topology = topology;
   }
 
+  keyspaceNews(): unknown {
+    return [];
+  }
+
   localShards(): unknown {
     return this.shards;
   }
@@ -114,7 +118,13 @@ describe('the agent of a store', () => {
     await settle();
     await vi.advanceTimersByTimeAsync(REPORT_EVERY_MS);
     const shards = [{ keyspace: 'k', shard: 1, keys: 3, bytes: 15, state: 'open', follows: [] }];
-    expect(stream.sent.at(-1)).toEqual({ kind: 'report', freeBytes: 40, totalBytes: 100, shards });
+    expect(stream.sent.at(-1)).toEqual({
+      kind: 'report',
+      freeBytes: 40,
+      totalBytes: 100,
+      shards,
+      keyspaces: [],
+    });
     store.report = () => new Promise(() => undefined);
     const before = stream.sent.length;
     await vi.advanceTimersByTimeAsync(10 * REPORT_EVERY_MS);

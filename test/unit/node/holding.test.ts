@@ -76,7 +76,7 @@ describe('holding a shard', () => {
     const one = fixture();
     const hold = await held(one);
     const opening = new Promise<void>(() => undefined);
-    one.route.ready = opening;
+    one.route.lost(opening);
     expect(hold.isInForce).toBe(false);
     hold.release();
     expect(one.route.ready).toBe(opening);

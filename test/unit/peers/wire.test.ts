@@ -49,7 +49,8 @@ const sources: SourceMessage[] = [
   { kind: 'slice', slice: SLICE },
   { kind: 'slice', slice: { ...SLICE, after: '', last: '\u00ff', isDone: false } },
   { kind: 'records', chunk: { after: POSITION, records: new Uint8Array([1, 2, 3]), last: POSITION } },
-  { kind: 'beat', position: POSITION, nowMs: 1_700_000_000_000 },
+  { kind: 'beat', position: POSITION, nowMs: 1_700_000_000_000, marks: [] },
+  { kind: 'beat', position: POSITION, nowMs: 1, marks: [{ epoch: 1_700_000_000_001, sequence: 0 }] },
   { kind: 'refused', reason: 'not here' },
 ];
 

@@ -1,0 +1,412 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from '../base/logger.js';
+import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
+import { type CopyReport, HOLD_MAX_MS, type KeyspaceReport } from '../cluster/plan/reports.js';
+import { SlotSet } from '../cluster/slot-set.js';
+import type { KeyspaceEntry, Topology } from '../cluster/topology.js';
+import type { FeedPosition } from '../types/feed.js';
+import type { ShardRoute } from '../workers/pool.js';
+import { Copy } from './copy.js';
+import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter, withMark } from './copy-memory.js';
+import { type FeedDuty, feedId } from './feeds/duties.js';
+import type { FeedEngine } from './feeds/engine.js';
+import type { FeedStatus } from './feeds/follower.js';
+import { holdShard } from './holding.js';
+import type { HeldShard } from './registry.js';
+import { drained } from './segments.js';
+
+/** What copies need of their store. */
+export interface CopiesHost {
+  readonly engine: FeedEngine;
+  readonly logger: Pick<Logger, 'verbose' | 'warning'>;
+  readonly self: string;
+  /** Writes down what copies remember, durably. */
+  persist(): void;
+  /** Has what the shards have committed survive the death of the machine. */
+  sync(): Promise<void>;
+  feeds(): readonly FeedStatus[];
+  /** Follows what may be followed now. */
+  follow(): void;
+  /** Resolves when nothing of feeds that have ended is being applied any more. */
+  settled(): Promise<void>;
+  /** A mark is in the log of a shard. */
+  marked(route: ShardRoute, position: FeedPosition): void;
+  /** There is something that the master should hear. */
+  report(): void;
+}
+
+/** How long to wait before something is tried again that a worker did not do, milliseconds. */
+const RETRY_MS = 100;
+
+interface OpenCopy extends HeldShard {
+  readonly route: ShardRoute;
+}
+
+/**
+ * The copies of shards that this store has, through changes of who holds what (docs/design/0009-changes.md): what each
+ * has complete, and what follows from that and the topology. A copy answers for its slots once it has all of them; what
+ * it fills, holds, marks and removes, its duty tells.
+ */
+export class Copies {
+  private readonly copies = new Map<string, Copy>();
+  private isClosed = false;
+
+  constructor(private readonly host: CopiesHost) {}
+
+  memoryOf(keyspace: string, shard: number): CopyMemory | undefined {
+    return this.copies.get(keyOf(keyspace, shard))?.memory;
+  }
+
+  /** A shard that is open when the store starts. */
+  recall(
+    { keyspace, shard, route }: OpenCopy,
+    memory: CopyMemory | undefined,
+    entry: KeyspaceEntry | undefined,
+  ): void {
+    const copy = new Copy(keyspace, shard, route, memory ?? firstMemory(entry, this.host.self, shard));
+    this.copies.set(keyOf(keyspace, shard), copy);
+    const duty = entry && dutyOf(entry, this.host.self, shard);
+    // Nothing has waited since the store was started: the hand-over has to be tried again.
+    if (duty !== undefined && !duty.held.isEmpty) copy.expired = duty.mark;
+    this.take(copy, entry, duty);
+  }
+
+  /**
+   * What copies know under another topology. Nothing is changed yet.
+   * @param shards those that are to be here
+   */
+  after(known: Topology, topology: Topology, shards: readonly OpenCopy[]): ReadonlyMap<string, CopyMemory> {
+    const { self } = this.host;
+    const memories = new Map<string, CopyMemory>();
+    for (const { keyspace, shard } of shards) {
+      const entry = topology.keyspaces.get(keyspace)!;
+      const held = this.memoryOf(keyspace, shard);
+      const memory =
+        held === undefined
+          ? firstMemory(entry, self, shard)
+          : memoryAfter(held, known.keyspaces.get(keyspace), entry, self, shard);
+      memories.set(keyOf(keyspace, shard), memory);
+    }
+    return memories;
+  }
+
+  /**
+   * A topology is about to come into force, and is on the disk: from here on no command reaches a shard that does not
+   * answer for it. To be called right before it is routed by.
+   */
+  apply(topology: Topology, shards: readonly OpenCopy[], memories: ReadonlyMap<string, CopyMemory>): void {
+    for (const [key, copy] of this.copies) {
+      if (memories.has(key)) continue;
+      copy.end();
+      this.copies.delete(key);
+    }
+    for (const { keyspace, shard, route } of shards) {
+      const key = keyOf(keyspace, shard);
+      const memory = memories.get(key)!;
+      let copy = this.copies.get(key);
+      if (copy === undefined) {
+        copy = new Copy(keyspace, shard, route, memory);
+        this.copies.set(key, copy);
+      } else copy.memory = memory;
+      const entry = topology.keyspaces.get(keyspace)!;
+      this.take(copy, entry, dutyOf(entry, this.host.self, shard));
+    }
+  }
+
+  /** Shards whose clients' watches do not hold any more: some of their slots have gone to others. */
+  givers(): ShardRoute[] {
+    return [...this.copies.values()]
+      .filter(({ duty }) => duty !== undefined && !duty.given.isEmpty)
+      .map(({ route }) => route);
+  }
+
+  private take(copy: Copy, entry: KeyspaceEntry | undefined, duty: ShardDuty | undefined): void {
+    const before = copy.duty;
+    copy.duty = duty;
+    copy.entry = entry;
+    if (!copy.isAnswering) copy.shut();
+    if (before?.mark !== duty?.mark || duty?.held.isEmpty !== false) copy.letGo();
+    if (duty === undefined) return;
+    if (!duty.held.isEmpty) {
+      if (copy.attempt !== duty.mark && copy.expired !== duty.mark) {
+        copy.attempt = duty.mark;
+        void this.hold(copy, duty.mark);
+      }
+    } else if (duty.mark !== 0 && copy.marking !== duty.mark) void this.mark(copy, duty.mark);
+  }
+
+  // ---------------------------------------------------------------- what is done
+
+  /** To be called when a topology is in force, and when feeds have come on. */
+  look(): void {
+    if (this.isClosed) return;
+    for (const copy of this.copies.values()) this.review(copy);
+  }
+
+  private review(copy: Copy): void {
+    if (copy.isReviewing) {
+      copy.isReviewDue = true;
+      return;
+    }
+    copy.isReviewing = true;
+    void this.reviewAll(copy).finally(() => {
+      copy.isReviewing = false;
+      if (copy.isReviewDue && !this.isOver(copy)) this.review(copy);
+    });
+  }
+
+  private async reviewAll(copy: Copy): Promise<void> {
+    copy.isReviewDue = false;
+    try {
+      this.noteComplete(copy);
+      await this.forgetOld(copy);
+      await this.show(copy);
+      if (copy.isAnswering) copy.open();
+      if (!copy.memory.leftover.isEmpty) void this.remove(copy);
+      this.host.report();
+    } catch (error) {
+      if (this.isOver(copy)) return;
+      this.host.logger.verbose(`a shard is looked at again: ${(error as Error).message}`);
+      copy.isReviewDue = true;
+      await pause(RETRY_MS);
+    }
+  }
+
+  private isOver(copy: Copy): boolean {
+    return this.isClosed || copy.isEnded;
+  }
+
+  /** Slots whose copy has come are complete. */
+  private noteComplete(copy: Copy): void {
+    const { entry, duty, memory, shard, keyspace } = copy;
+    if (entry === undefined || duty === undefined) return;
+    let { complete } = memory;
+    const statuses = this.host.feeds();
+    for (const { from, slots, start } of feedsTo(entry, this.host.self, shard)) {
+      const lacking = slots.within(duty.wanted).without(complete);
+      if (start !== 'copy' || lacking.isEmpty) continue;
+      const feed = feedId(from, shard, entry.change?.id);
+      if (!this.mayFollow({ keyspace, targetShard: shard, feed, slots: slots.toBytes() })) continue;
+      const status = statuses.find((each) => isFeed(each, keyspace, shard, feed));
+      if (status?.position !== undefined) complete = complete.with(lacking);
+    }
+    if (complete === memory.complete) return;
+    copy.memory = { ...memory, complete };
+    this.host.persist();
+  }
+
+  private async forgetOld(copy: Copy): Promise<void> {
+    const { anew } = copy.memory;
+    if (anew.length === 0) return;
+    await this.host.settled();
+    for (const feed of anew) await this.host.engine.forgetFeed(copy.route, feed);
+    if (this.isOver(copy)) return;
+    copy.memory = { ...copy.memory, anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) };
+    this.host.persist();
+    this.host.follow();
+  }
+
+  private async show(copy: Copy): Promise<void> {
+    const shown = copy.shown;
+    if (isSameSet(shown, copy.showing)) return;
+    await this.host.engine.show(copy.route, shown?.toBytes());
+    copy.showing = shown;
+    this.host.follow();
+  }
+
+  /** Removes what is not to be here, with a pause as long as each step took, so that clients keep half of the worker. */
+  private async remove(copy: Copy): Promise<void> {
+    if (copy.isRemoving) return;
+    copy.isRemoving = true;
+    const { leftover } = copy.memory;
+    try {
+      await this.host.settled();
+      let after: string | undefined;
+      for (;;) {
+        const startMs = performance.now();
+        const step = await this.host.engine.removeSlots(copy.route, leftover.toBytes(), after);
+        if (this.isOver(copy)) return;
+        if (step.isDone) break;
+        after = step.last;
+        await pause(performance.now() - startMs);
+      }
+      copy.memory = { ...copy.memory, leftover: copy.memory.leftover.without(leftover) };
+      this.host.persist();
+      this.host.follow();
+    } catch (error) {
+      if (this.isOver(copy)) return;
+      this.host.logger.verbose(`rows are not removed yet: ${(error as Error).message}`);
+      await pause(RETRY_MS);
+    } finally {
+      copy.isRemoving = false;
+    }
+    if (!this.isOver(copy)) this.review(copy);
+  }
+
+  private async hold(copy: Copy, epoch: number): Promise<void> {
+    try {
+      const hold = await holdShard(this.host.engine, copy.route, HOLD_MAX_MS);
+      if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.isOver(copy)) {
+        hold.release();
+        return;
+      }
+      copy.held = { epoch, hold };
+      await this.putMark(copy, { epoch, ...hold.position });
+    } catch (error) {
+      this.host.logger.verbose(`a shard cannot hold its writes: ${(error as Error).message}`);
+      if (copy.duty?.mark === epoch) copy.expired = epoch;
+    }
+    this.host.report();
+  }
+
+  /** When all that was sent to the shard before is done, nothing more comes of the slots that others answer for now. */
+  private async mark(copy: Copy, epoch: number): Promise<void> {
+    const { route } = copy;
+    copy.marking = epoch;
+    while (!this.isOver(copy) && copy.duty?.mark === epoch) {
+      try {
+        const log = await this.host.engine.setLogging(route, true);
+        if (copy.memory.marks.some((mark) => mark.epoch === epoch && mark.log === log?.log)) return;
+        await drained(route);
+        const state = await this.host.engine.state(route);
+        if (state.log === undefined) throw new Error('the shard does not log its changes yet');
+        if (copy.duty?.mark !== epoch || this.isOver(copy)) return;
+        const { log: id, sequence } = state.log;
+        await this.putMark(copy, { epoch, log: id, sequence });
+        return;
+      } catch (error) {
+        this.host.logger.verbose(`a mark is put later: ${(error as Error).message}`);
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  private async putMark(copy: Copy, mark: CopyMemory['marks'][number]): Promise<void> {
+    await this.host.sync();
+    if (copy.duty?.mark !== mark.epoch || this.isOver(copy)) return;
+    copy.memory = withMark(copy.memory, mark);
+    this.host.persist();
+    this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
+  }
+
+  /** All of another copy's log up to a mark is here. It counts when that survives whatever happens to the machine. */
+  reachedMark(duty: FeedDuty, epoch: number): void {
+    const copy = this.copies.get(keyOf(duty.keyspace, duty.targetShard));
+    if (copy === undefined) return;
+    void this.noteMark(copy, placeKey({ store: duty.sourceStore, shard: duty.sourceShard }), epoch);
+  }
+
+  private async noteMark(copy: Copy, place: string, epoch: number): Promise<void> {
+    const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
+    while (!isKnown() && !this.isOver(copy)) {
+      try {
+        await this.host.sync();
+      } catch (error) {
+        this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
+        await pause(RETRY_MS);
+        continue;
+      }
+      const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
+        ({ from }) => placeKey(from) === place,
+      );
+      if (isKnown() || !isFollowed) return;
+      copy.memory = { ...copy.memory, read: new Map(copy.memory.read).set(place, epoch) };
+      this.host.persist();
+      this.review(copy);
+    }
+  }
+
+  // ---------------------------------------------------------------- what others ask
+
+  /** Whether a feed may begin to come into its shard now. */
+  mayFollow({
+    keyspace,
+    targetShard,
+    feed,
+    slots,
+  }: Pick<FeedDuty, 'keyspace' | 'targetShard' | 'feed' | 'slots'>): boolean {
+    const copy = this.copies.get(keyOf(keyspace, targetShard));
+    if (copy === undefined) return false;
+    const { leftover, anew } = copy.memory;
+    if (anew.includes(feed) || !isSameSet(copy.shown, copy.showing)) return false;
+    if (leftover.isEmpty) return true;
+    return slots !== undefined && SlotSet.fromBytes(slots).within(leftover).isEmpty;
+  }
+
+  /** Whether a feed has to end, to begin anew with a copy. */
+  mustEnd({ keyspace, targetShard, feed }: FeedDuty): boolean {
+    return this.memoryOf(keyspace, targetShard)?.anew.includes(feed) === true;
+  }
+
+  /** Why others cannot copy slots from here; undefined where they can. */
+  notCopyable(keyspace: string, shard: number, slots: Uint8Array | undefined): string | undefined {
+    const copy = this.copies.get(keyOf(keyspace, shard));
+    if (copy?.entry?.change === undefined || slots === undefined) return undefined;
+    if (copy.memory.complete.includes(SlotSet.fromBytes(slots))) return undefined;
+    return 'the shard has not everything itself yet';
+  }
+
+  marksIn(route: ShardRoute, log: string): CopyMemory['marks'] {
+    for (const copy of this.copies.values())
+      if (copy.route === route) return copy.memory.marks.filter((mark) => mark.log === log);
+    return [];
+  }
+
+  /** What the master needs to know of a keyspace. */
+  reportOf(entry: KeyspaceEntry, open: readonly HeldShard[]): KeyspaceReport {
+    const statuses = this.host.feeds();
+    return {
+      epoch: entry.epoch,
+      copies: open
+        .filter(({ keyspace }) => keyspace === entry.id)
+        .map(({ shard }) => this.reportCopy(entry, shard, statuses)),
+    };
+  }
+
+  private reportCopy(entry: KeyspaceEntry, shard: number, statuses: readonly FeedStatus[]): CopyReport {
+    const copy = this.copies.get(keyOf(entry.id, shard));
+    if (copy === undefined || copy.duty === undefined)
+      return { shard, failure: '', isComplete: false, isClean: false, holding: 0, expired: 0, feeds: [] };
+    const { memory, duty, held } = copy;
+    if (held !== undefined && !held.hold.isInForce) copy.expired = held.epoch;
+    const isMarked = memory.marks.some(({ epoch }) => epoch === held?.epoch);
+    const mine = feedsTo(entry, this.host.self, shard).map(({ from }) => {
+      const feed = feedId(from, shard, entry.change?.id);
+      return { from, status: statuses.find((each) => isFeed(each, entry.id, shard, feed)) };
+    });
+    return {
+      shard,
+      failure: mine.map(({ status }) => status?.refusal ?? '').find((text) => text !== '') ?? '',
+      isComplete: memory.complete.includes(duty.wanted),
+      isClean: memory.leftover.isEmpty,
+      holding: held?.hold.isInForce === true && isMarked ? held.epoch : 0,
+      expired: copy.expired,
+      feeds: mine.map(({ from, status }) => ({
+        from,
+        isLevel: status?.isNearlyLevel === true,
+        mark: memory.read.get(placeKey(from)) ?? 0,
+        position: status?.position?.sequence ?? 0,
+        rows: status?.copiedRows ?? 0,
+        rowsTotal: 0,
+      })),
+    };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const copy of this.copies.values()) copy.end();
+  }
+}
+
+function keyOf(keyspace: string, shard: number): string {
+  return `${keyspace}/${shard}`;
+}
+
+function isFeed({ duty }: FeedStatus, keyspace: string, shard: number, feed: string): boolean {
+  return duty.keyspace === keyspace && duty.targetShard === shard && duty.feed === feed;
+}
+
+function isSameSet(one: SlotSet | undefined, other: SlotSet | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.equals(other);
+}
