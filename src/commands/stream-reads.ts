@@ -215,8 +215,9 @@ export const read: ShardHandler = (context, args) => {
   const streams = findStreams(context, args, options);
   if (streams instanceof CommandError) return context.reply.error(streams);
   if (replyReadings(context, readStreams(streams, options))) return;
+  const later = afterWaiting(options);
   waitForEntries(context, streams, options, (each, changed) =>
-    replyReadings(each, readStreams(changed, options)),
+    replyReadings(each, readStreams(changed, later)),
   );
 };
 
@@ -227,6 +228,14 @@ function readStreams(streams: readonly ReadStream[], { count }: ReadOptions): St
     if (entries.length > 0) readings.push({ key, entries });
   }
   return readings;
+}
+
+/** Entries of a stream that a client gets at most when it has waited for some, unless it said how many. */
+const WAITED_ENTRIES_MAX = 1000;
+
+/** How is read for a client that has waited. */
+function afterWaiting(options: ReadOptions): ReadOptions {
+  return options.count === Number.POSITIVE_INFINITY ? { ...options, count: WAITED_ENTRIES_MAX } : options;
 }
 
 /**
@@ -285,9 +294,10 @@ export const readGroup: ShardHandler = (context, args) => {
   const streams = findStreams(context, args, options);
   if (streams instanceof CommandError) return reply.error(streams);
   if (replyReadings(context, readForGroup(context, streams, options))) return;
+  const later = afterWaiting(options);
   waitForEntries(context, streams, options, (each, changed) => {
     const gone = groupGone(changed, options);
-    if (gone === undefined) return replyReadings(each, readForGroup(each, changed, options));
+    if (gone === undefined) return replyReadings(each, readForGroup(each, changed, later));
     each.reply.error(gone);
     return true;
   });
