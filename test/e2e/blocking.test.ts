@@ -347,3 +347,52 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     await blockedAre(0);
   });
 });
+
+describe('commands that wait, when what they wait for goes elsewhere', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await TestServer.start({ workers: 2, flags: ['--enable-debug-command', 'local'] });
+  });
+  afterAll(() => server.stop());
+
+  test('shards that change their worker, workers that die, a server that ends', async () => {
+    const [client, one, two, three] = await Promise.all(Array.from({ length: 4 }, () => server.connect()));
+    const blockedAre = (count: number) =>
+      waitUntil(`${count} clients wait`, async () =>
+        (await client!.text('INFO', 'clients')).includes(`blocked_clients:${count}\r\n`),
+      );
+    await client!.pipeline([
+      ['SET', 'x', '1'],
+      ['SELECT', '1'],
+      ['SET', 'x', '1'],
+      ['SELECT', '0'],
+    ]);
+    await two!.command('SELECT', 1);
+    one!.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    two!.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(2);
+    // One of the two databases comes to the worker of the other one.
+    const moved = await client!.pipeline([
+      ['RPUSH', 'a', 'for one'],
+      ['RPUSH', 'b', 'for two'],
+      ['RENAME', 'b', 'c'],
+      ['COPY', 'c', 'a', 'DB', '1'],
+    ]);
+    expect(moved.map(render)).toEqual([':1', ':1', '+OK', ':1']);
+    expect(render(await one!.next())).toBe('*[$"a" $"for one"]');
+    expect(render(await two!.next())).toBe('*[$"a" $"for two"]');
+    one!.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    await client!.command('DEBUG', 'WORKER-CRASH', 0);
+    await client!.command('DEBUG', 'WORKER-CRASH', 1);
+    expect(render(await one!.next())).toMatch(/^-ERR the worker that ran the command died/);
+    three!.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    const since = Date.now();
+    await server.stop();
+    await three!.closed;
+    // Nobody waits for what does not come: less than the time that replies under way are waited for.
+    expect(Date.now() - since).toBeLessThan(5000);
+  });
+});
