@@ -48,9 +48,10 @@ const TRANSACTION_SHARE = 0.06;
 const MUTATION_SHARE = 0.04;
 /**
  * SPOP without its count takes a member at random, which would part the two servers; ZRANK and ZREVRANK have an option more
- * than in redis-server 7.0; SORT of a set by nothing has an order of its own; with an id of `*`, XADD takes the time.
+ * than in redis-server 7.0; SORT of a set by nothing has an order of its own; with an id of `*`, XADD takes the time; SELECT
+ * takes names of keyspaces.
  */
-const NEVER_MUTATED = new Set(['spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD']);
+const NEVER_MUTATED = new Set(['select', 'spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD']);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {
