@@ -130,16 +130,15 @@ export class CountedTree<E> {
 
   /** Puts an entry in its place in the order, where `isBefore` is true of those before it. */
   insert(entry: E, isBefore: (entry: E) => boolean): void {
-    const path: Step<E>[] = [];
-    let id = this.state.root;
-    let node = this.node(id);
-    while (!node.isLeaf) {
-      const slot = slotBefore(node, isBefore);
-      path.push({ id, node, slot });
-      id = node.children[slot]!;
-      node = this.node(id);
-    }
-    this.insertInto({ path, id, leaf: node, offset: countBefore(node.entries, isBefore) }, entry);
+    this.insertInto(this.placeInOrder(isBefore), entry);
+  }
+
+  /** Removes the first entry of which `isBefore` is not true; there is one. */
+  removeFirst(isBefore: (entry: E) => boolean): void {
+    const place = this.placeInOrder(isBefore);
+    if (place.offset < place.leaf.entries.length) this.removeFrom(place, 1);
+    // It is the first of the next leaf.
+    else this.removeAt(this.rank(isBefore));
   }
 
   /** Puts another entry in the place of the one at `index`: in an ordered tree, one that belongs there as well. */
@@ -225,6 +224,20 @@ export class CountedTree<E> {
       node = this.node(id);
     }
     return { path, id, leaf: node, offset };
+  }
+
+  /** The place in the order of what comes behind all entries of which `isBefore` is true; it may be at a leaf's end. */
+  private placeInOrder(isBefore: (entry: E) => boolean): Place<E> {
+    const path: Step<E>[] = [];
+    let id = this.state.root;
+    let node = this.node(id);
+    while (!node.isLeaf) {
+      const slot = slotBefore(node, isBefore);
+      path.push({ id, node, slot });
+      id = node.children[slot]!;
+      node = this.node(id);
+    }
+    return { path, id, leaf: node, offset: countBefore(node.entries, isBefore) };
   }
 
   // ---------------------------------------------------------------- growing

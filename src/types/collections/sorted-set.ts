@@ -18,7 +18,14 @@ import {
   sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
-import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
+import {
+  CountedTree,
+  readTreeState,
+  TREE_STATE_BYTES_MAX,
+  type TreeLimits,
+  type TreeState,
+  writeTreeState,
+} from './counted-tree.js';
 import { type ElementHost, ElementKind, type ElementStore } from './elements.js';
 import { MemberRows } from './member-rows.js';
 import type { EntryCodec } from './tree-nodes.js';
@@ -45,6 +52,16 @@ const CODEC: EntryCodec<ScoredMember> = {
   read: (reader) => ({ score: reader.double(), member: reader.text() }),
   isOrdered: true,
 };
+
+/**
+ * Nodes are smaller than elsewhere: a score that changes writes two leaves anywhere in the tree, and what is above them.
+ * Against nodes of 64 entries that is a third fewer bytes, 4.5 KB for each change among 300 000 members.
+ */
+const TREE_LIMITS: TreeLimits = { leafEntriesMax: 24, leafBytesMax: 1024, childrenMax: 24 };
+
+function treeOf(store: ElementStore, state: TreeState): CountedTree<ScoredMember> {
+  return new CountedTree(store, CODEC, state, TREE_LIMITS);
+}
 
 /** Whether one comes before another: by score, then by the bytes of the member. Both zeros are equal. */
 export function comesBefore(left: ScoredMember, right: ScoredMember): boolean {
@@ -78,7 +95,7 @@ export class SortedSetValue implements Collection {
     set.converted = (form & FormFlag.Converted) !== 0;
     if ((form & FormFlag.Large) !== 0) {
       const store = host.elements(reader.uint64());
-      set.enlarge(store, new CountedTree(store, CODEC, readTreeState(reader)));
+      set.enlarge(store, treeOf(store, readTreeState(reader)));
     } else
       for (let left = reader.number(); left > 0; left--) {
         const entry = CODEC.read(reader);
@@ -141,7 +158,7 @@ export class SortedSetValue implements Collection {
     const { inline, large } = this;
     if (inline === undefined) {
       const store = copyRows(large!.store, host);
-      copy.enlarge(store, new CountedTree(store, CODEC, { ...large!.tree.state }));
+      copy.enlarge(store, treeOf(store, { ...large!.tree.state }));
     } else {
       copy.inline = [...inline];
       copy.scores = new Map(this.scores);
@@ -215,7 +232,7 @@ export class SortedSetValue implements Collection {
     const { inline } = this;
     if (inline === undefined) {
       const { rows, tree } = this.large!;
-      tree.removeAt(this.rankOf(from));
+      tree.removeFirst((other) => comesBefore(other, from));
       tree.insert(to, (other) => comesBefore(other, to));
       rows.replace(to.member, scoreText(to.score));
       return;
@@ -227,7 +244,7 @@ export class SortedSetValue implements Collection {
 
   private promote(inline: readonly ScoredMember[]): void {
     const store = this.host.newElements();
-    const { rows, tree } = this.enlarge(store, CountedTree.create(store, CODEC));
+    const { rows, tree } = this.enlarge(store, CountedTree.create(store, CODEC, TREE_LIMITS));
     for (const { member, score } of inline) rows.add(member, scoreText(score));
     tree.append(inline);
   }
@@ -236,7 +253,12 @@ export class SortedSetValue implements Collection {
   delete(member: string): number | undefined {
     const score = this.score(member);
     if (score === undefined) return undefined;
-    this.removeRange(this.rankOf({ member, score }), 1);
+    const entry = { member, score };
+    if (this.large === undefined) this.removeRange(this.rankOf(entry), 1);
+    else {
+      this.large.rows.remove(member);
+      this.large.tree.removeFirst((other) => comesBefore(other, entry));
+    }
     return score;
   }
 
