@@ -81,4 +81,48 @@ describe('commands that wait for keys of another store', () => {
       expect(await next(waiting)).toBe(`*[$"{${tag}}b" $"x"]`);
     }
   });
+
+  test('wait on where the shard goes, wherever they came in', async () => {
+    const [waiting, other] = [await connect(), await connect()];
+    const atStore = await cluster.nodes[0]!.connect();
+    opened.push(atStore);
+    const timed = await cluster.nodes[0]!.connect();
+    opened.push(timed);
+    waiting.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    atStore.send(encodeCommand(['BLPOP', 'b', 0]));
+    timed.send(encodeCommand(['BLPOP', 'never', '0.8']));
+    await blockedAre(3);
+    const there = KEYSPACES.map((keyspace) => ({ ...keyspace, shards: keyspace.shards.map(() => 1) }));
+    await cluster.place(there, 2);
+    await waitUntil('all wait there', async () => {
+      const client = await cluster.nodes[1]!.connect();
+      const text = await client.text('INFO', 'clients');
+      client.close();
+      return /blocked_clients:[23]\r/.test(text);
+    });
+    expect(await other.rendered('RPUSH', 'a', 'x')).toBe(':1');
+    expect(await next(waiting)).toBe('*[$"a" $"x"]');
+    expect(await other.rendered('RPUSH', 'b', 'y')).toBe(':1');
+    expect(await next(atStore)).toBe('*[$"b" $"y"]');
+    expect(await next(timed)).toBe('*-1');
+    await cluster.place(KEYSPACES, 3);
+    expect(await waiting.rendered('BLPOP', 'a', '0.01')).toBe('*-1');
+  });
+
+  test('end with an error when the store is silent, or dies', async () => {
+    const [first, second] = [await connect(), await connect()];
+    const store = cluster.nodes[0]!.child;
+    first.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    store.kill('SIGSTOP');
+    expect(await next(first)).toMatch(/^-ERR store .* was lost before it answered/);
+    store.kill('SIGCONT');
+    await blockedAre(0);
+    second.send(encodeCommand(['BLPOP', 'a', 0]));
+    await blockedAre(1);
+    await cluster.nodes[0]!.kill();
+    expect(await next(second)).toMatch(/^-ERR store .* was lost before it answered/);
+    await cluster.nodes[0]!.start();
+  });
 });
