@@ -228,8 +228,7 @@ export function storeCombined(name: string, operation: Operation): ShardHandler 
     if (combination instanceof CommandError) return reply.error(combination);
     // In order, so that leaves of a large result are filled one after the other.
     const entries = inOrder(OPERATIONS[operation](combination));
-    const result = new SortedSetValue(view.collections);
-    for (const { member, score } of entries) result.set(member, score);
+    const result = SortedSetValue.of(view.collections, entries);
     replace(view, args.text(1), result);
     reply.integer(result.size);
   };

@@ -79,9 +79,8 @@ function collectionOf(view: ShardView, data: Exclude<ValueData, StringData>) {
       return list;
     }
     case 'zset': {
-      const set = new SortedSetValue(host);
-      for (const { member, score } of data.members) set.set(valueText(member), score);
-      return set;
+      const entries = data.members.map(({ member, score }) => ({ member: valueText(member), score }));
+      return SortedSetValue.of(host, entries);
     }
     case 'stream':
       return restoreStream(host, data);

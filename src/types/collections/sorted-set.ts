@@ -107,6 +107,19 @@ export class SortedSetValue implements Collection {
     return set;
   }
 
+  /**
+   * A set of these entries, whose members are distinct. As in Redis all of them together tell whether it is a list pack.
+   */
+  static of(host: ElementHost, entries: readonly ScoredMember[]): SortedSetValue {
+    const set = new SortedSetValue(host);
+    const { sortedSetEntriesMax, sortedSetValueBytesMax } = host.limits;
+    set.converted =
+      entries.length > sortedSetEntriesMax ||
+      entries.some(({ member }) => member.length > sortedSetValueBytesMax);
+    for (const { member, score } of entries) set.put(member, undefined, score);
+    return set;
+  }
+
   private enlarge(store: ElementStore, tree: CountedTree<ScoredMember>): LargeForm {
     this.large = { store, tree, rows: new MemberRows(store, tree.size) };
     this.inline = undefined;

@@ -64,4 +64,14 @@ describe('the negative zero', () => {
     expect(run(`ZSCORE large ${'x'.repeat(65)}`)).toBe('$"-0"');
     expect(run('ZADD small CH -0 a')).toBe(':0');
   });
+
+  test('is kept by what is a skip list when it is stored', () => {
+    const long = 'x'.repeat(65);
+    run(`ZADD large 1 ${long} 1 a`);
+    run('ZUNIONSTORE stored 1 large WEIGHTS -0');
+    expect(run('ZMSCORE stored a')).toBe('*[$"-0"]');
+    run(`ZREM large ${long}`);
+    run('ZUNIONSTORE stored 1 large WEIGHTS -0');
+    expect(run('ZMSCORE stored a')).toBe('*[$"0"]');
+  });
 });
