@@ -40,7 +40,7 @@ async function untilOver(context: AdminContext, id: string): Promise<void> {
     for (;;) {
       try {
         const own = (await context.cluster.changeStatuses()).filter((status) => status.id === id);
-        if (own.length === 0) return;
+        if (own.every(({ isResting }) => isResting)) return;
         heardAtMs = Date.now();
         bar.show(progressOf(own, heardAtMs - startMs));
       } catch (error) {

@@ -262,6 +262,7 @@ function changeStatus(fields: ReadonlyMap<string, Reply>): ChangeStatus {
     bytes: number('bytes'),
     bytesTotal: number('bytes-total'),
     waitsFor: texts(fields.get('waits-for')),
+    isResting: number('resting') === 1,
   };
 }
 

@@ -133,6 +133,8 @@ export interface ChangeStatus {
   readonly bytesTotal: number;
   /** What is waited for, for people. */
   readonly waitsFor: readonly string[];
+  /** It is done, but for what stores that are away may alone have; other changes may begin. */
+  readonly isResting: boolean;
 }
 
 /**

@@ -4,11 +4,19 @@ import { slotsOfShard } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { StoreHealth } from './state.js';
 
+/** What the change of a keyspace waits for. */
+export interface Waiting {
+  /** For people. */
+  readonly reasons: readonly string[];
+  /** It is done, but for what stores that are away may alone have. */
+  readonly isResting: boolean;
+}
+
 /** How far a keyspace's change has come, from what stores report. */
 export function changeStatus(
   entry: KeyspaceEntry,
   health: ReadonlyMap<string, StoreHealth>,
-  waitsFor: readonly string[],
+  { reasons: waitsFor, isResting }: Waiting,
 ): ChangeStatus[] {
   const { change, id, name, shards } = entry;
   if (change === undefined) return [];
@@ -31,5 +39,7 @@ export function changeStatus(
     sums.bytes += isCopied ? Math.max(bytes, follow.copiedBytes) : (follow?.copiedBytes ?? 0);
   }
   const { kind, phase, startedAtMs, attempts } = change;
-  return [{ id: change.id, keyspace: name, kind, phase, startedAtMs, attempts, ...sums, waitsFor }];
+  return [
+    { id: change.id, keyspace: name, kind, phase, startedAtMs, attempts, ...sums, waitsFor, isResting },
+  ];
 }

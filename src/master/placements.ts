@@ -9,7 +9,7 @@ import type { KeyspaceReport, KeyspaceReports } from '../cluster/plan/reports.js
 import { planResize } from '../cluster/plan/resize.js';
 import { abortChange, nextStep, type StepContext } from '../cluster/plan/steps.js';
 import { type KeyspaceEntry, liveKeyspaces, type Topology } from '../cluster/topology.js';
-import { changeStatus } from './change-status.js';
+import { changeStatus, type Waiting } from './change-status.js';
 import type { StoreHealth } from './state.js';
 
 /** What carrying out changes of placement needs of the master. */
@@ -44,6 +44,8 @@ const FAILOVER_AFTER_MS = 3000;
 /** A store that has not put an entry into effect for so long is sent it again, milliseconds. */
 const REMIND_AFTER_MS = 2000;
 
+const NOTHING_KNOWN: Waiting = { reasons: [], isResting: false };
+
 /** A store that has said nothing of a keyspace. */
 const NOTHING_SAID: KeyspaceReport = { epoch: 0, copies: [] };
 
@@ -53,7 +55,7 @@ const NOTHING_SAID: KeyspaceReport = { epoch: 0, copies: [] };
  */
 export class Placements {
   /** What each change waits for, by id of its keyspace. */
-  private readonly waiting = new Map<string, readonly string[]>();
+  private readonly waiting = new Map<string, Waiting>();
   private readonly remindedAtMs = new Map<string, number>();
   /** Shards that nobody can take over, as they were announced last. */
   private readonly stuck = new Map<string, string>();
@@ -145,7 +147,7 @@ export class Placements {
     return liveKeyspaces(context.topology()).flatMap((entry) =>
       entry.change === undefined
         ? []
-        : changeStatus(entry, context.health(), this.waiting.get(entry.id) ?? []),
+        : changeStatus(entry, context.health(), this.waiting.get(entry.id) ?? NOTHING_KNOWN),
     );
   }
 
@@ -181,7 +183,7 @@ export class Placements {
         return true;
       case 'wait':
       case 'rest':
-        this.waiting.set(entry.id, step.reasons);
+        this.waiting.set(entry.id, { reasons: step.reasons, isResting: step.kind === 'rest' });
         this.remind(entry, reports);
         return true;
       case 'none': {
@@ -193,11 +195,12 @@ export class Placements {
     }
   }
 
-  private enter(entry: KeyspaceEntry, why: string): void {
+  private enter(entry: KeyspaceEntry, why: string, what: string = entry.change?.phase ?? 'done'): void {
     const { context } = this;
-    const phase = entry.change?.phase ?? 'done';
     context.publish([entry]);
-    context.announce(`keyspace ${entry.name}: ${phase}: ${why}`);
+    // What was waited for was another phase.
+    this.waiting.delete(entry.id);
+    context.announce(`keyspace ${entry.name}: ${what}: ${why}`);
     this.wake();
   }
 
@@ -238,7 +241,7 @@ export class Placements {
     const text = stuck.join('; ');
     if (text !== '' && this.stuck.get(entry.id) !== text) context.announce(`keyspace ${entry.name}: ${text}`);
     this.stuck.set(entry.id, text);
-    if (next !== undefined) this.enter(next, explanation.join('; ') || 'stores are away');
+    if (next !== undefined) this.enter(next, explanation.join('; ') || 'stores are away', 'failover');
     return true;
   }
 

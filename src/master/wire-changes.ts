@@ -119,7 +119,7 @@ export function toWireChangeStatus(status: ChangeStatus): WireChangeStatus {
 
 /** @throws WireError */
 export function fromWireChangeStatus(wire: WireChangeStatus): ChangeStatus {
-  const { id, keyspace, kind, phase, attempts, waitsFor } = wire;
+  const { id, keyspace, kind, phase, attempts, waitsFor, isResting } = wire;
   return {
     id: idOf(id, 'change'),
     keyspace,
@@ -132,5 +132,6 @@ export function fromWireChangeStatus(wire: WireChangeStatus): ChangeStatus {
     bytes: exact(wire.bytes, 'the bytes of a change'),
     bytesTotal: exact(wire.bytesTotal, 'the bytes of a change'),
     waitsFor,
+    isResting,
   };
 }

@@ -122,6 +122,7 @@ export interface WireChangeStatus {
   bytes: number;
   bytesTotal: number;
   waitsFor: string[];
+  isResting: boolean;
 }
 
 export interface WireProgress {

@@ -81,6 +81,7 @@ export async function tasks({ server, reply }: FrontContext): Promise<void> {
       ['rows-total', (out) => out.integer(status.rowsTotal)],
       ['bytes', (out) => out.integer(status.bytes)],
       ['bytes-total', (out) => out.integer(status.bytesTotal)],
+      ['resting', (out) => out.integer(status.isResting ? 1 : 0)],
       ['waits-for', (out) => writeTexts(out, status.waitsFor)],
     ]);
 }
