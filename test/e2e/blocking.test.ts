@@ -165,6 +165,15 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     expect(await next(one)).toMatch(/second/);
   });
 
+  test('what is sent behind it may be much', async () => {
+    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    const value = 'x'.repeat(10_000);
+    for (let index = 0; index < 500; index++) one.send(encodeCommand(['ECHO', value]));
+    await client.command('ZADD', 'a', 1, 'm');
+    expect(await next(one)).toMatch(/m/);
+    for (let index = 0; index < 500; index++) expect(await next(one)).toBe(`$"${value}"`);
+  });
+
   test('nothing is taken for a client that has left, or been killed', async () => {
     const one = await waiting(0, 'BZPOPMIN', 'a', 0);
     const two = await waiting(1, 'BZPOPMIN', 'a', 0);
