@@ -1,9 +1,9 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ChangeRequest } from '../../src/cluster/manager.js';
 import { keyspaceByName } from '../../src/cluster/topology.js';
 import { TestCluster } from '../support/cluster.js';
-import { waitUntil } from '../support/environment.js';
+import { freePort, waitUntil } from '../support/environment.js';
 import { Load } from '../support/load.js';
 import { SUBJECT } from '../support/server.js';
 
@@ -87,5 +87,30 @@ describe.skipIf(SUBJECT === 'redis')('a keyspace gets another number of shards',
     const found = (await reader.keys('row:*')).sort();
     expect(found).toEqual(keys.sort());
     expect(await reader.dbsize()).toBe((await reader.keys('*')).length);
+  }, 120_000);
+
+  test('while clients of the Redis Cluster protocol use it by its doors', async () => {
+    const doors = [await freePort(), await freePort()];
+    cluster = await TestCluster.start({
+      stores: 2,
+      storeFlags: (store) => ['--cluster-port', String(doors[store]), 'db0'],
+    });
+    await cluster.createKeyspace('db0', { db: 0, shards: 1 });
+    const client = new Cluster([{ host: '127.0.0.1', port: doors[0]! }]);
+    client.on('error', () => undefined);
+    try {
+      const load = new Load(client, LOAD_KEYS);
+      await load.more(20);
+      for (const shards of [2, 5, 1]) {
+        await change({ kind: 'resize', keyspace: 'db0', shards });
+        await load.more(20);
+      }
+      const { acknowledged, failures } = await load.stop();
+      expect(failures).toEqual([]);
+      for (const [key, count] of acknowledged)
+        expect([key, await client.get(key)]).toEqual([key, String(count)]);
+    } finally {
+      client.disconnect();
+    }
   }, 120_000);
 });
