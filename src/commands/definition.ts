@@ -109,8 +109,7 @@ function halfBehind(
   for (let index = from; index < count; index++) {
     const word = text(index);
     if (word.length !== keyword.length || word.toUpperCase() !== keyword) continue;
-    const half = (count - index - 1) / 2;
-    return Number.isInteger(half) ? { first: index + 1, last: index + half } : NO_BOUNDS;
+    return { first: index + 1, last: index + Math.floor((count - index - 1) / 2) };
   }
   return NO_BOUNDS;
 }
