@@ -8,7 +8,7 @@ const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 const HEXADECIMAL = /^([+-]?)0x(?:([\da-f]+)(?:\.([\da-f]*))?|\.([\da-f]+))(?:p([+-]?\d+))?$/i;
 const INFINITE = /^([+-]?)inf(?:inity)?$/i;
 /** A number whose digits are not all 0, whatever its exponent. */
-const NONZERO = /^[+-]?(?:0x[^p]*[1-9a-f]|(?!0x)[^e]*[1-9])/i;
+const NONZERO = /^[+-]?(?:0x[^p]*[1-9a-f]|(?![+-]?0x)[^e]*[1-9])/i;
 
 const MANTISSA_BITS = 53;
 /** Exponent of the last bit of the smallest double. */
