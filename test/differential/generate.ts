@@ -49,9 +49,12 @@ const MUTATION_SHARE = 0.04;
 /**
  * SPOP without its count takes a member at random, which would part the two servers; ZRANK and ZREVRANK have an option more
  * than in redis-server 7.0; SORT of a set by nothing has an order of its own; with an id of `*`, XADD takes the time; SELECT
- * takes names of keyspaces.
+ * takes names of keyspaces; and what waits for keys might do so for ever.
  */
-const NEVER_MUTATED = new Set(['select', 'spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD']);
+const NEVER_MUTATED = new Set([
+  ...['blpop', 'brpop', 'brpoplpush', 'blmove', 'blmpop', 'bzpopmin', 'bzpopmax', 'bzmpop'],
+  ...['select', 'spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD'],
+]);
 
 /** Generates a session: a pure function of the plan. */
 export class Generator {
