@@ -8,8 +8,9 @@ import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
 import type { Connection } from './connection.js';
 import { refuse } from './refusal.js';
 import type { Slot } from './reply-queue.js';
+import { withoutTarget } from './selection.js';
 import type { RespServer } from './server.js';
-import type { Session } from './session.js';
+import type { QueuedCommand, Session } from './session.js';
 
 /** Stands for the shard in slots of replies that come from elsewhere. */
 export const ELSEWHERE = -2;
@@ -59,9 +60,18 @@ export function forward(
     return;
   }
   const slot = openRemote(connection, link);
-  link.send(slot, frameOf(args, frames));
+  link.send(slot, frameElsewhere(session, { command, args, frames }));
   connection.countUnderWay(slot);
   server.forwardedCommands++;
+}
+
+/**
+ * A command's bytes as another node is to have them. That one takes it in at no door: what is database 0 at ours would
+ * be the keyspace of that number there.
+ */
+export function frameElsewhere({ door }: Session, { command, args, frames }: QueuedCommand): Buffer {
+  const isPlain = door === '' || command.name !== 'copy';
+  return isPlain ? frameOf(args, frames) : encodeCommand(withoutTarget(args));
 }
 
 /** Why a command for a shard that is not here cannot go on to where it is. */

@@ -1,12 +1,13 @@
 import type { Buffer } from 'node:buffer';
-import { encodeCommand, frameOf } from '../cluster/frames.js';
+import { encodeCommand } from '../cluster/frames.js';
 import type { Link } from '../cluster/link.js';
 import type { ReplyReceiver } from '../cluster/link-request.js';
 import { elementsOf, errorOf, ReplyScanner } from '../cluster/reply-scanner.js';
 import type { Connection } from './connection.js';
-import { cannotForward, ELSEWHERE, linkFor } from './forwarding.js';
+import { cannotForward, ELSEWHERE, frameElsewhere, linkFor } from './forwarding.js';
 import { runFrontStep } from './front-step.js';
 import type { RespServer } from './server.js';
+import type { Session } from './session.js';
 import type { Elsewhere, Step } from './transaction-plan.js';
 
 /*
@@ -21,9 +22,9 @@ function isForFront({ command }: Step): boolean {
   return command.runs === 'front';
 }
 
-function blockOf(steps: readonly Step[]): Buffer[] {
+function blockOf(session: Session, steps: readonly Step[]): Buffer[] {
   const queued = steps.filter((step) => !isForFront(step) && step.refusal === undefined);
-  return [MULTI, ...queued.map(({ args, frames }) => frameOf(args, frames)), EXEC];
+  return [MULTI, ...queued.map((step) => frameElsewhere(session, step)), EXEC];
 }
 
 /** Sends a transaction of which no reply is made here. @returns whether it did */
@@ -40,7 +41,7 @@ export function sendElsewhere(
   if (link.isCongested) return false;
   connection.pushReady();
   const slot = replies.reserve(ELSEWHERE, 0, session.replies !== 'on');
-  link.sendBlock(new LastReply((reply) => slot.deliver(reply, 0)), blockOf(steps));
+  link.sendBlock(new LastReply((reply) => slot.deliver(reply, 0)), blockOf(session, steps));
   connection.countUnderWay(slot);
   server.forwardedCommands += steps.length;
   return true;
@@ -80,7 +81,7 @@ export async function executeElsewhere(
   }
   // A connection that broke has lost the watches: they count as broken, whatever would come of the commands.
   const link = remoteWatch?.link ?? linkFor(server, session, elsewhere.keyspace, elsewhere.place);
-  const reply = await execute(link, steps);
+  const reply = await execute(link, blockOf(session, steps));
   remoteWatch?.executed();
   session.endWatches();
   server.forwardedCommands += steps.length;
@@ -99,7 +100,7 @@ export async function executeElsewhere(
   return results !== undefined;
 }
 
-async function execute(link: Link, steps: readonly Step[]): Promise<Buffer> {
+async function execute(link: Link, block: readonly Buffer[]): Promise<Buffer> {
   if (link.isCongested) await link.relieved();
-  return new Promise((resolve) => link.sendBlock(new LastReply(resolve), blockOf(steps)));
+  return new Promise((resolve) => link.sendBlock(new LastReply(resolve), block));
 }

@@ -90,10 +90,16 @@ export function targetDatabase(
   command: Command,
   args: readonly Buffer[],
 ): number | CommandError | undefined {
-  const written = command.name === 'move' ? args[2] : command.name === 'copy' ? copyTarget(args) : undefined;
-  if (written === undefined) return undefined;
-  if (session.door !== '') return targetAtDoor(command, written.latin1Slice());
-  return parseDatabase(store, written.latin1Slice()) ?? NOT_AN_INTEGER;
+  if (command.name !== 'move' && command.name !== 'copy') return undefined;
+  let target: number | CommandError | undefined;
+  // Of several options DB the last one counts, and each of them has to be right.
+  for (const written of command.name === 'move' ? [args[2]!] : copyTargets(args)) {
+    const text = written.latin1Slice();
+    target =
+      session.door === '' ? (parseDatabase(store, text) ?? NOT_AN_INTEGER) : targetAtDoor(command, text);
+    if (target instanceof CommandError) return target;
+  }
+  return target;
 }
 
 /** At a cluster door there is one database, which is called 0. */
@@ -111,11 +117,26 @@ export function notAtDoor(command: string): CommandError {
 
 const COPY_AT_DOOR = new CommandError('ERR Copying to another database is not allowed in cluster mode');
 
-function copyTarget(args: readonly Buffer[]): Buffer | undefined {
+/** The arguments of a COPY without what they say of the database. */
+export function withoutTarget(args: readonly Buffer[]): Buffer[] {
+  const kept = args.slice(0, 3);
+  for (let index = 3; index < args.length; index++)
+    if (wordOf(args[index]!) === 'DB' && index + 1 < args.length) index++;
+    else kept.push(args[index]!);
+  return kept;
+}
+
+function wordOf(argument: Buffer): string {
+  return argument.subarray(0, WORD_BYTES_MAX).latin1Slice().toUpperCase();
+}
+
+/** What stands behind the options DB, as far as the options are well-formed. */
+function copyTargets(args: readonly Buffer[]): Buffer[] {
+  const targets: Buffer[] = [];
   for (let index = 3; index < args.length; index++) {
-    const option = args[index]!.subarray(0, WORD_BYTES_MAX).latin1Slice().toUpperCase();
-    if (option === 'DB') return args[index + 1];
-    if (option !== 'REPLACE') return undefined;
+    const option = wordOf(args[index]!);
+    if (option === 'DB' && index + 1 < args.length) targets.push(args[++index]!);
+    else if (option !== 'REPLACE') break;
   }
-  return undefined;
+  return targets;
 }

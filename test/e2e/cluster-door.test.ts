@@ -11,9 +11,10 @@ const KEYSPACES = [
   { name: 'db0', db: 0, shards: [0] },
   { name: 'orders', db: undefined, shards: [0, 1, 2, 1, 0] },
   { name: 'hidden', db: undefined, shards: [0, 2, 2] },
+  { name: 'lone', db: undefined, shards: [2] },
 ];
 const DOORS = [
-  ['db0', 'orders', 'hidden', 'unmade'],
+  ['db0', 'orders', 'hidden', 'lone', 'unmade'],
   ['db0', 'orders', 'hidden'],
   ['orders'],
   ['orders', 'hidden'],
@@ -142,6 +143,37 @@ describe('keys', () => {
       expect(await client.rendered('DBSIZE')).toBe(':0');
       client.close();
     }
+  });
+
+  it('are copied within the keyspace, wherever they are: database 0 is what the door shows', async () => {
+    const plain = await cluster.nodes[0]!.connect();
+    for (const name of ['lone', 'hidden']) {
+      const client = await cluster.nodes[0]!.connectDoor(name);
+      for (const tag of ['a', 'b', 'c', 'd'].map((letter) => `{${letter}}`)) {
+        const moved = await client.rendered('SET', tag, 'v');
+        if (moved !== '+OK') continue;
+        const names = (number: number) => `${tag}${number}`;
+        expect(await client.rendered('COPY', tag, names(1), 'DB', '0')).toBe(':1');
+        expect(await client.rendered('COPY', tag, names(1), 'DB', '0')).toBe(':0');
+        expect(await client.rendered('COPY', tag, names(1), 'replace', 'db', '0', 'REPLACE')).toBe(':1');
+        expect(await client.rendered('COPY', tag, names(1), 'DB', '0', 'x')).toBe('-ERR syntax error');
+        expect(await client.rendered('COPY', tag, names(1), 'DB')).toBe('-ERR syntax error');
+        const block = await client.pipeline([
+          ['MULTI'],
+          ['COPY', tag, names(2), 'DB', '0'],
+          ['COPY', tag, names(2), 'DB', '1'],
+          ['EXEC'],
+        ]);
+        expect(block.map(render)[3]).toBe(
+          '*[:1 -ERR Copying to another database is not allowed in cluster mode]',
+        );
+        expect(await client.rendered('EXISTS', names(1), names(2))).toBe(':2');
+      }
+      await client.command('FLUSHALL');
+      client.close();
+      expect(await plain.rendered('KEYS', '{*')).toBe('*[]');
+    }
+    plain.close();
   });
 
   it('of a keyspace that is not there get CLUSTERDOWN, until it is', async () => {
