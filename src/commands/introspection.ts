@@ -1,4 +1,5 @@
 import type { Arguments } from '../base/arguments.js';
+import { parseInteger } from '../base/numbers.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
 import {
   type CommandFlag,
@@ -271,6 +272,15 @@ export function findKeys(command: Command, args: Arguments): FoundKey[] {
     for (let index = first; index <= last; index += step) found.push({ index, flags: actual });
   }
   return found;
+}
+
+/** Whether the arguments hold as many keys as they say, which is at least one. */
+export function hasCountedKeys(command: Command, args: Arguments): boolean {
+  return command.keys.every(({ counted, first }) => {
+    if (!counted) return true;
+    const keys = parseInteger(args.text(first));
+    return keys !== undefined && keys > 0 && keys < args.count - first;
+  });
 }
 
 /** What commands with `variable_flags` do to their key, which depends on their options. */

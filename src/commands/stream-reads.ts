@@ -252,20 +252,19 @@ function waitForEntries(
     context.reply.nilArray();
     return;
   }
-  // Rows are not kept: they may leave memory.
-  const wanted = streams.map(({ key, after }) => ({ key, after }));
+  // Rows are not kept: they may leave memory. Of a stream that is named twice the first id counts, as in Redis.
+  const wanted = new Map<string, StreamId>();
+  for (const { key, after } of streams) if (!wanted.has(key)) wanted.set(key, after);
   context.wait!({
-    keys: wanted.map(({ key }) => key),
+    keys: [...wanted.keys()],
     type: RowType.Stream,
     timeoutMs: blockMs > Number.MAX_SAFE_INTEGER ? 0 : blockMs,
     triesWhenGone: group !== undefined,
     attempt: (each, keys) => {
-      const changed = wanted
-        .filter(({ key }) => keys.includes(key))
-        .map((stream) => {
-          const row = findRow(each.view, stream.key, RowType.Stream);
-          return { ...stream, row: row instanceof CommandError ? undefined : row };
-        });
+      const changed = keys.map((key) => {
+        const row = findRow(each.view, key, RowType.Stream);
+        return { key, after: wanted.get(key)!, row: row instanceof CommandError ? undefined : row };
+      });
       return attempt(each, changed);
     },
   });

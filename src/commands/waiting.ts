@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Arguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
-import { parseScore } from '../types/score.js';
+import { parseLongDouble } from '../types/long-double.js';
 import type { CommandDefinition, ShardContext, Wait } from './definition.js';
 
 /*
@@ -19,19 +19,20 @@ const INT64_MAX = 2 ** 63;
 
 const NOT_A_TIMEOUT = new CommandError('ERR timeout is not a float or out of range');
 const NEGATIVE = new CommandError('ERR timeout is negative');
-const OUT_OF_RANGE = new CommandError('ERR timeout is out of range');
+/** Binary exponents beyond which a product is a double no more: what is larger is out of range, what is smaller rounds up. */
+const EXPONENT_MAX = 1000;
 
 /**
  * A timeout in seconds, fractions included, rounded up to milliseconds; 0 = for ever. For ever is, too, what comes
  * to more than JavaScript counts exactly: 285 thousand years.
  */
 export function parseTimeout(args: Arguments, index: number): number | CommandError {
-  const seconds = parseScore(args.text(index));
+  const seconds = parseLongDouble(args.text(index));
   if (seconds === undefined) return NOT_A_TIMEOUT;
-  const milliseconds = Math.ceil(seconds * 1000);
+  const exponent = Math.max(-EXPONENT_MAX, Math.min(EXPONENT_MAX, seconds.exponent));
+  const milliseconds = Math.ceil(Number(seconds.mantissa) * 2 ** exponent * 1000);
   // As in Redis 7.0, where a number that is too large for 64 bits becomes the smallest one.
-  if (milliseconds < 0 || milliseconds >= INT64_MAX) return NEGATIVE;
-  if (milliseconds > INT64_MAX - Date.now()) return OUT_OF_RANGE;
+  if (!seconds.finite || milliseconds < 0 || milliseconds >= INT64_MAX) return NEGATIVE;
   return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.max(0, milliseconds);
 }
 

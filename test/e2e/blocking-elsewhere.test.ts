@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeCommand, type RawClient } from '../support/client.js';
 import { waitUntil } from '../support/environment.js';
-import { numberOf, render } from '../support/reply.js';
+import { numberOf } from '../support/reply.js';
 import { StaticCluster } from '../support/static-cluster.js';
+import { next, waitForWaiting } from '../support/waiting-room.js';
 
 const TIMEOUT_MS = 1000;
 const KEYSPACES = [
@@ -32,13 +33,7 @@ async function connect(db = 0): Promise<RawClient> {
   return client;
 }
 
-const next = async (client: RawClient) => render(await client.next());
-
-async function blockedAre(count: number): Promise<void> {
-  await waitUntil(`${count} clients wait`, async () =>
-    (await direct.text('INFO', 'clients')).includes(`blocked_clients:${count}\r\n`),
-  );
-}
+const blockedAre = (count: number) => waitForWaiting(direct, count);
 
 describe('commands that wait for keys of another store', () => {
   test('are served while others go on, for longer than a node may be silent', async () => {

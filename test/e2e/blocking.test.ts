@@ -1,67 +1,32 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { encodeCommand, type RawClient } from '../support/client.js';
-import { haveTool, waitUntil } from '../support/environment.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeCommand } from '../support/client.js';
+import { haveTool } from '../support/environment.js';
 import { numberOf, render } from '../support/reply.js';
 import { type ServerKind, TestServer } from '../support/server.js';
+import { next, WaitingRoom, waitForWaiting } from '../support/waiting-room.js';
 
 const KINDS: readonly ServerKind[] = haveTool('redis-server') ? ['vasto', 'redis'] : ['vasto'];
 
 describe.each(KINDS)('commands that wait, on %s', (kind) => {
-  let server: TestServer;
-  let client: RawClient;
-  const opened: RawClient[] = [];
-
-  beforeAll(async () => {
-    server = await TestServer.start({ kind, ...(kind === 'vasto' && { workers: 2 }) });
-    client = await server.connect();
-  });
-
-  beforeEach(async () => {
-    for (const each of opened.splice(0)) each.close();
-    await blockedAre(0);
-    await client.command('FLUSHALL');
-  });
-
-  afterAll(async () => {
-    for (const each of opened) each.close();
-    client.close();
-    await server.stop();
-  });
-
-  async function blockedAre(count: number): Promise<void> {
-    await waitUntil(`${count} clients wait`, async () =>
-      (await client.text('INFO', 'clients')).includes(`blocked_clients:${count}\r\n`),
-    );
-  }
-
-  /** A further client that has sent a command and waits, `ahead` others before it. */
-  async function waiting(ahead: number, ...words: (string | number)[]): Promise<RawClient> {
-    const each = await server.connect();
-    opened.push(each);
-    each.socket.write(encodeCommand(words));
-    await blockedAre(ahead + 1);
-    return each;
-  }
-
-  const next = async (from: RawClient) => render(await from.next());
+  const room = new WaitingRoom(kind);
 
   test('who came first is served first, and gets what was there first', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 'b', 0);
-    const two = await waiting(1, 'BZPOPMAX', 'b', 0);
-    const three = await waiting(2, 'BZMPOP', 0, 2, 'b', 'c', 'MIN', 'COUNT', 5);
-    await client.command('ZADD', 'b', 1, 'x', 2, 'y', 3, 'z', 4, 'w');
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 'b', 0);
+    const two = await room.waiting(1, 'BZPOPMAX', 'b', 0);
+    const three = await room.waiting(2, 'BZMPOP', 0, 2, 'b', 'c', 'MIN', 'COUNT', 5);
+    await room.client.command('ZADD', 'b', 1, 'x', 2, 'y', 3, 'z', 4, 'w');
     expect([await next(one), await next(two), await next(three)]).toEqual([
       '*[$"b" $"x" $"1"]',
       '*[$"b" $"w" $"4"]',
       '*[$"b" *[*[$"y" $"2"] *[$"z" $"3"]]]',
     ]);
-    expect(await client.rendered('EXISTS', 'b')).toBe(':0');
-    await blockedAre(0);
+    expect(await room.client.rendered('EXISTS', 'b')).toBe(':0');
+    await room.waiters(0);
   });
 
   test('it is served before the command behind the write runs', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
-    const replies = await client.pipeline([
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
+    const replies = await room.client.pipeline([
       ['ZADD', 'a', '1', 'x'],
       ['ZCARD', 'a'],
       ['ZADD', 'a', '1', 'y'],
@@ -72,8 +37,8 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
   });
 
   test('behind EXEC, from the key that was written first', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 'b', 0);
-    await client.pipeline([
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 'b', 0);
+    await room.client.pipeline([
       ['MULTI'],
       ['ZADD', 'c', '1', 'n'],
       ['ZADD', 'b', '1', 'm'],
@@ -81,7 +46,7 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       ['EXEC'],
     ]);
     expect(await next(one)).toMatch(/b.*m/s);
-    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+    expect(await room.client.rendered('ZCARD', 'a')).toBe(':1');
   });
 
   test('every write that makes a key ready serves', async () => {
@@ -107,46 +72,44 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       ],
     ];
     for (const write of writes) {
-      await client.command('FLUSHALL');
-      await client.command('ZADD', 'source', 1, 'm');
-      const one = await waiting(0, 'BZPOPMIN', 'key', 0);
-      await client.pipeline(write as string[][]);
+      await room.client.command('FLUSHALL');
+      await room.client.command('ZADD', 'source', 1, 'm');
+      const one = await room.waiting(0, 'BZPOPMIN', 'key', 0);
+      await room.client.pipeline(write as string[][]);
       expect(await next(one), JSON.stringify(write)).toMatch(/m/);
-      expect(await client.rendered('EXISTS', 'key')).toBe(':0');
-      await blockedAre(0);
+      expect(await room.client.rendered('EXISTS', 'key')).toBe(':0');
+      await room.waiters(0);
     }
   });
 
   test('a key of another type is waited on', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
-    await client.pipeline([
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
+    await room.client.pipeline([
       ['SET', 'a', 's'],
       ['DEL', 'a'],
       ['SADD', 'a', 's'],
     ]);
-    expect(await client.rendered('BZPOPMIN', 'none', 'a', 0)).toMatch(/^-WRONGTYPE/);
-    await client.command('DEL', 'a');
-    await client.command('ZADD', 'a', 1, 'm');
+    expect(await room.client.rendered('BZPOPMIN', 'none', 'a', 0)).toMatch(/^-WRONGTYPE/);
+    await room.client.command('DEL', 'a');
+    await room.client.command('ZADD', 'a', 1, 'm');
     expect(await next(one)).toMatch(/m/);
   });
 
   test('the time runs out', async () => {
-    const one = await server.connect();
-    opened.push(one);
+    const one = await room.enter();
     expect(await one.rendered('BZPOPMIN', 'a', '0.03')).toBe('*-1');
     expect(await one.rendered('BZMPOP', '0.0001', 1, 'a', 'MIN')).toBe('*-1');
-    await client.command('ZADD', 'a', 1, 'm');
-    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+    await room.client.command('ZADD', 'a', 1, 'm');
+    expect(await room.client.rendered('ZCARD', 'a')).toBe(':1');
   });
 
   test('in MULTI nothing waits', async () => {
-    const replies = await client.pipeline([['MULTI'], ['BZPOPMIN', 'a', '0'], ['PING'], ['EXEC']]);
+    const replies = await room.client.pipeline([['MULTI'], ['BZPOPMIN', 'a', '0'], ['PING'], ['EXEC']]);
     expect(render(replies[3]!)).toBe('*[*-1 +PONG]');
   });
 
   test('what is sent behind it waits, too', async () => {
-    const one = await server.connect();
-    opened.push(one);
+    const one = await room.enter();
     one.socket.write(
       Buffer.concat([
         encodeCommand(['PING', 'before']),
@@ -156,74 +119,72 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       ]),
     );
     expect(await next(one)).toMatch(/before/);
-    await blockedAre(1);
-    await client.command('ZADD', 'a', 1, 'first');
+    await room.waiters(1);
+    await room.client.command('ZADD', 'a', 1, 'first');
     expect(await next(one)).toMatch(/first/);
     expect(await next(one)).toMatch(/after/);
-    await blockedAre(1);
-    await client.command('ZADD', 'a', 1, 'second');
+    await room.waiters(1);
+    await room.client.command('ZADD', 'a', 1, 'second');
     expect(await next(one)).toMatch(/second/);
   });
 
   test('what is sent behind it may be much', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
     const value = 'x'.repeat(10_000);
     for (let index = 0; index < 500; index++) one.send(encodeCommand(['ECHO', value]));
-    await client.command('ZADD', 'a', 1, 'm');
+    await room.client.command('ZADD', 'a', 1, 'm');
     expect(await next(one)).toMatch(/m/);
     for (let index = 0; index < 500; index++) expect(await next(one)).toBe(`$"${value}"`);
   });
 
   test('nothing is taken for a client that has left, or been killed', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
-    const two = await waiting(1, 'BZPOPMIN', 'a', 0);
-    const three = await waiting(2, 'BZPOPMIN', 'a', 0);
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
+    const two = await room.waiting(1, 'BZPOPMIN', 'a', 0);
+    const three = await room.waiting(2, 'BZPOPMIN', 'a', 0);
     const id = /id=(\d+) addr=127.0.0.1:(\d+).* flags=b /g;
-    const list = [...(await client.text('CLIENT', 'LIST')).matchAll(id)];
+    const list = [...(await room.client.text('CLIENT', 'LIST')).matchAll(id)];
     expect(list.length).toBe(3);
     const killed = list.find(([, , port]) => Number(port) === two.socket.localPort)![1]!;
     one.close();
-    expect(await client.rendered('CLIENT', 'KILL', 'ID', killed)).toBe(':1');
-    await blockedAre(1);
-    await client.command('ZADD', 'a', 1, 'm');
+    expect(await room.client.rendered('CLIENT', 'KILL', 'ID', killed)).toBe(':1');
+    await room.waiters(1);
+    await room.client.command('ZADD', 'a', 1, 'm');
     expect(await next(three)).toMatch(/m/);
   });
 
   test('a client that closes its side only is gone', async () => {
-    const one = await waiting(0, 'BZPOPMIN', 'a', 0);
+    const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
     one.socket.end();
-    await blockedAre(0);
-    await client.command('ZADD', 'a', 1, 'm');
-    expect(await client.rendered('ZCARD', 'a')).toBe(':1');
+    await room.waiters(0);
+    await room.client.command('ZADD', 'a', 1, 'm');
+    expect(await room.client.rendered('ZCARD', 'a')).toBe(':1');
   });
 
   test('CLIENT UNBLOCK', async () => {
+    const [one, two] = [await room.enter(), await room.enter()];
     const ids: number[] = [];
-    for (let index = 0; index < 2; index++) {
-      const each = await server.connect();
-      opened.push(each);
+    for (const [ahead, each] of [one, two].entries()) {
       ids.push(numberOf(await each.command('CLIENT', 'ID')));
-      each.socket.write(encodeCommand(['BZPOPMIN', 'a', 0]));
-      await blockedAre(index + 1);
+      await room.send(each, ahead, ['BZPOPMIN', 'a', 0]);
     }
-    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[0]!)).toBe(':1');
-    expect(await next(opened[0]!)).toBe('*-1');
-    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[1]!, 'ERROR')).toBe(':1');
-    expect(await next(opened[1]!)).toMatch(/UNBLOCKED client unblocked via CLIENT UNBLOCK/);
-    expect(await client.rendered('CLIENT', 'UNBLOCK', ids[1]!)).toBe(':0');
-    expect(await client.rendered('CLIENT', 'UNBLOCK', 999999)).toBe(':0');
-    await blockedAre(0);
+    expect(await room.client.rendered('CLIENT', 'UNBLOCK', ids[0]!)).toBe(':1');
+    expect(await next(one)).toBe('*-1');
+    expect(await room.client.rendered('CLIENT', 'UNBLOCK', ids[1]!, 'ERROR')).toBe(':1');
+    expect(await next(two)).toMatch(/UNBLOCKED client unblocked via CLIENT UNBLOCK/);
+    expect(await room.client.rendered('CLIENT', 'UNBLOCK', ids[1]!)).toBe(':0');
+    expect(await room.client.rendered('CLIENT', 'UNBLOCK', 999999)).toBe(':0');
+    await room.waiters(0);
   });
 
   test('lists: several elements, moves that serve others, destinations of the wrong type', async () => {
-    const one = await waiting(0, 'BLPOP', 'a', 'b', 0);
-    const two = await waiting(1, 'BRPOP', 'a', 0);
-    const three = await waiting(2, 'BLMPOP', 0, 1, 'a', 'RIGHT', 'COUNT', 2);
-    const four = await waiting(3, 'BLMOVE', 'a', 'wrong', 'LEFT', 'RIGHT', 0);
-    const five = await waiting(4, 'BRPOPLPUSH', 'a', 'c', 0);
-    const six = await waiting(5, 'BLPOP', 'c', 0);
-    await client.command('SET', 'wrong', 'no list');
-    await client.command('RPUSH', 'a', 1, 2, 3, 4, 5);
+    const one = await room.waiting(0, 'BLPOP', 'a', 'b', 0);
+    const two = await room.waiting(1, 'BRPOP', 'a', 0);
+    const three = await room.waiting(2, 'BLMPOP', 0, 1, 'a', 'RIGHT', 'COUNT', 2);
+    const four = await room.waiting(3, 'BLMOVE', 'a', 'wrong', 'LEFT', 'RIGHT', 0);
+    const five = await room.waiting(4, 'BRPOPLPUSH', 'a', 'c', 0);
+    const six = await room.waiting(5, 'BLPOP', 'c', 0);
+    await room.client.command('SET', 'wrong', 'no list');
+    await room.client.command('RPUSH', 'a', 1, 2, 3, 4, 5);
     const replies: string[] = [];
     for (const each of [one, two, three, four, five, six]) replies.push(await next(each));
     expect(replies).toEqual([
@@ -234,25 +195,29 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       '$"2"',
       '*[$"c" $"2"]',
     ]);
-    expect(await client.rendered('DBSIZE')).toBe(':1');
-    expect(await client.rendered('BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0.01')).toBe('*-1');
-    expect(await client.rendered('BRPOPLPUSH', 'a', 'b', '0.01')).toBe('*-1');
-    const inMulti = await client.pipeline([['MULTI'], ['BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0'], ['EXEC']]);
+    expect(await room.client.rendered('DBSIZE')).toBe(':1');
+    expect(await room.client.rendered('BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0.01')).toBe('*-1');
+    expect(await room.client.rendered('BRPOPLPUSH', 'a', 'b', '0.01')).toBe('*-1');
+    const inMulti = await room.client.pipeline([
+      ['MULTI'],
+      ['BLMOVE', 'a', 'b', 'LEFT', 'LEFT', '0'],
+      ['EXEC'],
+    ]);
     expect(render(inMulti[2]!)).toBe('*[$-1]');
   });
 
   test('lists: LINSERT and others do not serve, RESTORE and SORT … STORE do', async () => {
-    await client.pipeline([
+    await room.client.pipeline([
       ['RPUSH', 'source', '2', '1'],
       ['RPUSH', 'other', 'x'],
     ]);
-    const dump = await client.command('DUMP', 'source');
-    const one = await waiting(0, 'BLPOP', 'key', 0);
-    await client.command('SORT', 'source', 'STORE', 'key');
+    const dump = await room.client.command('DUMP', 'source');
+    const one = await room.waiting(0, 'BLPOP', 'key', 0);
+    await room.client.command('SORT', 'source', 'STORE', 'key');
     expect(await next(one)).toBe('*[$"key" $"1"]');
-    await client.command('DEL', 'key');
-    const two = await waiting(0, 'BLPOP', 'key', 0);
-    await client.command('RESTORE', 'key', 0, 'data' in dump ? dump.data : '');
+    await room.client.command('DEL', 'key');
+    const two = await room.waiting(0, 'BLPOP', 'key', 0);
+    await room.client.command('RESTORE', 'key', 0, 'data' in dump ? dump.data : '');
     expect(await next(two)).toBe('*[$"key" $"2"]');
   });
 
@@ -263,46 +228,58 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       ['BRPOPLPUSH a b -1', 'ERR timeout is negative'],
       ['BLPOP a -1.5', 'ERR timeout is negative'],
       ['BLPOP a nan', 'ERR timeout is not a float or out of range'],
-      ['BLPOP a inf', 'ERR timeout is negative'],
+      ...['inf', '-inf', '1e400', '-1e400', '1.18e4932', '0x1p1025', '9223372036854776'].map(
+        (timeout) => [`BLPOP a ${timeout}`, 'ERR timeout is negative'] as const,
+      ),
+      ...['1.19e4932', '-1e4933', '0x1p16384', '1e-4960', '1e', ''].map(
+        (timeout) => [`BLPOP a ${timeout}`, 'ERR timeout is not a float or out of range'] as const,
+      ),
       ['BLMPOP x 0 a LEFT', 'ERR numkeys should be greater than 0'],
       ['BLMPOP x 1 a LEFT', 'ERR timeout is not a float or out of range'],
       ['BLMPOP 0 1 a LEFT COUNT 0', 'ERR count should be greater than 0'],
       ['BZMPOP x 1 a LOW', 'ERR syntax error'],
     ] as const)
-      expect(await client.rendered(...words.split(' ')), words).toBe(`-${text}`);
+      expect(await room.client.rendered(...words.split(' ')), words).toBe(`-${text}`);
+  });
+
+  test('a timeout may be too small or too large for a double', async () => {
+    expect(await room.client.rendered('BLPOP', 'a', '1e-4950')).toBe('*-1');
+    const one = await room.waiting(0, 'BLPOP', 'a', '9.2e15');
+    await room.client.command('RPUSH', 'a', 'x');
+    expect(await next(one)).toBe('*[$"a" $"x"]');
   });
 
   test('streams: everybody is given what is new to them', async () => {
-    await client.command('XADD', 's', '1-1', 'f', 'old');
-    const all = await waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', 't', '$', 0);
-    const later = await waiting(1, 'XREAD', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '3-0');
-    await client.command('XADD', 's', '2-1', 'f', 'new');
+    await room.client.command('XADD', 's', '1-1', 'f', 'old');
+    const all = await room.waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', 't', '$', 0);
+    const later = await room.waiting(1, 'XREAD', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '3-0');
+    await room.client.command('XADD', 's', '2-1', 'f', 'new');
     expect(await next(all)).toBe('*[*[$"s" *[*[$"2-1" *[$"f" $"new"]]]]]');
-    await blockedAre(1);
-    await client.pipeline([
+    await room.waiters(1);
+    await room.client.pipeline([
       ['MULTI'],
       ['XADD', 's', '4-1', 'f', 'a'],
       ['XADD', 's', '5-1', 'f', 'b'],
       ['EXEC'],
     ]);
     expect(await next(later)).toBe('*[*[$"s" *[*[$"4-1" *[$"f" $"a"]]]]]');
-    expect(await client.rendered('XREAD', 'BLOCK', 20, 'STREAMS', 's', '$')).toBe('*-1');
-    expect(await client.rendered('XREAD', 'BLOCK', 0, 'STREAMS', 's', '4-1')).toMatch(/5-1/);
-    expect(await client.rendered('XREAD', 'BLOCK', 'x', 'STREAMS', 's', '$')).toMatch(
+    expect(await room.client.rendered('XREAD', 'BLOCK', 20, 'STREAMS', 's', '$')).toBe('*-1');
+    expect(await room.client.rendered('XREAD', 'BLOCK', 0, 'STREAMS', 's', '4-1')).toMatch(/5-1/);
+    expect(await room.client.rendered('XREAD', 'BLOCK', 'x', 'STREAMS', 's', '$')).toMatch(
       /^-ERR timeout is not an/,
     );
   });
 
   test('streams: each entry goes to one consumer of a group', async () => {
-    await client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
+    await room.client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
     const read = ['XREADGROUP', 'GROUP', 'g'] as const;
-    const one = await waiting(0, ...read, 'one', 'BLOCK', 0, 'STREAMS', 's', '>');
-    const two = await waiting(1, ...read, 'two', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '>');
-    await client.command('XADD', 's', '1-1', 'f', 'a');
+    const one = await room.waiting(0, ...read, 'one', 'BLOCK', 0, 'STREAMS', 's', '>');
+    const two = await room.waiting(1, ...read, 'two', 'COUNT', 1, 'BLOCK', 0, 'STREAMS', 's', '>');
+    await room.client.command('XADD', 's', '1-1', 'f', 'a');
     expect(await next(one)).toBe('*[*[$"s" *[*[$"1-1" *[$"f" $"a"]]]]]');
-    await client.command('XADD', 's', '2-1', 'f', 'b');
+    await room.client.command('XADD', 's', '2-1', 'f', 'b');
     expect(await next(two)).toBe('*[*[$"s" *[*[$"2-1" *[$"f" $"b"]]]]]');
-    expect(await client.rendered('XPENDING', 's', 'g')).toBe(
+    expect(await room.client.rendered('XPENDING', 's', 'g')).toBe(
       '*[:2 $"1-1" $"2-1" *[*[$"one" $"1"] *[$"two" $"1"]]]',
     );
   });
@@ -316,15 +293,15 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
       [['RENAME', 's', 'elsewhere'], /^-UNBLOCKED the stream key no longer exists/],
     ];
     for (const [end, message] of ends) {
-      await client.command('DEL', 's');
-      await client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
-      const one = await waiting(0, 'XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', 0, 'STREAMS', 's', '>');
-      await client.command(...end);
+      await room.client.command('DEL', 's');
+      await room.client.command('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM');
+      const one = await room.waiting(0, 'XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', 0, 'STREAMS', 's', '>');
+      await room.client.command(...end);
       expect(await next(one), end.join(' ')).toMatch(message);
     }
-    await client.command('DEL', 's');
-    const reading = await waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', '$');
-    await client.pipeline([
+    await room.client.command('DEL', 's');
+    const reading = await room.waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', '$');
+    await room.client.pipeline([
       ['SET', 's', 'x'],
       ['DEL', 's'],
       ['XADD', 's', '1-1', 'f', 'v'],
@@ -333,15 +310,14 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
   });
 
   test('500 clients are served in the order in which they came', async () => {
-    const waiters = await Promise.all(Array.from({ length: 500 }, () => server.connect()));
-    opened.push(...waiters);
+    const waiters = await Promise.all(Array.from({ length: 500 }, () => room.enter()));
     for (const [index, each] of waiters.entries()) {
       each.socket.write(encodeCommand(['BZPOPMIN', 'queue', `own${index}`, 0]));
-      if (index % 50 === 49) await blockedAre(index + 1);
+      if (index % 50 === 49) await room.waiters(index + 1);
     }
-    await client.command('ZADD', 'own250', 1, 'for 250');
+    await room.client.command('ZADD', 'own250', 1, 'for 250');
     expect(await next(waiters[250]!)).toMatch(/for 250/);
-    for (let index = 0; index < 500; index++) await client.command('ZADD', 'queue', index, `m${index}`);
+    for (let index = 0; index < 500; index++) await room.client.command('ZADD', 'queue', index, `m${index}`);
     const taken: number[] = [];
     for (const [index, each] of waiters.entries())
       if (index !== 250) taken.push(Number(/"m(\d+)"/.exec(await next(each))![1]));
@@ -352,8 +328,8 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     );
     for (let run = 1; run < 10; run++)
       expect(Math.min(...runs[run]!)).toBeGreaterThan(Math.max(...runs[run - 1]!));
-    expect(await client.rendered('ZCARD', 'queue')).toBe(':1');
-    await blockedAre(0);
+    expect(await room.client.rendered('ZCARD', 'queue')).toBe(':1');
+    await room.waiters(0);
   });
 });
 
@@ -366,10 +342,7 @@ describe('commands that wait, when what they wait for goes elsewhere', () => {
 
   test('shards that change their worker, workers that die, a server that ends', async () => {
     const [client, one, two, three] = await Promise.all(Array.from({ length: 4 }, () => server.connect()));
-    const blockedAre = (count: number) =>
-      waitUntil(`${count} clients wait`, async () =>
-        (await client!.text('INFO', 'clients')).includes(`blocked_clients:${count}\r\n`),
-      );
+    const blockedAre = (count: number) => waitForWaiting(client!, count);
     await client!.pipeline([
       ['SET', 'x', '1'],
       ['SELECT', '1'],

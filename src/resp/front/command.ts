@@ -3,7 +3,13 @@ import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { globMatches } from '../../base/glob.js';
 import type { ReplyWriter } from '../../base/reply-writer.js';
 import { helpLines, writeCommandDocs } from '../../commands/documentation.js';
-import { categoriesOf, findKeys, writeCommandInfo, writeFoundKeys } from '../../commands/introspection.js';
+import {
+  categoriesOf,
+  findKeys,
+  hasCountedKeys,
+  writeCommandInfo,
+  writeFoundKeys,
+} from '../../commands/introspection.js';
 import { type Command, commandTable, findCommand, topLevelCommands } from '../../commands/table.js';
 import { type FrontHandler, type FrontHandlers, now } from './handlers.js';
 
@@ -100,7 +106,8 @@ function getKeys(withFlags: boolean): FrontHandler {
     const { arity } = command;
     if (arity > 0 ? inner.count !== arity : inner.count < -arity) return reply.error(INVALID_ARITY);
     const keys = findKeys(command, inner);
-    if (keys.length === 0 && !command.flags.includes('no_mandatory_keys')) reply.error(INVALID_ARGUMENTS);
+    const isWhole = keys.length > 0 && hasCountedKeys(command, inner);
+    if (!isWhole && !command.flags.includes('no_mandatory_keys')) reply.error(INVALID_ARGUMENTS);
     else writeFoundKeys(reply, inner, keys, withFlags);
   });
 }
