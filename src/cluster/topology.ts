@@ -168,6 +168,22 @@ export function keyspaceByNumber(topology: Topology, db: number): KeyspaceEntry 
 }
 
 /** The topology with an entry added or replaced. */
+/** Where a store is, as people read it. */
+export function addressOf({ host, port, tlsPort }: StoreEntry): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`;
+}
+
+/** A store as messages name it. */
+export function storeText(entry: StoreEntry): string {
+  return `store ${entry.id.slice(0, 8)} (${addressOf(entry)})`;
+}
+
+/** As {@link storeText}, of a store that the topology may not know. */
+export function storeTextOf({ stores }: Topology, id: string): string {
+  const entry = stores.get(id);
+  return entry === undefined ? `store ${id.slice(0, 8)}` : storeText(entry);
+}
+
 export function withKeyspace(topology: Topology, entry: KeyspaceEntry): Topology {
   return { ...topology, keyspaces: new Map(topology.keyspaces).set(entry.id, entry) };
 }

@@ -15,16 +15,18 @@ import { ManagerError } from '../cluster/manager.js';
 import type { MasterMessage, MasterStream, StoreMessage, StoreStream } from '../cluster/messages.js';
 import { streamPair } from '../cluster/stream-pair.js';
 import {
+  addressOf,
   type KeyspaceEntry,
   mergeTopologies,
   nextEpoch,
   type StoreEntry,
+  storeText,
+  storeTextOf,
   type Topology,
 } from '../cluster/topology.js';
 import { Changes } from './changes.js';
 import { Placements } from './placements.js';
 import {
-  addressOf,
   admit,
   depart,
   EMPTY_STATE,
@@ -36,7 +38,6 @@ import {
   report,
   resolveConflicts,
   storeStatuses,
-  storeText,
 } from './state.js';
 import { StoreLink } from './store-link.js';
 
@@ -454,7 +455,6 @@ export class Master implements ClusterManager {
   }
 
   private storeText(id: string): string {
-    const entry = this.topology.stores.get(id);
-    return entry === undefined ? `store ${id.slice(0, 8)}` : storeText(entry);
+    return storeTextOf(this.topology, id);
   }
 }

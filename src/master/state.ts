@@ -3,6 +3,7 @@ import type { KeyspaceNews } from '../cluster/messages.js';
 import type { PlacementStore } from '../cluster/placement.js';
 import type { PlanStore } from '../cluster/plan/plan.js';
 import {
+  addressOf,
   EMPTY_TOPOLOGY,
   epochOf,
   type KeyspaceEntry,
@@ -267,13 +268,4 @@ export function planStores({ health }: MasterState, topology: Topology): PlanSto
 /** Shards as they are to be when the change under way is over. */
 function shardsToBe({ shards, change }: KeyspaceEntry): readonly ShardEntry[] {
   return change !== undefined && 'target' in change && change.phase !== 'undo' ? change.target : shards;
-}
-
-export function addressOf({ host, port, tlsPort }: StoreEntry): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`;
-}
-
-/** A store as messages name it. */
-export function storeText(entry: StoreEntry): string {
-  return `store ${entry.id.slice(0, 8)} (${addressOf(entry)})`;
 }

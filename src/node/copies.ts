@@ -33,6 +33,10 @@ export interface CopiesHost {
   marked(route: ShardRoute, position: FeedPosition): void;
   /** There is something that the master should hear. */
   report(): void;
+  /** How long commands wait for a shard that does not answer yet, milliseconds. */
+  waitMaxMs(): number;
+  /** A store as messages name it. */
+  storeText(id: string): string;
 }
 
 /** How long to wait before something is tried again that a worker did not do, milliseconds. */
@@ -124,7 +128,8 @@ export class Copies {
     const before = copy.duty;
     copy.duty = duty;
     copy.entry = entry;
-    if (!copy.isAnswering) copy.shut();
+    if (!copy.isAnswering)
+      copy.shut(this.host.waitMaxMs(), () => copy.whyShut(this.host.self, (id) => this.host.storeText(id)));
     if (before?.mark !== duty?.mark || duty?.held.isEmpty !== false) copy.letGo();
     if (duty === undefined) return;
     if (!duty.held.isEmpty) {
@@ -207,8 +212,8 @@ export class Copies {
   }
 
   private async show(copy: Copy): Promise<void> {
-    const shown = copy.shown;
-    if (isSameSet(shown, copy.showing)) return;
+    if (copy.isShowing) return;
+    const { shown } = copy;
     await this.host.engine.show(copy.route, shown?.toBytes());
     copy.showing = shown;
     this.host.follow();
@@ -328,7 +333,7 @@ export class Copies {
     const copy = this.copies.get(keyOf(keyspace, targetShard));
     if (copy === undefined) return false;
     const { leftover, anew } = copy.memory;
-    if (anew.includes(feed) || !isSameSet(copy.shown, copy.showing)) return false;
+    if (anew.includes(feed) || !copy.isShowing) return false;
     if (leftover.isEmpty) return true;
     return slots !== undefined && SlotSet.fromBytes(slots).within(leftover).isEmpty;
   }
@@ -404,9 +409,4 @@ function keyOf(keyspace: string, shard: number): string {
 
 function isFeed({ duty }: FeedStatus, keyspace: string, shard: number, feed: string): boolean {
   return duty.keyspace === keyspace && duty.targetShard === shard && duty.feed === feed;
-}
-
-function isSameSet(one: SlotSet | undefined, other: SlotSet | undefined): boolean {
-  if (one === undefined || other === undefined) return one === other;
-  return one.equals(other);
 }

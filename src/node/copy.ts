@@ -1,9 +1,20 @@
+import { CommandError, CommandRejected } from '../base/command-errors.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
-import type { SlotSet } from '../cluster/slot-set.js';
+import type { CopyPlace } from '../cluster/plan/feeds.js';
+import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
-import type { CopyMemory } from './copy-memory.js';
+import { type CopyMemory, feedsTo } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
+
+/** What has the commands of a shard wait. */
+interface Gate {
+  open(): void;
+  /** Has those that wait get an error. */
+  refuse(reason: Error): void;
+  readonly timer: NodeJS.Timeout;
+  isOverdue: boolean;
+}
 
 /** A copy of a shard on this store: what it remembers, what it is to do, and what is going on with it. */
 export class Copy {
@@ -24,7 +35,7 @@ export class Copy {
   /** Epoch of the mark that is being put. */
   marking = 0;
   isEnded = false;
-  private openGate: (() => void) | undefined;
+  private gate: Gate | undefined;
 
   constructor(
     readonly keyspace: string,
@@ -33,12 +44,25 @@ export class Copy {
     public memory: CopyMemory,
   ) {}
 
-  /** Whether commands get what they should: all of its slots are here, and nobody else takes writes of them. */
+  /**
+   * Whether commands get what they should: all of its slots are here, nobody else takes writes of them, and rows of
+   * other slots are out of their reach.
+   */
   get isAnswering(): boolean {
     const { duty, memory } = this;
     if (duty === undefined || duty.role !== 'owner') return true;
-    if (!memory.complete.includes(duty.slots)) return false;
-    return duty.awaited.every((each) => (memory.read.get(placeKey(each)) ?? 0) >= each.mark);
+    return memory.complete.includes(duty.slots) && this.unread.length === 0 && this.isShowing;
+  }
+
+  /** Copies whose logs it has to read to a mark before it may answer. */
+  private get unread(): readonly CopyPlace[] {
+    const { read } = this.memory;
+    return this.duty?.awaited.filter((each) => (read.get(placeKey(each)) ?? 0) < each.mark) ?? [];
+  }
+
+  /** Whether the worker shows what it should. */
+  get isShowing(): boolean {
+    return isSameSet(this.shown, this.showing);
   }
 
   /** The slots whose rows commands are to see; undefined = all, because there are no others. */
@@ -49,18 +73,59 @@ export class Copy {
     return memory.leftover.isEmpty && shown.includes(duty.kept) ? undefined : shown;
   }
 
-  /** Has commands wait until {@link open}. */
-  shut(): void {
-    if (this.openGate !== undefined) return;
-    this.route.gate = new Promise((resolve) => {
-      this.openGate = resolve;
-    });
+  /**
+   * Has commands wait until {@link open}. If that takes longer than `maxMs`, they get an error, and so do further ones at
+   * once.
+   * @param why what is waited for, for people
+   */
+  shut(maxMs: number, why: () => string): void {
+    if (this.gate === undefined) {
+      let [open, refuse]: [() => void, (reason: Error) => void] = [() => undefined, () => undefined];
+      this.haveWait(
+        new Promise((resolve, reject) => {
+          [open, refuse] = [resolve, reject];
+        }),
+      );
+      this.gate = { open, refuse, timer: setTimeout(() => this.refuse(why()), maxMs), isOverdue: false };
+      this.gate.timer.unref();
+    } else if (this.gate.isOverdue) this.refuse(why());
+  }
+
+  private refuse(why: string): void {
+    const error = new CommandRejected(new CommandError(`CLUSTERDOWN ${why}`));
+    this.gate!.isOverdue = true;
+    this.haveWait(Promise.reject(error));
+    this.gate!.refuse(error);
+  }
+
+  private haveWait(until: Promise<void>): void {
+    // Perhaps nobody waits.
+    until.catch(() => undefined);
+    this.route.gate = until;
   }
 
   open(): void {
+    clearTimeout(this.gate?.timer);
     this.route.gate = undefined;
-    this.openGate?.();
-    this.openGate = undefined;
+    this.gate?.open();
+    this.gate = undefined;
+  }
+
+  /** Why it does not answer, for people. */
+  whyShut(self: string, storeText: (id: string) => string): string {
+    const { entry, shard, memory, duty, unread } = this;
+    const name = `shard ${shard} of keyspace ${entry?.name ?? this.keyspace} does not answer yet`;
+    const texts = (places: readonly CopyPlace[]) =>
+      places.map((each) => `shard ${each.shard} on ${storeText(each.store)}`).join(', ');
+    const lacking = duty?.slots.without(memory.complete);
+    if (entry !== undefined && lacking?.isEmpty === false) {
+      const feeds = feedsTo(entry, self, shard).filter(({ slots }) => !slots.within(lacking).isEmpty);
+      const sources = texts(feeds.map(({ from }) => from));
+      return `${name}: it has not got all rows yet, which come from ${sources || 'nobody'}`;
+    }
+    if (unread.length > 0)
+      return `${name}: it waits for the last writes of ${texts(unread)}, and goes on when that store is running`;
+    return `${name}: its worker is behind`;
   }
 
   /** Writes need not wait any more. */

@@ -13,7 +13,7 @@ import {
 } from '../cluster/manager.js';
 import type { KeyspaceNews } from '../cluster/messages.js';
 import { storesConcerned } from '../cluster/plan/duties.js';
-import { databaseName, mergeTopologies, type Topology } from '../cluster/topology.js';
+import { databaseName, mergeTopologies, storeTextOf, type Topology } from '../cluster/topology.js';
 import { commandTable } from '../commands/table.js';
 import { type ShardRoute, WorkerPool } from '../workers/pool.js';
 import {
@@ -99,6 +99,8 @@ export class Store {
       settled: () => this.feeds.followers.settled(),
       marked: (route, position) => this.feeds.sources.marked(route, position),
       report: () => this.onNews(),
+      waitMaxMs: () => config.values['cluster-node-timeout'],
+      storeText: (id) => storeTextOf(this.keyspaces.topology, id),
     });
     this.feeds = new Feeds({
       engine: pool.feeds,

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Command } from '../commands/table.js';
-import { addCommand, NOBODY, readyRoute } from '../node/segments.js';
+import { addCommand, NOBODY } from '../node/segments.js';
 import type { ShardRoute, WaitingReceiver } from '../workers/pool.js';
 import { Instruction, SegmentFlag, WaitEnd } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
@@ -132,8 +132,9 @@ class LocalBlocking implements WaitingReceiver, Blocking {
     if (this.isOver || !this.isBlocked) return;
     // A worker that gives a shard away dismisses everybody by itself.
     if (route.closed) return;
-    if (route.ready !== undefined) {
-      void readyRoute(route).then(
+    // A shard that takes no commands lets clients go all the same.
+    if (route.opening !== undefined) {
+      void route.opened().then(
         () => this.end(reason),
         () => undefined,
       );

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { CommandError } from '../base/command-errors.js';
+import { CommandError, replyOf } from '../base/command-errors.js';
 import { MOVED_CODE } from '../cluster/link.js';
 import { errorReply, type ReplyReceiver } from '../cluster/link-request.js';
 import { UNKNOWN_CURSOR } from '../commands/scan.js';
@@ -172,7 +172,7 @@ function sendPart(scattered: Scattered, part: Part, shards: number, receiver: Wh
   else
     readyRoute(local).then(
       () => sendPart(scattered, part, shards, receiver),
-      () => receiver.abandon(),
+      (error: Error) => receiver.deliver(errorReply(replyOf(error).text), 0),
     );
 }
 

@@ -100,8 +100,10 @@ export function executeTransaction(server: RespServer, connection: Connection, e
     if (sendAtOnce(server, connection, exec, planned)) return;
   }
   void connection.afterReplies(async () => {
-    await Promise.all(missing);
-    const planned = await planWhenReady(server, session, queued);
+    const planned = await planWhenReady(server, session, queued, missing).catch((error: Error) => {
+      forgetWatches(connection);
+      throw error;
+    });
     if (planned instanceof CommandError) {
       abort(server, connection, exec, planned);
       return;
@@ -123,12 +125,17 @@ export function executeTransaction(server: RespServer, connection: Connection, e
   });
 }
 
-/** A plan whose shards take commands and are on one owner. What is waited for may change where shards are. */
+/**
+ * A plan whose shards take commands and are on one owner. What is waited for may change where shards are.
+ * @param missing databases that come into being
+ */
 async function planWhenReady(
   server: RespServer,
   session: Session,
   queued: readonly QueuedCommand[],
+  missing: readonly Promise<unknown>[],
 ): Promise<PlannedTransaction | CommandError> {
+  await Promise.all(missing);
   for (;;) {
     const planned = planTransaction(server, session, queued);
     if (planned instanceof CommandError || planned.elsewhere !== undefined) return planned;

@@ -1,4 +1,4 @@
-import { NOBODY, readyRoute } from '../node/segments.js';
+import { NOBODY } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
@@ -25,6 +25,7 @@ function tellUnwatch(session: Session, route: ShardRoute): void {
     route.owner.batch.instruct(Instruction.Unwatch);
     route.owner.schedule();
   };
-  if (route.ready === undefined) tell();
-  else void readyRoute(route).then(tell, () => undefined);
+  // That it has to wait for something is no reason to keep what it knows of this client.
+  if (route.opening === undefined) tell();
+  else void route.opened().then(tell, () => undefined);
 }

@@ -13,6 +13,7 @@ import { copyState, storeLag } from '../../cluster/copy-state.js';
 import { type KeyspaceRequest, ManagerError, type StoreStatus } from '../../cluster/manager.js';
 import { SLOTS } from '../../cluster/slots.js';
 import {
+  addressOf,
   epochOf,
   type KeyspaceEntry,
   keyspaceByName,
@@ -253,10 +254,6 @@ function writeShard(
     ['bytes', (out) => writeNumber(out, reported?.bytes)],
     ['copies', (out) => writeTexts(out, stores.map(stateOf))],
   ]);
-}
-
-function addressOf({ host, port, tlsPort }: StoreEntry): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`;
 }
 
 function summaryFields({ name, db, shards, replicas, tags }: KeyspaceEntry): Fields {
