@@ -11,6 +11,7 @@ import { copySlice } from '../../../src/workers/feed-copy.js';
 import type { LogChunk } from '../../../src/workers/feed-protocol.js';
 import { logState, readLog } from '../../../src/workers/feed-source.js';
 import { FeedTarget, type Step } from '../../../src/workers/feed-target.js';
+import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
 import { LOW_LIMITS } from '../../support/memory-elements.js';
@@ -25,7 +26,7 @@ import {
   startLogging,
   stepOf,
 } from './feed-harness.js';
-import { afterCrash, auditDisk, openShard, type Rig, START_MS } from './shard-harness.js';
+import { afterCrash, auditDisk, databaseOf, openShard, type Rig, START_MS } from './shard-harness.js';
 
 // So that everything takes many steps.
 vi.mock('../../../src/base/limits.js', async (original) => ({
@@ -37,6 +38,7 @@ vi.mock('../../../src/base/limits.js', async (original) => ({
   FEED_APPLY_ROWS: 2,
   FEED_ELEMENTS_BYTES_MAX: 600,
   COLLECTION_COPIES_MAX: 2,
+  REWRITE_SLICE_ROWS: 5,
 }));
 
 const ROUNDS = envNumber('VASTO_FEED_ROUNDS', 3);
@@ -94,7 +96,8 @@ class Copy {
 
   /** The process dies: what was not committed is lost. */
   async crash(): Promise<void> {
-    // Two of one process never remove the same files.
+    // Two of one process never open or remove the same files.
+    this.shard.abandonRewrite();
     await this.rig.generations.settled();
     this.configure(await afterCrash(this.shard, this.directory, this.cacheBytes));
   }
@@ -104,6 +107,29 @@ class Copy {
     const states = staged.rows.map((row) => stateOf(row, nowMs));
     this.shard.commit(false);
     this.world.committed(states, replication.flushedAt);
+    this.audit();
+  }
+
+  /**
+   * A commit fails, and the shard is opened anew, as workers do.
+   * @param arrived whether it has come to the disk all the same
+   */
+  async failCommit(arrived: boolean): Promise<void> {
+    const { staged, nowMs, replication } = this.shard;
+    const states = staged.rows.map((row) => stateOf(row, nowMs));
+    const database = databaseOf(this.shard);
+    const { commit } = database;
+    database.commit = (sync) => {
+      database.commit = commit;
+      if (arrived) database.commit(sync);
+      else database.discard();
+      throw new StorageError('NO_SPACE', 'no space left on the test');
+    };
+    expect(() => this.shard.commit(false)).toThrow(StorageError);
+    this.shard.rollback();
+    await this.shard.reopen();
+    this.tick();
+    if (arrived) this.world.committed(states, replication.flushedAt);
     this.audit();
   }
 
@@ -186,8 +212,9 @@ class World {
     if (random.chance(0.3)) this.nowMs += random.int(0, 15);
     for (const copy of this.copies) copy.tick();
     const copy = random.pick(this.copies);
+    if (random.chance(0.15)) await this.rewrite(copy, random.int(1, 20));
     const choice = random.int(0, 99);
-    if (choice < 40) this.write(copy);
+    if (choice < 40) await this.write(copy);
     else if (choice < 75) await this.feed(copy);
     else if (choice < 80) await this.replay();
     else if (choice < 87) this.sweep(copy);
@@ -198,7 +225,7 @@ class World {
     else copy.rig.cache.evict();
   }
 
-  private write(copy: Copy): void {
+  private async write(copy: Copy): Promise<void> {
     const { random } = this;
     const { shard } = copy;
     for (let writes = random.int(1, 6); writes > 0; writes--) {
@@ -218,7 +245,22 @@ class World {
     }
     if (this.collections) for (let changes = random.int(0, 2); changes > 0; changes--) this.change(shard);
     if (random.chance(0.9)) copy.commit();
+    else if (random.chance(0.3) && shard.hasChanges) await copy.failCommit(random.chance(0.5));
     else shard.rollback();
+  }
+
+  /** The next slices of a rewriting, and its end. */
+  private async rewrite(copy: Copy, slices: number): Promise<void> {
+    const { shard } = copy;
+    let rewrite = await shard.rewriteSlice();
+    for (let left = slices; left > 0 && !rewrite.isCopied; left--) rewrite = await shard.rewriteSlice();
+    if (!rewrite.isCopied) return;
+    await rewrite.sync();
+    const state = () => [contentsOf(shard), logState(shard), shard.replication.progress()];
+    const before = state();
+    expect(shard.finishRewrite(rewrite)).toBe(true);
+    expect(state()).toEqual(before);
+    copy.audit();
   }
 
   /** Changes a collection, or makes one, as commands do. */
@@ -358,6 +400,7 @@ class World {
       copy.shard.rollback();
       copy.tick();
     }
+    await this.rewrite(this.copies[0]!, Number.POSITIVE_INFINITY);
     for (let busy = true; busy; ) {
       busy = false;
       for (const target of this.copies)
