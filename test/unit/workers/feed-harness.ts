@@ -5,7 +5,7 @@ import { ListValue } from '../../../src/types/collections/list.js';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { SortedSetValue } from '../../../src/types/collections/sorted-set.js';
 import type { FeedSlots } from '../../../src/types/feed-codec.js';
-import { Row, RowType, valueText } from '../../../src/types/row.js';
+import { Row, RowType, stringValue, valueText } from '../../../src/types/row.js';
 import { decodeRow, elementVersion, readUint64 } from '../../../src/types/row-codec.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import type { Applied, LogChunk, Refusal } from '../../../src/workers/feed-protocol.js';
@@ -14,6 +14,8 @@ import { logState, readLog, stageLogging } from '../../../src/workers/feed-sourc
 import { FeedTarget, type Step } from '../../../src/workers/feed-target.js';
 import { readReplication } from '../../../src/workers/replication-meta.js';
 import type { Shard } from '../../../src/workers/shard.js';
+import { temporaryDir } from '../../support/environment.js';
+import { openShard, type Rig } from './shard-harness.js';
 
 /** Steps as a worker does them, without one. */
 export function stepOf(shard: Shard): Step {
@@ -144,4 +146,40 @@ export async function followToEnd(
 
 function expectApplied(answer: Applied | Refusal): void {
   if (isRefusal(answer)) throw new Error(`${answer.refused}: ${answer.message}`);
+}
+
+/** Tombstone retention of the copies of {@link openCopy}. */
+export const RETENTION_MS = 200_000;
+
+export async function openCopy(directory = temporaryDir(), machine?: string): Promise<Rig> {
+  const rig = await openShard(directory, 1 << 20, 1, undefined, machine);
+  rig.knobs.tombstoneRetentionMs = RETENTION_MS;
+  return rig;
+}
+
+/** A shard that logs, and one that follows it. */
+export async function pair(): Promise<{ source: Shard; target: Shard; rigs: Rig[] }> {
+  const rigs = [await openCopy(), await openCopy()];
+  const [source, target] = rigs.map(({ shard }) => shard) as [Shard, Shard];
+  await startLogging(source);
+  return { source, target, rigs };
+}
+
+export function write(shard: Shard, ...rows: [string, string][]): void {
+  for (const [key, value] of rows) shard.setString(key, stringValue(value), 0);
+  shard.commit(false);
+}
+
+export function textOf(shard: Shard, key: string): string | undefined {
+  const row = shard.peek(key);
+  return row && valueText(row.value);
+}
+
+export const targetOf = (shard: Shard, feed = 'f') => new FeedTarget(shard, feed, stepOf(shard));
+
+/** The records of a source's log behind one. */
+export function chunkOf(source: Shard, sequence: number, bytesMax = 1 << 20): LogChunk {
+  const chunk = readLog(source, { log: logState(source)!.log, sequence }, bytesMax, undefined);
+  if ('gone' in chunk) throw new Error(`${sequence} is gone`);
+  return chunk;
 }

@@ -1,0 +1,178 @@
+import { Buffer } from 'node:buffer';
+import { cpSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { stringValue } from '../../../src/types/row.js';
+import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
+import { temporaryDir } from '../../support/environment.js';
+import {
+  chunkOf,
+  contentsOf,
+  followToEnd,
+  openCopy,
+  pair,
+  startLogging,
+  stepOf,
+  textOf,
+  write,
+} from './feed-harness.js';
+import { afterCrash, databaseOf, keysOf } from './shard-harness.js';
+
+describe('a log', () => {
+  it('begins when it is switched on, and has what clients write from then on', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['before', '1']);
+    expect(logState(shard)).toBeUndefined();
+    await startLogging(shard);
+    const begin = logState(shard)!;
+    expect(begin).toMatchObject({ sequence: 0, firstSequence: 1, bytes: 0, flushedAt: 0 });
+    write(shard, ['a', '1'], ['b', '2']);
+    write(shard, ['a', '3']);
+    expect(logState(shard)).toMatchObject({ log: begin.log, sequence: 2, firstSequence: 1 });
+    expect(logState(shard)!.bytes).toBeGreaterThan(0);
+    await startLogging(shard);
+    expect(logState(shard)).toMatchObject({ log: begin.log, sequence: 2 });
+    await shard.close();
+  });
+
+  it('keeps its place over restarts and crashes', async () => {
+    const directory = temporaryDir();
+    let { shard } = await openCopy(directory);
+    await startLogging(shard);
+    write(shard, ['a', '1']);
+    const before = logState(shard)!;
+    shard.setString('lost', 'x', 0);
+    ({ shard } = await afterCrash(shard, directory));
+    expect(logState(shard)).toMatchObject({ log: before.log, sequence: 1, bytes: before.bytes });
+    write(shard, ['b', '1']);
+    await stepOf(shard)(() => shard.replication.log.trim(shard.source(), 2));
+    await shard.close();
+    ({ shard } = await openCopy(directory));
+    expect(logState(shard)).toMatchObject({ log: before.log, sequence: 2, firstSequence: 3, bytes: 0 });
+    write(shard, ['c', '1']);
+    expect(logState(shard)).toMatchObject({ sequence: 3, firstSequence: 3 });
+    await shard.close();
+  });
+
+  it('begins anew when it is switched off and on; its records go', async () => {
+    const { shard } = await openCopy();
+    await startLogging(shard);
+    write(shard, ['a', '1']);
+    const before = logState(shard)!;
+    await stepOf(shard)(() => stageLogging(shard, false));
+    expect(logState(shard)).toBeUndefined();
+    write(shard, ['b', '1']);
+    expect(shard.replication.log.hasLeftovers).toBe(false);
+    await startLogging(shard);
+    const after = logState(shard)!;
+    expect(after.log).not.toBe(before.log);
+    expect(readLog(shard, { log: before.log, sequence: 0 }, 1000, undefined)).toEqual({ gone: true });
+    expect(chunkOf(shard, after.sequence)).toMatchObject({ last: { sequence: after.sequence } });
+    await shard.close();
+  });
+
+  it('does not have what was rolled back', async () => {
+    const { shard } = await openCopy();
+    await startLogging(shard);
+    shard.setString('a', '1', 0);
+    shard.rollback();
+    write(shard, ['b', '1']);
+    expect(logState(shard)!.sequence).toBe(1);
+    await shard.close();
+  });
+
+  it('loses its oldest records when it is too long, and says so to those who need them', async () => {
+    const { shard, knobs } = await openCopy();
+    knobs.feedLogBytesMax = 4000;
+    await startLogging(shard);
+    for (let index = 0; index < 200; index++) write(shard, [`k${index % 7}`, 'x'.repeat(100)]);
+    const state = logState(shard)!;
+    expect(state.sequence).toBe(200);
+    expect(state.bytes).toBeLessThanOrEqual(4000);
+    expect(state.firstSequence).toBeGreaterThan(150);
+    expect(readLog(shard, { log: state.log, sequence: 10 }, 1000, undefined)).toEqual({ gone: true });
+    expect(chunkOf(shard, state.firstSequence - 1).last.sequence).toBe(200);
+    expect(readLog(shard, { log: state.log, sequence: 201 }, 1000, undefined)).toEqual({ gone: true });
+    await shard.close();
+  });
+
+  it('tells of what the last commit was, flags too, and splits what is large', async () => {
+    const { source, target } = await pair();
+    source.setString('big', stringValue('v'.repeat(400_000)), 0);
+    source.setString('small', '1', 0, undefined, 0);
+    source.commit(false);
+    expect(logState(source)!.sequence).toBe(2);
+    await followToEnd(source, target, 'f');
+    source.setFlags(source.find('small')!, 1);
+    source.commit(false);
+    source.setFlags(source.find('small')!, 0);
+    source.commit(false);
+    await followToEnd(source, target, 'f');
+    expect(target.peek('small')!.flags).toBe(0);
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('begins anew after the machine went down, and the shard copies from the others', async () => {
+    const directory = temporaryDir();
+    const { source } = await pair();
+    let { shard } = await openCopy(directory);
+    await startLogging(shard);
+    write(shard, ['a', '1']);
+    await followToEnd(source, shard, 'f');
+    const { log } = logState(shard)!;
+    await databaseOf(shard).close();
+    ({ shard } = await openCopy(directory, 'another start'));
+    expect(logState(shard)!.log).not.toBe(log);
+    expect(shard.replication.progress()).toEqual({});
+    await followToEnd(source, shard, 'f');
+    // Closed before the machine went down, nothing can have been lost.
+    const kept = logState(shard)!.log;
+    await shard.close();
+    ({ shard } = await openCopy(directory, 'a third start'));
+    expect(logState(shard)!.log).toBe(kept);
+    expect(shard.replication.progress()).toHaveProperty('f');
+    await Promise.all([shard.close(), source.close()]);
+  });
+});
+
+it('after a loss of power all copies come to hold the same again', async () => {
+  const directory = temporaryDir();
+  const { target } = await pair();
+  await startLogging(target);
+  let { shard } = await openCopy(directory);
+  await startLogging(shard);
+  write(shard, ['kept', '1'], ['changed', '1']);
+  await shard.syncLog();
+  const saved = temporaryDir();
+  cpSync(directory, saved, { recursive: true });
+  write(shard, ['lost here', '1'], ['changed', '2']);
+  await followToEnd(shard, target, 'f');
+  await followToEnd(target, shard, 'g');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  expect(keysOf(shard)).toEqual(['changed', 'kept']);
+  // The numbers of what was lost are given again, to other writes.
+  write(shard, ['later', '1']);
+  write(target, ['there', '1']);
+  await followToEnd(shard, target, 'f');
+  await followToEnd(target, shard, 'g');
+  expect(keysOf(shard)).toEqual(['changed', 'kept', 'later', 'lost here', 'there']);
+  expect(textOf(shard, 'changed')).toBe('2');
+  expect(contentsOf(shard)).toEqual(contentsOf(target));
+  await Promise.all([shard.close(), target.close()]);
+});
+
+it('opening a shard after a clean stop writes nothing', async () => {
+  const directory = temporaryDir();
+  let { shard } = await openCopy(directory);
+  const machine = () =>
+    JSON.parse(databaseOf(shard).get('meta', Buffer.from('replication'))!.toString()).machine;
+  await startLogging(shard);
+  expect(machine()).toBe('this one');
+  await shard.close();
+  ({ shard } = await openCopy(directory));
+  expect(machine()).toBe('');
+  write(shard, ['a', '1']);
+  expect(machine()).toBe('this one');
+  await shard.close();
+});

@@ -1,0 +1,111 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, it } from 'vitest';
+import { slotSet } from '../../../src/types/feed-codec.js';
+import { keySlot } from '../../../src/types/slots.js';
+import { logState } from '../../../src/workers/feed-source.js';
+import type { Shard } from '../../../src/workers/shard.js';
+import {
+  chunkOf,
+  contentsOf,
+  followToEnd,
+  openCopy,
+  pair,
+  startLogging,
+  targetOf,
+  write,
+} from './feed-harness.js';
+import { auditDisk, databaseOf, keysOf, START_MS } from './shard-harness.js';
+
+describe('a flush', () => {
+  async function flush(shard: Shard): Promise<void> {
+    await shard.prepareFlush();
+    shard.flush();
+    shard.commit(false);
+  }
+
+  it('empties the copies in one step, and keeps what feeds have come to', async () => {
+    const { source, target } = await pair();
+    write(source, ['a', '1'], ['b', '2']);
+    await startLogging(target);
+    write(target, ['own', '1']);
+    await followToEnd(source, target, 'f');
+    const { path } = databaseOf(target);
+    const ids = [logState(source)!.log, logState(target)!.log];
+    await flush(source);
+    write(source, ['c', '3']);
+    const chunks = await followToEnd(source, target, 'f');
+    expect(databaseOf(target).path).not.toBe(path);
+    expect(chunks).toHaveLength(2);
+    expect(keysOf(target)).toEqual(['c']);
+    expect([logState(source)!.log, logState(target)!.log]).toEqual(ids);
+    // Who follows the target begins with the flush.
+    expect(chunkOf(target, 0).last.sequence).toBe(logState(target)!.sequence);
+    // So does who was far behind at the source.
+    const late = (await openCopy()).shard;
+    const end = targetOf(late);
+    await end.begin({ ...logState(source)!, sequence: 0, flushedAt: 0 }, undefined);
+    await end.applyCopy({
+      after: undefined,
+      last: undefined,
+      rows: new Uint8Array(),
+      rowCount: 0,
+      isDone: true,
+    });
+    await followToEnd(source, late, 'f');
+    expect(contentsOf(late)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close(), late.close()]);
+  });
+
+  it('leaves what was written later, and ends what is older and still arrives', async () => {
+    const { source, target } = await pair();
+    await startLogging(target);
+    await followToEnd(source, target, 'f');
+    await followToEnd(target, source, 'g');
+    write(source, ['old', '1']);
+    await followToEnd(source, target, 'f');
+    write(target, ['older than the flush', '1']);
+    source.nowMs += 5;
+    await flush(source);
+    target.nowMs += 10;
+    write(target, ['later', '1']);
+    const { path } = databaseOf(target);
+    await followToEnd(source, target, 'f');
+    await followToEnd(target, source, 'g');
+    for (const shard of [source, target]) expect(keysOf(shard)).toEqual(['later']);
+    expect(databaseOf(target).path).toBe(path);
+    auditDisk(target);
+    // A write with an older time than the flush is older than the deletion of its key.
+    expect(source.setString('k', '1', 0, START_MS + 1)).toBe(false);
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('of some slots leaves the others', async () => {
+    const { source, target } = await pair();
+    write(source, ['moving', '1']);
+    write(target, ['own', '1']);
+    const slots = slotSet([keySlot(Buffer.from('moving'))]);
+    await followToEnd(source, target, 'f', slots);
+    expect(keysOf(target)).toEqual(['moving', 'own']);
+    source.nowMs += 5;
+    await flush(source);
+    await followToEnd(source, target, 'f', slots);
+    expect(keysOf(target)).toEqual(['own']);
+    auditDisk(target);
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('that fails leaves everything as it was', async () => {
+    const { source, target } = await pair();
+    write(source, ['a', '1']);
+    await followToEnd(source, target, 'f');
+    await source.prepareFlush();
+    source.flush();
+    const { log } = source.replication;
+    source.rollback();
+    expect(log.last).toBe(1);
+    write(source, ['b', '1']);
+    await followToEnd(source, target, 'f');
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close()]);
+  });
+});
