@@ -501,6 +501,11 @@ export const DIRECTIVES = {
     15000,
     'milliseconds for which commands wait for a store that is away or silent',
   ),
+  'failover-after-ms': directive(
+    integer(1000, INT_MAX),
+    3000,
+    'milliseconds of silence after which a store gives way to one that has a copy; for the master',
+  ),
   'cluster-announce-host': directive(
     text(),
     '',

@@ -49,6 +49,8 @@ export interface MasterOptions {
    * master that has one store, in its own process.
    */
   readonly settleMs: number;
+  /** A store that was silent for so long no longer owns shards of which others have copies, milliseconds. */
+  readonly failoverAfterMs: () => number;
   readonly logger: Pick<Logger, 'verbose' | 'notice' | 'warning'>;
   readonly timers?: Timers;
   /** Random hexadecimal digits, two for each byte. */
@@ -58,8 +60,8 @@ export interface MasterOptions {
 /** How long a master that others can join waits for them. */
 export const SETTLE_MS = 2500;
 
-/** A store that is silent for so long is dead. */
-export const SILENCE_MAX_MS = 3000;
+/** A store that is silent for so long is dead, or earlier if `failover-after-ms` is less. */
+const SILENCE_MAX_MS = 3000;
 
 /** How often silence is looked for. */
 const WATCH_EVERY_MS = 500;
@@ -127,6 +129,7 @@ export class Master implements ClusterManager {
       free: (name) => this.changes.free(name),
       isLocked: (entry) => this.changes.isLocked(entry),
       actsSinceMs: () => this.settledAtMs,
+      failoverAfterMs: options.failoverAfterMs,
     });
   }
 
@@ -390,6 +393,7 @@ export class Master implements ClusterManager {
     this.cancelWatch = this.timers.after(WATCH_EVERY_MS, () => {
       this.cancelWatch = undefined;
       const nowMs = this.timers.now();
+      const silenceMaxMs = Math.min(SILENCE_MAX_MS, this.options.failoverAfterMs());
       // If this process itself was stopped for a while, what was said meanwhile is still to be heard.
       const wasStopped = nowMs - this.watchDueAtMs > WATCH_EVERY_MS;
       for (const link of [...this.links]) {
@@ -398,7 +402,7 @@ export class Master implements ClusterManager {
         const silenceMs = nowMs - link.heardAtMs;
         // One that waits to be admitted has nothing to say.
         const mustSpeak = !link.isLocal && (link.isMember || link.registration === undefined);
-        if (mustSpeak && silenceMs > SILENCE_MAX_MS) this.lose(link, `it was silent for ${silenceMs} ms`);
+        if (mustSpeak && silenceMs > silenceMaxMs) this.lose(link, `it was silent for ${silenceMs} ms`);
       }
       if (this.links.size > 0) this.watch();
     });

@@ -33,13 +33,12 @@ export interface PlacementContext {
   isLocked(entry: KeyspaceEntry): boolean;
   /** When it began to act, Unix milliseconds; undefined while it waits for what stores have to tell. */
   actsSinceMs(): number | undefined;
+  /** A store that has been silent for so long no longer owns shards of which others have copies, milliseconds. */
+  failoverAfterMs(): number;
 }
 
 /** How often changes under way are looked at though nothing is heard, milliseconds. */
 const LOOK_EVERY_MS = 250;
-
-/** A store that has been silent for so long no longer owns shards of which others have copies, milliseconds. */
-const FAILOVER_AFTER_MS = 3000;
 
 /** A store that has not put an entry into effect for so long is sent it again, milliseconds. */
 const REMIND_AFTER_MS = 2000;
@@ -231,8 +230,9 @@ export class Placements {
       return false;
     }
     if (entry.shards.every(({ stores }) => stores.length < 2) && entry.change === undefined) return false;
+    const afterMs = context.failoverAfterMs();
     const isGivenUp = (id: string) =>
-      isAway(id) && nowMs - Math.max(sinceMs, health.get(id)?.seenAtMs ?? 0) >= FAILOVER_AFTER_MS;
+      isAway(id) && nowMs - Math.max(sinceMs, health.get(id)?.seenAtMs ?? 0) >= afterMs;
     const reports = new Map(this.reportsOf(entry));
     // Those that may be back in a moment.
     for (const id of context.topology().stores.keys())

@@ -13,7 +13,12 @@ import { announceProgram, onEndingSignals, openLog, removePidFile, writePidFile 
 export async function serveMaster(config: Config): Promise<void> {
   const { values } = config;
   const logger = openLog(config);
-  const master = new Master({ clusterId: values['cluster-id'], settleMs: SETTLE_MS, logger });
+  const master = new Master({
+    clusterId: values['cluster-id'],
+    settleMs: SETTLE_MS,
+    failoverAfterMs: () => config.values['failover-after-ms'],
+    logger,
+  });
   announceProgram(logger);
   const server = await openMaster(config, logger, master, values['master-port'] || MASTER_PORT);
   let ending: Promise<void> | undefined;

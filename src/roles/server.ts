@@ -22,6 +22,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   const master = new Master({
     clusterId: values['cluster-id'],
     settleMs: isAlone ? 0 : SETTLE_MS,
+    failoverAfterMs: () => config.values['failover-after-ms'],
     logger,
   });
   // Where no other store can join, none will want what this one holds.

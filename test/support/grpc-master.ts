@@ -36,7 +36,13 @@ export class GrpcMaster {
       notice: note,
       warning: (line: string) => note(`WARNING ${line}`),
     };
-    const master = new Master({ clusterId: '', settleMs: 50, logger, ...options });
+    const master = new Master({
+      clusterId: '',
+      settleMs: 50,
+      failoverAfterMs: () => 3000,
+      logger,
+      ...options,
+    });
     const config = Config.load({ text: `bind 127.0.0.1\n${text}` });
     const server = await GrpcServer.listen(config, logger, GrpcSecurity.of(config), master, port);
     return new GrpcMaster(master, server, log, server.port);

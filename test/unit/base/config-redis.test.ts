@@ -25,6 +25,7 @@ const NOT_IN_REDIS = [
   'cluster-id',
   'zone',
   'tags',
+  'failover-after-ms',
   'cluster-announce-host',
   'workers',
   'batch-bytes-max',

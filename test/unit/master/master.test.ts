@@ -33,6 +33,7 @@ function makeMaster(options: Partial<MasterOptions> = {}): Master {
   const master = new Master({
     clusterId: '',
     settleMs: 0,
+    failoverAfterMs: () => 3000,
     logger: { verbose: () => undefined, notice: note, warning: (text) => note(`WARNING ${text}`) },
     timers,
     makeId: (bytes) => (++ids).toString(16).padStart(bytes * 2, '0'),
@@ -338,6 +339,61 @@ describe('stores', () => {
     await quiet();
     expect(await alive()).toEqual([true, true]);
     expect(log.at(-1)).toBe('store 00000002 (127.0.0.1:7002) is back');
+  });
+
+  it.each([1000, 3000, 20_000])(
+    'give way to copies when they were away for %i ms',
+    async (failoverAfterMs) => {
+      const [master, [one, two]] = (await cluster(2, { failoverAfterMs: () => failoverAfterMs })) as [
+        Master,
+        [FakeStore, FakeStore],
+      ];
+      const made = await master.createKeyspace(request('orders', { replicas: 2 }));
+      const [owner, other] = made.shards[0]!.stores[0] === one.id ? [one, two] : [two, one];
+      const owns = () => keyspaceByName(master.topology, 'orders')!.shards[0]!.stores[0];
+      const copy = {
+        shard: 0,
+        failure: '',
+        isComplete: true,
+        isClean: true,
+        holding: 0,
+        expired: 0,
+        feeds: [],
+      };
+      const keyspace = { keyspace: made.id, epoch: made.epoch, copies: [copy] };
+      const beat = async (ms: number) => {
+        for (let passed = 0; passed < ms; passed += 250) {
+          other.stream?.send({
+            kind: 'report',
+            freeBytes: 0,
+            totalBytes: 0,
+            shards: [],
+            keyspaces: [keyspace],
+          });
+          await timers.advance(250);
+        }
+      };
+      owner.report();
+      await quiet();
+      owner.leave();
+      await beat(failoverAfterMs - 250);
+      expect(owns()).toBe(owner.id);
+      await beat(500);
+      expect(owns()).toBe(other.id);
+    },
+  );
+
+  it('die earlier of silence where they are to give way earlier', async () => {
+    const [master, [one, two]] = (await cluster(2, { failoverAfterMs: () => 1000 })) as [
+      Master,
+      [FakeStore, FakeStore],
+    ];
+    two.report();
+    for (let passed = 0; passed < 3; passed++) {
+      one.report();
+      await timers.advance(500);
+    }
+    expect((await master.stores()).map(({ alive }) => alive)).toEqual([true, false]);
   });
 
   it('do not die because the master stood still', async () => {
