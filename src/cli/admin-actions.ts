@@ -22,11 +22,21 @@ export interface AdminContext {
   readonly errIsTerminal: boolean;
   /** Asks a person; undefined where there is none. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
+  /** Somebody does not want to wait any longer. */
+  readonly stop?: AbortSignal;
 }
 
 /** Prints a value as JSON, or what it is in words. */
 export function print({ isJson, out }: AdminContext, value: object, text: () => string): void {
   out(isJson ? `${JSON.stringify(value)}\n` : text());
+}
+
+/** For how far something has come; nothing where nobody looks, or not any more. */
+export function progressBar({ err, errIsTerminal, isJson, stop }: AdminContext): ProgressBar {
+  const write = (text: string) => {
+    if (stop?.aborted !== true) err(text);
+  };
+  return new ProgressBar(write, errIsTerminal && !isJson);
 }
 
 export async function create(context: AdminContext, request: KeyspaceRequest): Promise<void> {
@@ -70,7 +80,7 @@ export async function describe(context: AdminContext, name: string): Promise<voi
 }
 
 export async function compact(context: AdminContext, name: string): Promise<void> {
-  const bar = new ProgressBar(context.err, context.errIsTerminal && !context.isJson);
+  const bar = progressBar(context);
   try {
     bar.show({ done: 0, total: 0, phase: `compacting ${printable(name)}` });
     await context.cluster.compact(name, (progress) => bar.show(progress));

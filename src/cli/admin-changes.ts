@@ -5,19 +5,19 @@ import {
   ManagerError,
   type TaskProgress,
 } from '../cluster/manager.js';
-import { type AdminContext, print } from './admin-actions.js';
-import { ProgressBar } from './progress.js';
+import { type AdminContext, print, progressBar, Refusal } from './admin-actions.js';
 import { printable } from './tables.js';
 import { count } from './words.js';
 
 /** How often it is asked how far a change has come, milliseconds. */
 const ASK_EVERY_MS = 200;
-/** A master that is being started again is waited for so long, milliseconds. */
+/** A master that is being started again, and does not know its stores yet, is waited for so long, milliseconds. */
 const AWAY_MAX_MS = 30_000;
 
 /**
  * Has a change made, and shows how it goes until it is over.
  * @param isWaiting whether it is waited for
+ * @throws Refusal when somebody has aborted it meanwhile
  */
 export async function change(
   context: AdminContext,
@@ -26,27 +26,36 @@ export async function change(
 ): Promise<void> {
   const { id, explanation } = await context.cluster.beginChange(request);
   if (!context.isJson) for (const line of explanation) context.out(`${printable(line)}\n`);
-  if (isWaiting && id !== '') await untilOver(context, id);
+  if (isWaiting && id !== '') {
+    const isUndone = await untilOver(context, id);
+    if (isUndone && request.kind !== 'abort')
+      throw new Refusal('the change was aborted: what had been prepared is removed');
+  }
   const outcome = { id: id === '' ? null : id, kind: request.kind, explanation };
-  const done = isWaiting ? 'done' : 'it goes on: vasto admin tasks tells how far it has come';
+  const done = isWaiting ? 'done' : "it goes on: 'tasks' tells how far it has come";
   print(context, { change: outcome }, () => (id === '' ? 'nothing is to be done\n' : `${done}\n`));
 }
 
-async function untilOver(context: AdminContext, id: string): Promise<void> {
-  const bar = new ProgressBar(context.err, context.errIsTerminal && !context.isJson);
+/** @returns whether it was seen being undone. @throws Refusal when it is not to be waited for any more */
+async function untilOver(context: AdminContext, id: string): Promise<boolean> {
+  const { cluster, stop } = context;
+  const bar = progressBar(context);
   const startMs = Date.now();
   let heardAtMs = startMs;
+  let isUndone = false;
   try {
     for (;;) {
       try {
-        const own = (await context.cluster.changeStatuses()).filter((status) => status.id === id);
-        if (own.every(({ isResting }) => isResting)) return;
+        const own = (await cluster.changeStatuses()).filter((status) => status.id === id);
+        if (own.every(({ isResting }) => isResting)) return isUndone;
+        isUndone ||= own.some(({ phase }) => phase === 'undo');
         heardAtMs = Date.now();
         bar.show(progressOf(own, heardAtMs - startMs));
       } catch (error) {
-        const isAway = error instanceof ManagerError && error.code === 'UNAVAILABLE';
-        if (!isAway || Date.now() - heardAtMs > AWAY_MAX_MS) throw error;
+        // By the way of the request that it has just answered: whatever is wrong, it may pass.
+        if (!(error instanceof ManagerError) || Date.now() - heardAtMs > AWAY_MAX_MS) throw error;
       }
+      if (stop?.aborted === true) throw new Refusal("the change goes on: 'tasks' tells how far it has come");
       await pause(ASK_EVERY_MS);
     }
   } finally {
@@ -82,9 +91,10 @@ export async function tasks(context: AdminContext): Promise<void> {
 }
 
 function taskText(status: ChangeStatus, nowMs: number): string {
-  const { keyspace, kind, startedAtMs, waitsFor, attempts } = status;
+  const { keyspace, kind, startedAtMs, waitsFor, attempts, isResting } = status;
   const { phase } = progressOf([status], nowMs - startedAtMs);
   const retries = attempts === 0 ? '' : `, ${count(attempts, 'hand-over')} given up`;
   const waits = waitsFor.map((reason) => `  waits: ${printable(reason)}\n`).join('');
-  return `keyspace ${printable(keyspace)}: ${kind}: ${phase}${retries}\n${waits}`;
+  const rests = isResting ? ', rests: other changes may begin' : '';
+  return `keyspace ${printable(keyspace)}: ${kind}: ${phase}${retries}${rests}\n${waits}`;
 }

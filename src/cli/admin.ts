@@ -14,9 +14,10 @@ import {
   waitReady,
 } from './admin-actions.js';
 import { change, tasks } from './admin-changes.js';
+import { CHANGE_WORDS, operandsText } from './change-words.js';
 import { AddressError } from './endpoint.js';
 import type { ProgramEnvironment } from './environment.js';
-import { keyspaceRequest, RequestError, wholeNumber } from './keyspace-words.js';
+import { keyspaceRequest, RequestError } from './keyspace-words.js';
 import type { OpenCluster } from './open-cluster.js';
 import { addTargetOptions, adminTarget, type Target, type TargetFlags } from './target.js';
 
@@ -65,7 +66,7 @@ export function addAdmin(
   const admin = addCommonOptions(
     group(program, 'admin', 'operate a cluster by script: keyspaces, stores').addHelpText('after', HELP),
   );
-  const keyspace = group(admin, 'keyspace', 'make, delete, list, describe, compact keyspaces');
+  const keyspace = group(admin, 'keyspace', 'make, delete, list, describe, compact, resize, move keyspaces');
   const made = leaf(keyspace, 'create <name>', 'make a keyspace')
     .option('--shards <number>', 'shards (default: 1)')
     .option('--replicas <number>', 'copies of each shard (default: 1)')
@@ -102,64 +103,20 @@ interface Branch {
 
 /** Changes of where keyspaces are. */
 function addChanges({ admin, keyspace, leaf, group, runs }: Branch): void {
-  const changing = (
-    parent: Command,
-    name: string,
-    description: string,
-    request: (...words: string[]) => ChangeRequest,
-  ) => {
-    const command = leaf(parent, name, description).option('--detach', 'do not wait until it is done');
+  const changing = (parent: Command, kind: ChangeRequest['kind']) => {
+    const { summary, request } = CHANGE_WORDS[kind];
+    const command = leaf(parent, `${kind} ${operandsText(kind)}`.trim(), summary);
+    if (kind !== 'abort') command.option('--detach', 'do not wait until it is done');
     runs(command, (context, ...words: string[]) =>
-      change(context, request(...words), command.opts<{ detach?: boolean }>().detach !== true),
+      change(context, request(words), command.opts<{ detach?: boolean }>().detach !== true),
     );
   };
-  const number = (text: string, what: string) => wholeNumber(text, what, 0, COUNT_MAX);
-  changing(
-    keyspace,
-    'resize <name> <shards>',
-    'give it another number of shards',
-    (name = '', text = '') => ({
-      kind: 'resize',
-      keyspace: name,
-      shards: number(text, 'the number of shards'),
-    }),
-  );
-  changing(keyspace, 'replicas <name> <count>', 'give it more or fewer copies', (name = '', text = '') => ({
-    kind: 'replicas',
-    keyspace: name,
-    replicas: number(text, 'the number of copies'),
-  }));
-  changing(
-    keyspace,
-    'move <name> <shard> <from> <to>',
-    'move a copy of a shard from one store to another',
-    (name = '', text = '', from = '', to = '') => ({
-      kind: 'move',
-      keyspace: name,
-      shard: number(text, 'the number of the shard'),
-      from,
-      to,
-    }),
-  );
-  const aborted = leaf(keyspace, 'abort <name>', 'give its change up, before others have taken over');
-  runs(aborted, (context, name: string) => change(context, { kind: 'abort', keyspace: name }, true));
+  for (const kind of ['resize', 'replicas', 'move', 'abort'] as const) changing(keyspace, kind);
   const store = group(admin, 'store', 'replace or drain stores');
-  changing(
-    store,
-    'replace <store> [by]',
-    'give all that it has to another store; it may be dead where there are copies',
-    (name = '', by = '') => ({ kind: 'replace', store: name, by }),
-  );
-  changing(store, 'drain <store>', 'give all that it has to other stores', (name = '') => ({
-    kind: 'drain',
-    store: name,
-  }));
-  changing(admin, 'rebalance', 'spread the shards evenly over the stores', () => ({ kind: 'rebalance' }));
+  for (const kind of ['replace', 'drain'] as const) changing(store, kind);
+  changing(admin, 'rebalance');
   runs(leaf(admin, 'tasks', 'show changes that are going on'), tasks);
 }
-
-/** More than there can be of anything. */
-const COUNT_MAX = 1_000_000;
 
 function addCommonOptions(command: Command): Command {
   return addTargetOptions(command).option('--json', 'print JSON; docs/OPERATIONS.md tells its shape');

@@ -191,6 +191,12 @@ export function topologyChanges(before: TopologyView, after: TopologyView): stri
       changes.push(
         `keyspace ${keyspace.name} has ${keyspace.db === null ? 'no number' : `the number ${keyspace.db}`} now`,
       );
+    else if (was.shards !== keyspace.shards)
+      changes.push(`keyspace ${keyspace.name} has ${count(keyspace.shards, 'shard')} now`);
+    else if (was.replicas !== keyspace.replicas)
+      changes.push(
+        `keyspace ${keyspace.name} has ${count(keyspace.replicas, 'copy', 'copies')} of each shard now`,
+      );
     else if (JSON.stringify(was.placement) !== JSON.stringify(keyspace.placement))
       changes.push(`shards of keyspace ${keyspace.name} have moved`);
   }

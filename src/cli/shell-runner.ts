@@ -12,13 +12,14 @@ import {
   stores,
   topology,
 } from './admin-actions.js';
+import { change, tasks } from './admin-changes.js';
 import { docsText, findDocs } from './command-docs.js';
 import { RequestError } from './keyspace-words.js';
 import { itemsOf, type Reply } from './reply.js';
 import { quoteBytes } from './reply-text.js';
 import { ConnectionError } from './resp-connection.js';
 import type { ShellSession } from './shell-session.js';
-import { pageKeys, parseShellWord, SHELL_WORDS, type ShellWord } from './shell-words.js';
+import { pageKeys, parseShellWord, SHELL_WORDS, type ShellWord, wordHelp } from './shell-words.js';
 import { table } from './tables.js';
 
 export interface RunnerOptions {
@@ -36,8 +37,7 @@ export type Outcome = 'ok' | 'failed' | 'unreachable' | 'quit';
 
 /** Carries out what is typed, whoever types it. */
 export class ShellRunner {
-  private isInterrupted = false;
-  private onInterrupt: (() => void) | undefined;
+  private interruption = new AbortController();
 
   constructor(private readonly options: RunnerOptions) {}
 
@@ -51,35 +51,31 @@ export class ShellRunner {
   }
 
   async words(words: readonly Buffer[]): Promise<Outcome> {
-    this.isInterrupted = false;
+    this.interruption = new AbortController();
+    const { signal } = this.interruption;
     const interrupted = new Promise<Outcome>((resolve) => {
-      this.onInterrupt = () => {
-        this.isInterrupted = true;
-        resolve('failed');
-      };
+      signal.addEventListener('abort', () => resolve('failed'), { once: true });
     });
-    const work = this.attempt(words);
-    const outcome = await Promise.race([work, interrupted]);
-    this.onInterrupt = undefined;
-    return outcome;
+    return Promise.race([this.attempt(words, signal), interrupted]);
   }
 
   /** Ctrl-C while something is under way. */
   interrupt(): void {
-    this.onInterrupt?.();
+    this.interruption.abort();
     this.options.session.interrupt();
   }
 
-  private async attempt(words: readonly Buffer[]): Promise<Outcome> {
+  private async attempt(words: readonly Buffer[], signal: AbortSignal): Promise<Outcome> {
     try {
       const word = parseShellWord(words.map(String));
       if (word === undefined) {
         const isOk = await this.options.session.run(asServers(words));
         return isOk ? 'ok' : 'failed';
       }
-      return await this.word(word, words);
+      return await this.word(word, words, signal);
     } catch (error) {
-      return this.isInterrupted ? 'failed' : this.failed(error as Error);
+      // That something was given up need not be told, but what has become of it.
+      return signal.aborted && !(error instanceof Refusal) ? 'failed' : this.failed(error as Error);
     }
   }
 
@@ -96,7 +92,7 @@ export class ShellRunner {
     return isUnreachable ? 'unreachable' : 'failed';
   }
 
-  private async word(word: ShellWord, words: readonly Buffer[]): Promise<Outcome> {
+  private async word(word: ShellWord, words: readonly Buffer[], signal: AbortSignal): Promise<Outcome> {
     const { session, out, events } = this.options;
     switch (word.kind) {
       case 'quit':
@@ -113,19 +109,19 @@ export class ShellRunner {
       case 'use':
         return (await session.run([Buffer.from('SELECT'), words[1]!])) ? 'ok' : 'failed';
       case 'prefix':
-        return this.listKeys(words[1]!, word.limit);
+        return this.listKeys(words[1]!, word.limit, signal);
       case 'dump':
-        return this.listKeys(Buffer.alloc(0), Number.POSITIVE_INFINITY);
+        return this.listKeys(Buffer.alloc(0), Number.POSITIVE_INFINITY, signal);
       default:
-        await this.operate(word);
+        await this.operate(word, signal);
         return 'ok';
     }
   }
 
-  private async operate(word: ShellWord): Promise<void> {
+  private async operate(word: ShellWord, stop: AbortSignal): Promise<void> {
     const { session, out, err, errIsTerminal, ask } = this.options;
     const cluster = await session.cluster();
-    const context: AdminContext = { cluster, isJson: false, out, err, errIsTerminal, ask };
+    const context: AdminContext = { cluster, isJson: false, out, err, errIsTerminal, ask, stop };
     switch (word.kind) {
       case 'keyspaces':
         return list(context);
@@ -141,6 +137,10 @@ export class ShellRunner {
         return remove(context, word.name, word.isSure);
       case 'create':
         return create(context, word.request);
+      case 'change':
+        return change(context, word.request, word.isWaiting);
+      case 'tasks':
+        return tasks(context);
       default:
         throw new Error(`no action for ${word.kind}`);
     }
@@ -153,10 +153,10 @@ export class ShellRunner {
       return 'ok';
     }
     const word = words[0]!.toLowerCase();
-    if (Object.hasOwn(SHELL_WORDS, word)) {
-      const { usage, summary } = SHELL_WORDS[word as keyof typeof SHELL_WORDS];
-      out(`\n  ${usage}\n  summary: ${summary}\n\n`);
-      return 'ok';
+    const own = wordHelp(word);
+    if (own !== undefined) {
+      out(`\n  ${own.usage}\n  summary: ${own.summary}\n\n`);
+      if (own.isCommandToo !== true) return 'ok';
     }
     const docs = await session.docs();
     if (word.startsWith('@')) {
@@ -174,17 +174,17 @@ export class ShellRunner {
   }
 
   /** Prints the keys with a prefix and their values, page by page. */
-  private async listKeys(prefix: Buffer, limit: number): Promise<Outcome> {
+  private async listKeys(prefix: Buffer, limit: number, signal: AbortSignal): Promise<Outcome> {
     const { session, print, out } = this.options;
     if (session.isInTransaction) throw new RequestError('not within MULTI: its commands are only queued');
     let listed = 0;
     let after: Buffer | undefined;
-    while (listed < limit && !this.isInterrupted) {
+    while (listed < limit && !signal.aborted) {
       const page = pageKeys(limit, listed);
       const position = after === undefined ? [] : ['AFTER', after];
       const options = ['LIMIT', String(page), 'VALUES'];
       const reply = await session.command(['VASTO.PREFIX', prefix, ...position, ...options]);
-      if (this.isInterrupted) break;
+      if (signal.aborted) break;
       if (reply === undefined || reply.type === 'error') {
         if (reply !== undefined) print(reply);
         return 'failed';
@@ -200,7 +200,7 @@ export class ShellRunner {
       }
       after = last.data;
     }
-    if (!this.isInterrupted) out(`(the first ${limit}: there may be more)\n`);
+    if (!signal.aborted) out(`(the first ${limit}: there may be more)\n`);
     return 'ok';
   }
 }

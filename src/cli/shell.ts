@@ -196,7 +196,8 @@ async function converse(setting: Setting): Promise<number> {
     else terminal.print(data);
   };
   const print = (reply: Reply, isText?: boolean) => show(format(reply, isText));
-  const notice = (text: string) => show(`${text.split('\n').map(printable).join('\n')}\n`);
+  // How far something has come may stand where it is written.
+  const notice = (text: string) => show(`\r\x1b[K${text.split('\n').map(printable).join('\n')}\n`);
   const session: ShellSession = new ShellSession({
     choice: setting.choice,
     name,
@@ -218,7 +219,7 @@ async function converse(setting: Setting): Promise<number> {
     print,
     out: show,
     err: show,
-    errIsTerminal: false,
+    errIsTerminal: true,
     ask: (question) => terminal!.ask(question),
     events,
   });
@@ -248,6 +249,7 @@ function historyPath({ environment: { variables, home }, flags }: Setting): stri
 /** What completion knows; it looks for what it lacks when it is asked. */
 class Known {
   keyspaces: readonly string[] = [];
+  stores: readonly string[] = [];
   private loaded: readonly CommandDocs[] = [];
   private isLoading = false;
 
@@ -292,8 +294,9 @@ async function watch(
   let doubt: NodeJS.Timeout | undefined;
   const cluster = await session.cluster();
   const stop = cluster.watch({
-    topology: ({ keyspaces }) => {
-      known.keyspaces = keyspaces.map((each) => each.name);
+    topology: ({ keyspaces, stores }) => {
+      known.keyspaces = keyspaces.map(({ name }) => name);
+      known.stores = stores.map(({ address }) => address);
     },
     event: (text, atMs) => {
       if (events.isOn) notice(`* ${new Date(atMs).toLocaleTimeString('en-GB')} ${text}`);

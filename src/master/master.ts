@@ -200,7 +200,8 @@ export class Master implements ClusterManager {
   }
 
   async changeStatuses(): Promise<ChangeStatus[]> {
-    await this.known();
+    // That nothing is known is not that nothing is going on.
+    await this.settled();
     return this.placements.statuses();
   }
 

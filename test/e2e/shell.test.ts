@@ -120,6 +120,34 @@ describe.skipIf(SUBJECT === 'redis')('vasto shell without a terminal', () => {
     expect((await shell(['EXISTS', 'stray'])).stdout).toBe('0\n');
   });
 
+  test('understands words about where keyspaces are', async () => {
+    const lines = [
+      'create placed',
+      'use placed',
+      'put k v',
+      'resize placed 3',
+      'GET k',
+      'tasks',
+      'rebalance',
+      'resize placed 2 detach',
+    ];
+    const { code, stdout, stderr } = await shell([], lines.join('\n'));
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/done\nv\nnothing is being changed\n/);
+    expect(stdout).toMatch(/nothing is to be done\n/);
+    expect(stdout).toMatch(/it goes on: 'tasks' tells how far it has come\n$/);
+    // Redis's, with a key and a number.
+    expect((await shell(['-n', '13', 'MOVE', 'nothing', '12'])).stdout).toBe('0\n');
+    const drained = await shell(['drain', at()]);
+    expect([drained.code, drained.stderr]).toEqual([
+      1,
+      expect.stringContaining('there is no other living store'),
+    ]);
+    expect(await admin('keyspace', 'resize', 'placed', '2')).toMatchObject({ code: 0 });
+    const { keyspace } = JSON.parse((await admin('keyspace', 'describe', 'placed', '--json')).stdout);
+    expect(keyspace.shards).toBe(2);
+  });
+
   test('dumps more keys than a page has', async () => {
     const keys = Array.from({ length: 1203 }, (_, index) => `page:${String(index).padStart(4, '0')}`);
     await shell(['-n', '14'], keys.map((key) => `SET ${key} 1\n`).join(''));

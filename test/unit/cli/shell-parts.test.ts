@@ -8,10 +8,11 @@ import { type Reply, ReplyDecoder } from '../../../src/cli/reply.js';
 import { linesOf } from '../../../src/cli/shell.js';
 import { complete } from '../../../src/cli/shell-completion.js';
 import { isSensitive, ShellHistory } from '../../../src/cli/shell-history.js';
-import { parseShellWord } from '../../../src/cli/shell-words.js';
+import { parseShellWord, type ShellWord } from '../../../src/cli/shell-words.js';
 import { printable, ranges, table } from '../../../src/cli/tables.js';
 import { adminTarget } from '../../../src/cli/target.js';
 import { agoText, bytesText } from '../../../src/cli/words.js';
+import type { ChangeRequest } from '../../../src/cluster/manager.js';
 import { temporaryDir } from '../../support/environment.js';
 
 describe('addresses', () => {
@@ -44,6 +45,10 @@ describe('addresses', () => {
   });
 });
 
+function changing(request: ChangeRequest, isWaiting = true): ShellWord {
+  return { kind: 'change', request, isWaiting };
+}
+
 describe('words of the shell', () => {
   it.each([
     ['keyspaces', { kind: 'keyspaces' }],
@@ -63,6 +68,18 @@ describe('words of the shell', () => {
     ['events', { kind: 'events', isOn: undefined }],
     ['events OFF', { kind: 'events', isOn: false }],
     ['exit', { kind: 'quit' }],
+    ['tasks', { kind: 'tasks' }],
+    ['resize a 4', changing({ kind: 'resize', keyspace: 'a', shards: 4 })],
+    ['resize a 4 DETACH', changing({ kind: 'resize', keyspace: 'a', shards: 4 }, false)],
+    ['replicas a 2 --detach', changing({ kind: 'replicas', keyspace: 'a', replicas: 2 }, false)],
+    ['move a 1 h:1 h:2', changing({ kind: 'move', keyspace: 'a', shard: 1, from: 'h:1', to: 'h:2' })],
+    ['move key 1', undefined],
+    ['MOVE', undefined],
+    ['abort a', changing({ kind: 'abort', keyspace: 'a' })],
+    ['replace h:1', changing({ kind: 'replace', store: 'h:1', by: '' })],
+    ['replace h:1 h:2', changing({ kind: 'replace', store: 'h:1', by: 'h:2' })],
+    ['drain h:1', changing({ kind: 'drain', store: 'h:1' })],
+    ['Rebalance detach', changing({ kind: 'rebalance' }, false)],
   ])('%s', (line, meaning) => {
     expect(parseShellWord(line.split(' '))).toEqual(meaning);
   });
@@ -78,6 +95,18 @@ describe('words of the shell', () => {
     'events so',
     'stores x',
     'prefix',
+    'tasks x',
+    'resize',
+    'resize a',
+    'resize a x',
+    'resize a 4 now',
+    'move a 1 h:1',
+    'move a x h:1 h:2',
+    'abort',
+    'abort a detach',
+    'replace',
+    'replace a b c',
+    'rebalance a',
   ])('refuses: %s', (line) => {
     expect(() => parseShellWord(line.split(' '))).toThrow(RequestError);
   });
@@ -92,6 +121,7 @@ describe('completion', () => {
   const known = {
     docs: [docs('GET'), docs('GETDEL'), docs('CONFIG', ['GET', 'SET'])],
     keyspaces: ['orders', 'Old'],
+    stores: ['10.0.0.1:7000', '10.0.0.2:7000'],
   };
   it.each([
     ['ge', ['get', 'getdel'], 'ge'],
@@ -105,6 +135,22 @@ describe('completion', () => {
     ['vasto keyspace delete o', ['orders '], 'o'],
     ['create x sh', ['shards '], 'sh'],
     ['get ', [], ''],
+    ['resi', ['resize '], 'resi'],
+    ['resize o', ['orders '], 'o'],
+    ['resize orders ', [], ''],
+    ['abort O', ['Old '], 'O'],
+    ['move orders 1 10.0.0.2', ['10.0.0.2:7000 '], '10.0.0.2'],
+    ['move orders 1 10.0.0.2:7000 ', known.stores, ''],
+    ['replace ', known.stores, ''],
+    ['drain 10.0.0.1:', ['10.0.0.1:7000 '], '10.0.0.1:'],
+    ['rebalance ', [], ''],
+    ['describe orders ', [], ''],
+    ['vasto keyspace re', ['replicas', 'resize'], 're'],
+    ['vasto keyspace resize o', ['orders '], 'o'],
+    ['vasto keyspace move orders 0 ', known.stores, ''],
+    ['vasto store d', ['drain '], 'd'],
+    ['vasto store replace 10.0.0.1', ['10.0.0.1:7000 '], '10.0.0.1'],
+    ['VASTO STORES ', [], ''],
   ])('of %j', (line, found, replaced) => {
     expect(complete(line, known)).toEqual([found, replaced]);
   });

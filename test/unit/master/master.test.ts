@@ -518,6 +518,10 @@ describe('a master that others join', () => {
     const creation = failure(master.createKeyspace(request('x')));
     await timers.advance(2600);
     expect(await creation).toBe('IMPOSSIBLE no store has registered since the master was started');
+    // What is going on is not known, which is not that nothing is.
+    expect(await failure(master.changeStatuses())).toBe(
+      'IMPOSSIBLE no store has registered since the master was started',
+    );
     join(master, new FakeStore(storeEntry(1)));
     await quiet();
     const next = master.createKeyspace(request('x'));
