@@ -5,7 +5,6 @@ import {
   flag,
   folder,
   integer,
-  type Kind,
   list,
   memory,
   octalPermission,
@@ -17,64 +16,7 @@ import {
   unboundedMemory,
   wordsOf,
 } from './config-values.js';
-
-/** One directive of the configuration: everything that parsing, CONFIG and the reference need to know. */
-export interface Directive<T> {
-  readonly kind: Kind<T>;
-  readonly default: T;
-  /** One line, for people. */
-  readonly description: string;
-  /** Older names that mean the same; CONFIG GET lists them too. */
-  readonly aliases?: readonly string[];
-  /** Whether it is fixed at start: CONFIG SET refuses it. */
-  readonly immutable?: boolean;
-  /** Whether its value must stay out of messages. */
-  readonly secret?: boolean;
-  /** Whether CONFIG GET, too, tells only that there is a value. */
-  readonly concealed?: boolean;
-  /** Whether it names a file: CONFIG SET of the same value has the file read again. */
-  readonly rereads?: boolean;
-  /** Why a well-formed value cannot be served; undefined when it can. */
-  refuse?(value: T): string | undefined;
-}
-
-type Extras<T> = Pick<Directive<T>, 'aliases' | 'immutable' | 'secret' | 'concealed' | 'rereads' | 'refuse'>;
-
-function directive<T>(
-  kind: Kind<T>,
-  defaultValue: T,
-  description: string,
-  extras: Extras<T> = {},
-): Directive<T> {
-  return { kind, default: defaultValue, description, ...extras };
-}
-
-/** Accepts only `value`, and says why. */
-function only<T>(value: T, reason: string): { refuse(given: T): string | undefined } {
-  return { refuse: (given) => (given === value ? undefined : reason) };
-}
-
-const WORD = /^[A-Za-z0-9_.-]{1,64}$/;
-
-/** Why a text is not a word such as a zone, a tag or a cluster's id; undefined when it is. */
-function refuseWord(word: string): string | undefined {
-  return WORD.test(word) ? undefined : `'${word}' must be 1 to 64 letters, digits, '_', '-' or '.'`;
-}
-
-const ADDRESS = /^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/;
-
-/** Why a text is not `host:port`, or `[address]:port` for IPv6; undefined when it is. */
-function refuseAddress(address: string): string | undefined {
-  const port = Number(ADDRESS.exec(address)?.[2] ?? 0);
-  return port >= 1 && port <= 65535 ? undefined : `'${address}' must be host:port`;
-}
-
-function firstRefusal(
-  words: readonly string[],
-  refuse: (word: string) => string | undefined,
-): string | undefined {
-  return words.map(refuse).find((reason) => reason !== undefined);
-}
+import { type Directive, directive, firstRefusal, only, refuseAddress, refuseWord } from './directive.js';
 
 const FIXED = { immutable: true } as const;
 const REREAD = { rereads: true } as const;
@@ -82,7 +24,6 @@ const INT_MAX = 2147483647;
 const UINT_MAX = 4294967295;
 const MB = 1024 * 1024;
 const GB = 1024 * MB;
-const WHEN_COLLECTIONS_COME = 'stored now, used when the collections come';
 const NO_SNAPSHOTS = 'accepted for Redis tools; Vasto has no RDB snapshots';
 const NO_AOF_REWRITE = 'accepted for Redis tools; Vasto has no append-only file to rewrite';
 const NO_EVICTION = 'accepted for Redis tools; Vasto evicts nothing';
@@ -373,7 +314,7 @@ export const DIRECTIVES = {
   'hll-sparse-max-bytes': directive(
     memory(),
     3000,
-    `bytes at which a HyperLogLog changes to its dense form; ${WHEN_COLLECTIONS_COME}`,
+    'accepted for Redis tools; a HyperLogLog changes to its dense form at 3000 bytes',
   ),
   'hash-max-listpack-entries': directive(integer(0), 512, 'fields up to which a hash is one row', {
     aliases: ['hash-max-ziplist-entries'],
@@ -387,7 +328,7 @@ export const DIRECTIVES = {
   'list-max-listpack-size': directive(
     integer(-INT_MAX - 1, INT_MAX),
     -2,
-    `size up to which a list is one row: elements, or -1 to -5 for 4kb to 64kb; ${WHEN_COLLECTIONS_COME}`,
+    'size up to which a list is one row: elements, or -1 to -5 for 4kb to 64kb',
     { aliases: ['list-max-ziplist-size'] },
   ),
   'list-compress-depth': directive(
@@ -406,16 +347,13 @@ export const DIRECTIVES = {
     64,
     'accepted for Redis tools: the length of members does not matter to how a set is stored',
   ),
-  'zset-max-listpack-entries': directive(
-    integer(0),
-    128,
-    `members up to which a sorted set is one row; ${WHEN_COLLECTIONS_COME}`,
-    { aliases: ['zset-max-ziplist-entries'] },
-  ),
+  'zset-max-listpack-entries': directive(integer(0), 128, 'members up to which a sorted set is one row', {
+    aliases: ['zset-max-ziplist-entries'],
+  }),
   'zset-max-listpack-value': directive(
     memory(),
     64,
-    `longest member, in bytes, of a sorted set in one row; ${WHEN_COLLECTIONS_COME}`,
+    'longest member, in bytes, of a sorted set that OBJECT ENCODING calls listpack',
     { aliases: ['zset-max-ziplist-value'] },
   ),
   'stream-node-max-bytes': directive(

@@ -142,15 +142,23 @@ export function placementNotes(
   ];
   notes.push(balanceNote(placement, fitting));
   if (replicas > 1) notes.push(zoneNote(placement));
-  const orphans = placement.filter(({ copies }) => copies[0]?.state === 'down').map(({ shard }) => shard);
-  if (orphans.length > 0)
+  const ownerless = placement.filter(({ copies }) => copies[0]?.state === 'down');
+  const failing = ownerless.filter(({ copies }) => copies.every(({ state }) => state === 'down'));
+  const passing = ownerless.filter((shard) => !failing.includes(shard));
+  if (failing.length > 0)
     notes.push(
-      `${count(orphans.length, 'shard')} ${orphans.join(', ')}: the store is down, commands for ${orphans.length === 1 ? 'its' : 'their'} keys fail until it is back`,
+      `${shardsText(failing)}: the store is down, commands for ${failing.length === 1 ? 'its' : 'their'} keys fail until it is back`,
     );
+  if (passing.length > 0)
+    notes.push(`${shardsText(passing)}: the store is down, commands wait until a copy has taken over`);
   const short = placement.filter(({ copies }) => copies.length < replicas).length;
   if (short > 0)
     notes.push(`${count(short, 'shard')} of ${placement.length} have fewer than ${replicas} copies`);
   return notes;
+}
+
+function shardsText(shards: readonly ShardView[]): string {
+  return `${count(shards.length, 'shard')} ${shards.map(({ shard }) => shard).join(', ')}`;
 }
 
 function balanceNote(placement: readonly ShardView[], fitting: readonly StoreView[]): string {

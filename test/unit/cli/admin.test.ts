@@ -189,6 +189,22 @@ describe('what is told of a cluster', () => {
         [],
       ).join('\n');
     expect(notes('z2')).toContain('in different zones');
+    expect(notes('z2')).not.toContain('is down');
     expect(notes('z1')).toContain('1 of 1 shard have copies in the same zone');
+  });
+
+  it('says what becomes of shards whose store is down', () => {
+    const copy = (id: string, state: 'up' | 'down') => ({ id, address: id, zone: id, state, data: null });
+    const shard = { slots: 1, state: null, keys: 1, bytes: 1 };
+    const notes = placementNotes(
+      { ...keyspace, replicas: 2 },
+      [
+        { ...shard, shard: 0, copies: [copy('a', 'down'), copy('b', 'up')] },
+        { ...shard, shard: 1, copies: [copy('a', 'down'), copy('c', 'down')] },
+      ],
+      [],
+    ).join('\n');
+    expect(notes).toContain('shard 0: the store is down, commands wait until a copy has taken over');
+    expect(notes).toContain('shard 1: the store is down, commands for its keys fail until it is back');
   });
 });
