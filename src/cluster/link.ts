@@ -37,6 +37,8 @@ const JOINED_BYTES_MAX = 64 << 10;
  */
 export class Link {
   readonly createdAtMs = Date.now();
+  /** The id by which the other node knows this connection as a client, of a dedicated one that has asked for it. */
+  idThere: number | undefined;
   /** From `head` on those that were not answered yet, oldest first; from `unwritten` on those not written either. */
   private requests: LinkRequest[] = [];
   private head = 0;

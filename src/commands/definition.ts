@@ -161,6 +161,17 @@ export interface Wait {
   attempt(context: ShardContext, keys: readonly string[]): boolean;
 }
 
+/** What is known of a command that may wait without running it. */
+export interface WaitRules {
+  /**
+   * The argument that is its timeout, in seconds; negative: from the end. Or the option that has it, in milliseconds,
+   * and without which the command does not wait.
+   */
+  readonly timeout: number | 'BLOCK';
+  /** What it replies where nothing may wait, as in MULTI. In vain all wait for the same, a nil array. */
+  readonly instead: 'nil' | 'nilArray';
+}
+
 /** Runs synchronously and writes exactly one reply. */
 export type ShardHandler = (context: ShardContext, args: Arguments) => void;
 
@@ -191,10 +202,8 @@ export interface CommandDefinition {
   readonly tips?: readonly string[];
   readonly runs: 'front' | 'shard' | 'split';
   readonly run?: ShardHandler;
-  /** Of a command that may wait: what it replies instead where nothing may, as in MULTI. In vain all wait for the same, a nil array. */
-  readonly replyInstead?: 'nil' | 'nilArray' | undefined;
-  /** Without this word among the arguments it does not wait. */
-  readonly waitsOnlyWith?: string | undefined;
+  /** Of a command that may wait. */
+  readonly waits?: WaitRules | undefined;
   readonly subcommands?: readonly CommandDefinition[];
 }
 

@@ -101,7 +101,7 @@ function single(name: string, which: string, end: End): ListDefinition {
     summary: `Takes the ${which} element of the first of several lists that there is; waits for one`,
     complexity: 'O(K) for K keys',
     syntax: 'key [key ...] timeout',
-    replyInstead: 'nilArray',
+    waits: { timeout: -1, instead: 'nilArray' },
     run: popOrWait(end),
   };
 }
@@ -119,7 +119,7 @@ export const WAITING_LIST_COMMANDS: readonly ListDefinition[] = [
     summary: 'Takes elements from the first of several lists that there is; waits for one',
     complexity: 'O(K+N) for K keys and N elements taken',
     syntax: 'timeout numkeys key [key ...] (LEFT | RIGHT) [COUNT count]',
-    replyInstead: 'nilArray',
+    waits: { timeout: 1, instead: 'nilArray' },
     run: popManyOrWait,
   },
   {
@@ -131,7 +131,7 @@ export const WAITING_LIST_COMMANDS: readonly ListDefinition[] = [
     summary: 'Takes the element at an end of one list and puts it at an end of another; waits for one',
     complexity: 'O(1)',
     syntax: 'source destination (LEFT | RIGHT) (LEFT | RIGHT) timeout',
-    replyInstead: 'nil',
+    waits: { timeout: -1, instead: 'nil' },
     run: moveOneOrWait,
   },
   {
@@ -143,7 +143,7 @@ export const WAITING_LIST_COMMANDS: readonly ListDefinition[] = [
     summary: 'Takes the last element of a list and puts it at the beginning of another; waits for one',
     complexity: 'O(1)',
     syntax: 'source destination timeout',
-    replyInstead: 'nil',
+    waits: { timeout: -1, instead: 'nil' },
     run: rotateOrWait,
   },
 ];

@@ -58,7 +58,7 @@ function single(name: string, which: string, end: PopEnd): Omit<CommandDefinitio
     summary: `Removes the member with the ${which} score from the first sorted set that is there; waits for one`,
     complexity: 'O(K)+O(log(M)) for K keys and a set of M members',
     syntax: 'key [key ...] timeout',
-    replyInstead: 'nilArray',
+    waits: { timeout: -1, instead: 'nilArray' },
     run: popOrWait(end),
   };
 }
@@ -77,7 +77,7 @@ export const WAITING_POP_COMMANDS: readonly Omit<CommandDefinition, 'group' | 'r
       'Removes members with the lowest or highest scores of the first of the sorted sets that is there; waits for one',
     complexity: 'O(K)+O(N*log(M)) for K keys and N members of a set of M',
     syntax: 'timeout numkeys key [key ...] <MIN | MAX> [COUNT count]',
-    replyInstead: 'nilArray',
+    waits: { timeout: 1, instead: 'nilArray' },
     run: popManyOrWait,
   },
 ];

@@ -103,8 +103,7 @@ const READ_COMMANDS: readonly StreamDefinition[] = [
     summary: 'Gets the entries of streams behind an id of each',
     complexity: 'O(log N + M) for each stream, of N entries of which M are read',
     syntax: '[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]',
-    replyInstead: 'nilArray',
-    waitsOnlyWith: 'BLOCK',
+    waits: { timeout: 'BLOCK', instead: 'nilArray' },
     run: read,
   },
   {
@@ -117,8 +116,7 @@ const READ_COMMANDS: readonly StreamDefinition[] = [
     complexity: 'O(M log N) for each stream, of N entries of which M are read',
     syntax:
       'GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]',
-    replyInstead: 'nilArray',
-    waitsOnlyWith: 'BLOCK',
+    waits: { timeout: 'BLOCK', instead: 'nilArray' },
     run: readGroup,
   },
 ];

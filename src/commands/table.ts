@@ -1,4 +1,4 @@
-import type { CommandDefinition, ShardHandler } from './definition.js';
+import type { CommandDefinition, ShardHandler, WaitRules } from './definition.js';
 import { frontCommands } from './front.js';
 import { shardCommands } from './shard-commands.js';
 
@@ -20,8 +20,7 @@ export class Command implements CommandDefinition {
   readonly tips: readonly string[];
   readonly runs: CommandDefinition['runs'];
   readonly run: ShardHandler;
-  readonly replyInstead: 'nil' | 'nilArray' | undefined;
-  readonly waitsOnlyWith: string | undefined;
+  readonly waits: WaitRules | undefined;
   readonly subcommands: readonly CommandDefinition[];
   readonly children = new Map<string, Command>();
 
@@ -43,8 +42,7 @@ export class Command implements CommandDefinition {
     this.tips = definition.tips ?? [];
     this.runs = definition.runs;
     this.run = definition.run ?? runsElsewhere;
-    this.replyInstead = definition.replyInstead;
-    this.waitsOnlyWith = definition.waitsOnlyWith;
+    this.waits = definition.waits;
     this.subcommands = definition.subcommands ?? [];
   }
 }

@@ -1,6 +1,7 @@
-import type { Buffer } from 'node:buffer';
-import type { Arguments } from '../base/arguments.js';
+import { Buffer } from 'node:buffer';
+import { type Arguments, ListArguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
+import { parseInteger } from '../base/numbers.js';
 import { parseLongDouble } from '../types/long-double.js';
 import type { CommandDefinition, ShardContext, Wait } from './definition.js';
 
@@ -11,7 +12,7 @@ import type { CommandDefinition, ShardContext, Wait } from './definition.js';
  *   if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
  *   attemptOrWait(context, { keys, type: RowType.List, timeoutMs, attempt: (each, ready) => popFirst(each, ready) });
  *
- * Its definition has the flag `blocking` and a `replyInstead`.
+ * Its definition has the flag `blocking` and says in `waits` where its timeout stands.
  */
 
 /** The largest 64-bit integer, rounded up. */
@@ -36,13 +37,68 @@ export function parseTimeout(args: Arguments, index: number): number | CommandEr
   return milliseconds > Number.MAX_SAFE_INTEGER ? 0 : Math.max(0, milliseconds);
 }
 
+/** The options before STREAMS, with the number of their values. */
+const READ_OPTIONS: ReadonlyMap<string, number> = new Map([
+  ['BLOCK', 1],
+  ['COUNT', 1],
+  ['GROUP', 2],
+  ['NOACK', 0],
+]);
+const READ_OPTION_BYTES_MAX = 5;
+
+/** The place of the value of BLOCK, of which the last one counts; 0 where there is none. */
+function blockPlace(args: readonly Buffer[]): number {
+  let place = 0;
+  for (let at = 1; at < args.length; ) {
+    const argument = args[at]!;
+    const word = argument.length > READ_OPTION_BYTES_MAX ? '' : argument.latin1Slice().toUpperCase();
+    const values = READ_OPTIONS.get(word);
+    if (values === undefined) break;
+    if (word === 'BLOCK' && at + 1 < args.length) place = at + 1;
+    at += 1 + values;
+  }
+  return place;
+}
+
+/** The place of a command's timeout among its arguments; 0 where it does not wait. */
+function timeoutPlace({ waits }: CommandDefinition, args: readonly Buffer[]): number {
+  if (waits === undefined) return 0;
+  if (waits.timeout === 'BLOCK') return blockPlace(args);
+  return waits.timeout < 0 ? args.length + waits.timeout : waits.timeout;
+}
+
 /** Whether a command with these arguments may wait. */
 export function mayWait(command: CommandDefinition, args: readonly Buffer[]): boolean {
-  const { replyInstead, waitsOnlyWith } = command;
-  if (replyInstead === undefined || waitsOnlyWith === undefined) return replyInstead !== undefined;
-  const isWord = (argument: Buffer) =>
-    argument.length === waitsOnlyWith.length && argument.latin1Slice().toUpperCase() === waitsOnlyWith;
-  return args.some(isWord);
+  return command.waits !== undefined && timeoutPlace(command, args) > 0;
+}
+
+/**
+ * Until when a command waits that may wait.
+ * @param sinceMs Unix milliseconds
+ * @returns Unix milliseconds; 0 = for ever, and where its timeout is not one
+ */
+export function waitDeadline(command: CommandDefinition, args: readonly Buffer[], sinceMs: number): number {
+  const place = timeoutPlace(command, args);
+  const list = new ListArguments(args);
+  const isOption = command.waits?.timeout === 'BLOCK';
+  const timeoutMs = isOption ? parseInteger(list.text(place)) : parseTimeout(list, place);
+  return typeof timeoutMs === 'number' && timeoutMs > 0 ? sinceMs + timeoutMs : 0;
+}
+
+/**
+ * The arguments of a command that may wait, with another timeout.
+ * @param timeoutMs at least 1
+ */
+export function withTimeout(
+  command: CommandDefinition,
+  args: readonly Buffer[],
+  timeoutMs: number,
+): Buffer[] {
+  const isOption = command.waits?.timeout === 'BLOCK';
+  return args.with(
+    timeoutPlace(command, args),
+    Buffer.from(String(isOption ? timeoutMs : timeoutMs / 1000), 'latin1'),
+  );
 }
 
 /** Runs a command's attempt; if it finds nothing, its client waits for the keys. */

@@ -34,7 +34,7 @@ const EMPTY = Buffer.alloc(0);
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Keeps the time of a client that waits. */
-export class WaitTimer {
+class WaitTimer {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -109,7 +109,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
       return;
     }
     this.over();
-    sendAgain(this.connection, this.slot, this.args, this.timer?.deadlineMs ?? 0);
+    sendAgain(this.connection, this.slot, this.args, this.timer?.deadlineMs ?? this.deadlineMs);
   }
 
   private over(): void {

@@ -263,7 +263,8 @@ export class Connection implements RequestSink, ReplySink {
       .then(() => this.unstall());
   }
 
-  private whenAnswered(): Promise<void> {
+  /** Resolves when all replies so far are out. */
+  whenAnswered(): Promise<void> {
     if (this.replies.isEmpty) return Promise.resolve();
     return new Promise((resolve) => this.drainWaiters.push(resolve));
   }

@@ -1,13 +1,15 @@
 import { Buffer } from 'node:buffer';
 import { CommandError } from '../base/command-errors.js';
-import { frameOf } from '../cluster/frames.js';
+import { encodeCommand, frameOf } from '../cluster/frames.js';
 import { type Link, MOVED_CODE } from '../cluster/link.js';
 import type { RemoteLinks } from '../cluster/links.js';
+import { integerOf } from '../cluster/reply-scanner.js';
 import type { Command } from '../commands/table.js';
+import { waitDeadline, withTimeout } from '../commands/waiting.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
-import { type Blocking, sendAgain, WaitTimer } from './blocking.js';
+import { type Blocking, sendAgain } from './blocking.js';
 import type { Connection } from './connection.js';
-import { cannotForward, ELSEWHERE } from './forwarding.js';
+import { callRemote, cannotForward, ELSEWHERE, Whole } from './forwarding.js';
 import { refuse } from './refusal.js';
 import type { Slot } from './reply-queue.js';
 import type { RespServer } from './server.js';
@@ -23,12 +25,13 @@ const WAITS_AFTER_MS = 100;
 /** How long to wait for news of where a shard is before asking again. */
 const MOVED_DELAY_MS = 50;
 
-/** A command that may wait, on another store, by a link of its own. */
+/** A command that may wait, on another store, by a link of its own. The other node keeps the time. */
 class RemoteBlocking implements Blocking {
   isBlocked = false;
   readonly route = undefined;
   private isOver = false;
-  private readonly timer: WaitTimer;
+  /** Whether it was refused because the shard had gone, and is to be sent again: nobody waits meanwhile. */
+  private isBetween = false;
   private readonly assumption: NodeJS.Timeout;
 
   constructor(
@@ -37,10 +40,9 @@ class RemoteBlocking implements Blocking {
     private readonly slot: Slot,
     private readonly links: RemoteLinks,
     private readonly link: Link,
-    /** Unix milliseconds, where the waiting has begun before; 0 = it is the other node that keeps the time. */
-    deadlineMs: number,
+    /** Until when it waits: Unix milliseconds, 0 = for ever. */
+    private readonly deadlineMs: number,
   ) {
-    this.timer = new WaitTimer(deadlineMs, () => this.end(this.inVain()));
     this.assumption = setTimeout(() => {
       this.isBlocked = true;
       if (connection.inputEnded) connection.destroy('');
@@ -48,60 +50,75 @@ class RemoteBlocking implements Blocking {
   }
 
   get hasTimeout(): boolean {
-    return this.timer.deadlineMs !== 0;
+    return this.deadlineMs !== 0;
   }
 
   /** The reply. */
   deliver(bytes: Buffer): void {
     if (this.isOver) return;
-    if (!bytes.subarray(0, MOVED.length).equals(MOVED)) this.finish(bytes, !this.link.isClosed);
+    if (!bytes.subarray(0, MOVED.length).equals(MOVED)) this.finish(bytes);
+    else if (this.deadlineMs !== 0 && this.deadlineMs <= Date.now()) this.finish(this.inVain());
     else {
       // Where the shard is now may be known here in a moment.
       clearTimeout(this.assumption);
       this.isBlocked = true;
+      this.isBetween = true;
       setTimeout(() => this.askAgain(), MOVED_DELAY_MS);
     }
   }
 
-  /** Sends the command to where its shard is now, with its whole time where nobody knows what is left of it. */
+  /** Sends the command to where its shard is now, to wait there for what is left of its time. */
   askAgain(): void {
     if (this.isOver) return;
-    const { deadlineMs } = this.timer;
-    this.release(!this.link.isClosed);
-    sendAgain(this.connection, this.slot, this.args, deadlineMs === 0 ? undefined : deadlineMs);
+    this.release(true);
+    sendAgain(this.connection, this.slot, this.args, this.deadlineMs);
   }
 
   leave(): void {
     if (!this.isOver) this.release(false);
   }
 
-  unblock(asError: boolean): Promise<boolean> {
-    if (this.isOver) return Promise.resolve(false);
-    this.end(asError ? UNBLOCKED : this.inVain());
-    return Promise.resolve(true);
+  /** Only the other node knows whether the client has been served meanwhile: what it took must not be lost. */
+  async unblock(asError: boolean): Promise<boolean> {
+    if (this.isOver) return false;
+    if (this.isBetween) {
+      this.finish(asError ? UNBLOCKED : this.inVain());
+      return true;
+    }
+    const { target, idThere } = this.link;
+    if (idThere === undefined) return false;
+    const words = ['CLIENT', 'UNBLOCK', String(idThere), asError ? 'ERROR' : 'TIMEOUT'];
+    const shared = this.links.to(target.store, target.keyspace, target.version);
+    return integerOf(await callRemote(shared, encodeCommand(words))) === 1;
   }
 
   private inVain(): Buffer {
     return Buffer.from(this.connection.session.version === 3 ? '_\r\n' : '*-1\r\n');
   }
 
-  /** Replies, and has the other node see that nobody waits there any more. */
-  private end(reply: Buffer): void {
-    if (!this.isOver) this.finish(reply, false);
-  }
-
-  private finish(reply: Buffer, isClean: boolean): void {
-    this.release(isClean);
+  private finish(reply: Buffer): void {
+    this.release(true);
     this.slot.deliver(reply, 0);
     this.connection.endBlocking();
   }
 
-  private release(isClean: boolean): void {
+  /** @param isAnswered whether nobody waits at the other end of the link */
+  private release(isAnswered: boolean): void {
     this.isOver = true;
-    this.timer.stop();
     clearTimeout(this.assumption);
-    this.links.release(this.link, isClean);
+    this.links.release(this.link, isAnswered && !this.link.isClosed);
   }
+}
+
+const CLIENT_ID = encodeCommand(['CLIENT', 'ID']);
+
+/** Has a link know what the other node calls its client. */
+function askForId(link: Link): void {
+  if (link.idThere !== undefined) return;
+  const receiver = new Whole((reply) => {
+    link.idThere = integerOf(reply);
+  });
+  link.send(receiver, CLIENT_ID);
 }
 
 /** Sends a command that may wait to another store. */
@@ -116,7 +133,15 @@ export function blockElsewhere(
 ): void {
   const { session, replies } = connection;
   const { links } = server;
-  const deadlineMs = connection.takeResumed(args) ?? 0;
+  // It goes by another link than the commands before it, and must not overtake them.
+  if (!replies.isEmpty) {
+    connection.holdBack(args, frames);
+    connection.stallUntil(connection.whenAnswered());
+    return;
+  }
+  const nowMs = Date.now();
+  const resumedMs = connection.takeResumed(args);
+  const deadlineMs = resumedMs ?? waitDeadline(command, args, nowMs);
   const refusal = cannotForward(session, keyspace, place);
   const link = refusal ?? links.openDedicated(place.store, keyspace.id, session.version, () => undefined);
   if (link === undefined || link instanceof CommandError) {
@@ -126,7 +151,14 @@ export function blockElsewhere(
   connection.pushReady();
   const slot = replies.reserve(ELSEWHERE, 0, session.replies !== 'on');
   const blocking = new RemoteBlocking(connection, args, slot, links, link, deadlineMs);
-  link.sendPatiently(blocking, frameOf(args, frames));
+  const hasBegun = resumedMs !== undefined && deadlineMs !== 0;
+  askForId(link);
+  link.sendPatiently(
+    blocking,
+    hasBegun
+      ? encodeCommand(withTimeout(command, args, Math.max(1, deadlineMs - nowMs)))
+      : frameOf(args, frames),
+  );
   connection.countUnderWay(slot);
   connection.beginBlocking(blocking);
   server.forwardedCommands++;

@@ -17,7 +17,7 @@ export function send(
   frames: Buffer,
   target?: ShardRoute,
 ): void {
-  if (command.replyInstead !== undefined && mayWait(command, args)) {
+  if (mayWait(command, args)) {
     sendBlocking(connection, route, command, args, frames);
     return;
   }

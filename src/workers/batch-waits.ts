@@ -164,6 +164,6 @@ export class BatchWaits {
 
 /** What a command replies that may not wait. */
 function replyInstead(command: Command, reply: ReplyWriter): void {
-  if (command.replyInstead === 'nil') reply.nil();
+  if (command.waits?.instead === 'nil') reply.nil();
   else reply.nilArray();
 }

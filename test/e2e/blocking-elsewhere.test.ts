@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeCommand, type RawClient } from '../support/client.js';
 import { waitUntil } from '../support/environment.js';
-import { numberOf } from '../support/reply.js';
+import { numberOf, render } from '../support/reply.js';
 import { StaticCluster } from '../support/static-cluster.js';
 import { next, waitForWaiting } from '../support/waiting-room.js';
 
@@ -11,6 +11,8 @@ const KEYSPACES = [
   { name: 'wide', db: 1, shards: [0, 1] },
 ];
 const GATEWAY = 2;
+/** All of them on the other store. */
+const THERE = KEYSPACES.map((keyspace) => ({ ...keyspace, shards: keyspace.shards.map(() => 1) }));
 
 let cluster: StaticCluster;
 let direct: RawClient;
@@ -67,6 +69,39 @@ describe('commands that wait for keys of another store', () => {
     expect(await other.rendered('LPOP', 'a')).toBe('$"x"');
   });
 
+  test('lose nothing to CLIENT UNBLOCK', async () => {
+    const [waiting, other] = [await connect(), await connect()];
+    const id = numberOf(await waiting.command('CLIENT', 'ID'));
+    let served = 0;
+    for (let round = 0; round < 50; round++) {
+      waiting.send(encodeCommand(['BLPOP', 'a', 0]));
+      await blockedAre(1);
+      const push = () => direct.rendered('RPUSH', 'a', 'x');
+      const unblock = () => other.rendered('CLIENT', 'UNBLOCK', id);
+      // Both are on their way at once.
+      const outcomes = await Promise.all(round % 2 === 0 ? [push(), unblock()] : [unblock(), push()]);
+      const reply = await next(waiting);
+      const isServed = reply === '*[$"a" $"x"]';
+      if (isServed) served++;
+      else expect(await direct.rendered('LPOP', 'a')).toBe('$"x"');
+      expect([...outcomes.sort(), reply]).toEqual(isServed ? [':0', ':1', reply] : [':1', ':1', '*-1']);
+    }
+    console.log(`${served} of 50 rounds were served`);
+  });
+
+  test('do not overtake what their client has sent before', async () => {
+    const client = await connect();
+    for (let round = 0; round < 50; round++) {
+      const replies = await client.pipeline([
+        ['RPUSH', 'a', 'x'],
+        ['DEL', 'a'],
+        ['BLPOP', 'a', '0.001'],
+        ['PING'],
+      ]);
+      expect(replies.map(render)).toEqual([':1', ':1', '*-1', '+PONG']);
+    }
+  });
+
   test('have all keys in one slot', async () => {
     const [waiting, other] = [await connect(1), await connect(1)];
     expect(await waiting.rendered('BLPOP', 'a', 'b', 0)).toMatch(/^-CROSSSLOT/);
@@ -88,8 +123,7 @@ describe('commands that wait for keys of another store', () => {
     atStore.send(encodeCommand(['BLPOP', 'b', 0]));
     timed.send(encodeCommand(['BLPOP', 'never', '0.8']));
     await blockedAre(3);
-    const there = KEYSPACES.map((keyspace) => ({ ...keyspace, shards: keyspace.shards.map(() => 1) }));
-    await cluster.place(there, 2);
+    await cluster.place(THERE, 2);
     await waitUntil('all wait there', async () => {
       const client = await cluster.nodes[1]!.connect();
       const text = await client.text('INFO', 'clients');
@@ -103,6 +137,38 @@ describe('commands that wait for keys of another store', () => {
     expect(await next(timed)).toBe('*-1');
     await cluster.place(KEYSPACES, 3);
     expect(await waiting.rendered('BLPOP', 'a', '0.01')).toBe('*-1');
+  });
+
+  test('wait there for what is left of their time', async () => {
+    const commands = [
+      ['BLPOP', 'k', '100'],
+      ['BLMPOP', '100', '1', 'k', 'LEFT'],
+      ['XREAD', 'BLOCK', '7', 'COUNT', '1', 'BLOCK', '100000', 'STREAMS', 'BLOCK', '$'],
+    ];
+    for (const [index, words] of commands.entries()) {
+      (await connect()).send(encodeCommand(words));
+      await blockedAre(index + 1);
+    }
+    const monitor = await cluster.nodes[1]!.connect();
+    opened.push(monitor);
+    await monitor.command('MONITOR');
+    await cluster.place(THERE, 4);
+    const seen: string[][] = [];
+    while (seen.length < commands.length) {
+      const words = [...(await next(monitor)).matchAll(/"([^"]*)"/g)].map(([, word]) => word!);
+      if (commands.some(([name]) => name === words[0])) seen.push(words);
+    }
+    for (const words of commands) {
+      const again = seen.find(([name]) => name === words[0])!;
+      const changed = [...words.keys()].filter((index) => words[index] !== again[index]);
+      expect(changed).toEqual([words.findLastIndex((word) => word.startsWith('100'))]);
+      const [before, after] = [Number(words[changed[0]!]), Number(again[changed[0]!])];
+      expect(after).toBeGreaterThan(before / 2);
+      expect(after).toBeLessThan(before);
+    }
+    for (const each of opened.splice(0)) each.close();
+    await cluster.place(KEYSPACES, 5);
+    await blockedAre(0);
   });
 
   test('end with an error when the store is silent, or dies', async () => {
