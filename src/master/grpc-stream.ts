@@ -1,6 +1,6 @@
 import { type ClientDuplexStream, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { MASTER_MESSAGES_WAITING_MAX } from '../base/limits.js';
-import type { MasterStream, MessageStream, StoreStream } from '../cluster/messages.js';
+import type { MasterMessage, MessageStream, StoreMessage } from '../cluster/messages.js';
 import { Outbox } from './outbox.js';
 import { type CallStatus, isServiceError, statusOf } from './status.js';
 import {
@@ -11,7 +11,7 @@ import {
 } from './wire.js';
 import type { WireMasterMessage, WireStoreMessage } from './wire-types.js';
 
-/** How long a store that has said that it leaves waits for the master to take note, milliseconds. */
+/** How long a client that has said that it ends a call waits for the server to take note, milliseconds. */
 const FAREWELL_MS = 1000;
 
 /** What differs between the two ends of a gRPC stream. */
@@ -23,9 +23,11 @@ interface End<In, Out, WireIn, WireOut> {
   abort(how: CallStatus): void;
   /** Ends the call when all that was said has left. */
   finish(): void;
+  /** Messages that may wait for the other side to read. */
+  readonly waitingMax: number;
 }
 
-/** One end of the conversation between a store and its master, over gRPC. */
+/** One end of a conversation over gRPC, as messages of the cluster. */
 export class GrpcStream<In, Out, WireIn, WireOut> implements MessageStream<In, Out> {
   onMessage: (message: In) => void = () => undefined;
   onEnd: (error: Error | undefined) => void = () => undefined;
@@ -42,7 +44,7 @@ export class GrpcStream<In, Out, WireIn, WireOut> implements MessageStream<In, O
     const { call } = side;
     this.outbox = new Outbox<Out>(
       (message, done) => call.write(side.encode(message), done),
-      MASTER_MESSAGES_WAITING_MAX,
+      side.waitingMax,
       () => this.fail({ code: status.RESOURCE_EXHAUSTED, details: 'the other side does not read' }),
     );
     call.on('data', (wire: WireIn) => this.hear(wire));
@@ -100,31 +102,59 @@ function reasonOf(error: Error): Error {
   return isServiceError(error) ? new Error(error.details, { cause: error }) : error;
 }
 
-/** The master's end. */
-export function storeStream(
-  call: ServerDuplexStream<WireStoreMessage, WireMasterMessage>,
-): StoreStream & { readonly ended: Promise<Error | undefined> } {
+/** What messages are on the wire, and how many may wait. */
+export type Wording<In, Out, WireIn, WireOut> = Pick<
+  End<In, Out, WireIn, WireOut>,
+  'decode' | 'encode' | 'waitingMax'
+>;
+
+/** The end of the process that was called. */
+export function serverEnd<In, Out, WireIn, WireOut>(
+  call: ServerDuplexStream<WireIn, WireOut>,
+  wording: Wording<In, Out, WireIn, WireOut>,
+): GrpcStream<In, Out, WireIn, WireOut> {
   return new GrpcStream({
+    ...wording,
     call,
-    decode: fromWireStoreMessage,
-    encode: toWireMasterMessage,
     abort: (how) => call.emit('error', Object.assign(new Error(how.details), how)),
     finish: () => call.end(),
   });
 }
 
-/** A store's end. */
-export function masterStream(
-  call: ClientDuplexStream<WireStoreMessage, WireMasterMessage>,
-): MasterStream & { readonly ended: Promise<Error | undefined> } {
+/** The end of the process that has called. */
+export function clientEnd<In, Out, WireIn, WireOut>(
+  call: ClientDuplexStream<WireOut, WireIn>,
+  wording: Wording<In, Out, WireIn, WireOut>,
+): GrpcStream<In, Out, WireIn, WireOut> {
   return new GrpcStream({
+    ...wording,
     call,
-    decode: fromWireMasterMessage,
-    encode: toWireStoreMessage,
     abort: () => call.cancel(),
     finish: () => {
       call.end();
       setTimeout(() => call.cancel(), FAREWELL_MS).unref();
     },
+  });
+}
+
+/** The master's end of its conversation with a store. */
+export function storeStream(
+  call: ServerDuplexStream<WireStoreMessage, WireMasterMessage>,
+): GrpcStream<StoreMessage, MasterMessage, WireStoreMessage, WireMasterMessage> {
+  return serverEnd(call, {
+    decode: fromWireStoreMessage,
+    encode: toWireMasterMessage,
+    waitingMax: MASTER_MESSAGES_WAITING_MAX,
+  });
+}
+
+/** A store's end of its conversation with a master. */
+export function masterStream(
+  call: ClientDuplexStream<WireStoreMessage, WireMasterMessage>,
+): GrpcStream<MasterMessage, StoreMessage, WireMasterMessage, WireStoreMessage> {
+  return clientEnd(call, {
+    decode: fromWireMasterMessage,
+    encode: toWireStoreMessage,
+    waitingMax: MASTER_MESSAGES_WAITING_MAX,
   });
 }

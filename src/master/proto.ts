@@ -38,16 +38,18 @@ export function masterMethods(): MasterMethods {
 }
 
 function load(): MasterMethods {
-  const file = fileURLToPath(new URL('./master.proto', import.meta.url));
-  const service = loadSync(file, { longs: Number, defaults: true, arrays: true, oneofs: true })[
-    'vasto.v1.Master'
-  ];
-  const methods = service as unknown as MasterMethods;
+  const methods = serviceIn(new URL('./master.proto', import.meta.url), 'Master') as MasterMethods;
   return {
     ...methods,
     Register: { ...methods.Register, responseSerialize: once(methods.Register.responseSerialize) },
     Follow: { ...methods.Follow, responseSerialize: once(methods.Follow.responseSerialize) },
   };
+}
+
+/** The calls of a service of Vasto's, with messages as the wire types have them. @param file the .proto file */
+export function serviceIn(file: URL, name: string): unknown {
+  const options = { longs: Number, defaults: true, arrays: true, oneofs: true };
+  return loadSync(fileURLToPath(file), options)[`vasto.v1.${name}`];
 }
 
 /** Has a message with a topology serialized once, for all that it is sent to; wire.ts makes one of each topology. */

@@ -22,12 +22,7 @@ export function fromWireKeyspaceNews({ keyspace, epoch, copies }: WireKeyspaceNe
 function toWireCopy({ feeds, ...copy }: CopyReport): WireCopyReport {
   return {
     ...copy,
-    feeds: feeds.map(({ from, rows, rowsTotal, ...feed }) => ({
-      ...from,
-      ...feed,
-      rows: countable(rows),
-      rowsTotal: countable(rowsTotal),
-    })),
+    feeds: feeds.map(({ from, ...feed }) => ({ ...from, ...feed })),
   };
 }
 
@@ -52,8 +47,6 @@ function fromWireCopy({
       isLevel: feed.isLevel,
       mark: exact(feed.mark, 'the epoch of a mark'),
       position: exact(feed.position, 'the position of a copy'),
-      rows: exact(feed.rows, 'the rows of a copy'),
-      rowsTotal: exact(feed.rowsTotal, 'the rows of a copy'),
     })),
   };
 }

@@ -96,8 +96,6 @@ export interface WireFeedReport {
   isLevel: boolean;
   mark: number;
   position: number;
-  rows: number;
-  rowsTotal: number;
 }
 
 export interface WireChangeRequest {

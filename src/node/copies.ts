@@ -391,8 +391,6 @@ export class Copies {
         isLevel: status?.isNearlyLevel === true,
         mark: memory.read.get(placeKey(from)) ?? 0,
         position: status?.position?.sequence ?? 0,
-        rows: status?.copiedRows ?? 0,
-        rowsTotal: 0,
       })),
     };
   }

@@ -1,9 +1,9 @@
 import { Client, type ClientDuplexStream, logVerbosity, Metadata, setLogVerbosity } from '@grpc/grpc-js';
-import { FEED_MESSAGE_BYTES_MAX } from '../base/limits.js';
-import type { SourceStream } from '../cluster/feed-messages.js';
+import { FEED_MESSAGE_BYTES_MAX, FEED_MESSAGES_WAITING_MAX } from '../base/limits.js';
+import type { FollowerMessage, SourceMessage, SourceStream } from '../cluster/feed-messages.js';
 import type { StoreEntry } from '../cluster/topology.js';
 import { CHANNEL_OPTIONS } from '../master/channel.js';
-import { GrpcStream } from '../master/grpc-stream.js';
+import { clientEnd, type GrpcStream } from '../master/grpc-stream.js';
 import type { ChannelSecurity } from '../master/reach.js';
 import { peerMethods } from './proto.js';
 import {
@@ -87,15 +87,10 @@ export class PeerClients {
 
 function sourceStream(
   call: ClientDuplexStream<WireFollowerMessage, WireSourceMessage>,
-): SourceStream & { readonly ended: Promise<Error | undefined> } {
-  return new GrpcStream({
-    call,
+): GrpcStream<SourceMessage, FollowerMessage, WireSourceMessage, WireFollowerMessage> {
+  return clientEnd(call, {
     decode: fromWireSourceMessage,
     encode: toWireFollowerMessage,
-    abort: () => call.cancel(),
-    finish: () => {
-      call.end();
-      setTimeout(() => call.cancel(), FAREWELL_MS).unref();
-    },
+    waitingMax: FEED_MESSAGES_WAITING_MAX,
   });
 }

@@ -1,11 +1,16 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Config } from '../base/config.js';
-import { FEED_MESSAGE_BYTES_MAX, FEEDS_PER_STORE_MAX, PEER_CONNECTIONS_MAX } from '../base/limits.js';
+import {
+  FEED_MESSAGE_BYTES_MAX,
+  FEED_MESSAGES_WAITING_MAX,
+  FEEDS_PER_STORE_MAX,
+  PEER_CONNECTIONS_MAX,
+} from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
 import type { FollowerStream } from '../cluster/feed-messages.js';
 import type { GrpcSecurity } from '../master/credentials.js';
 import { GrpcListener } from '../master/grpc-listener.js';
-import { GrpcStream } from '../master/grpc-stream.js';
+import { serverEnd } from '../master/grpc-stream.js';
 import { peerMethods } from './proto.js';
 import {
   fromWireFollowerMessage,
@@ -62,11 +67,9 @@ export class PeerServer {
 }
 
 function followerStream(call: ServerDuplexStream<WireFollowerMessage, WireSourceMessage>): FollowerStream {
-  return new GrpcStream({
-    call,
+  return serverEnd(call, {
     decode: fromWireFollowerMessage,
     encode: toWireSourceMessage,
-    abort: (how) => call.emit('error', Object.assign(new Error(how.details), how)),
-    finish: () => call.end(),
+    waitingMax: FEED_MESSAGES_WAITING_MAX,
   });
 }

@@ -31,7 +31,7 @@ export interface CopyReport {
   readonly feeds: readonly FeedReport[];
 }
 
-/** How far a copy has come in following another. */
+/** How far a copy has come in following another: what planning needs of it. FollowStatus has what people want to know. */
 export interface FeedReport {
   readonly from: CopyPlace;
   /** It is no more than {@link LEVEL_LAG_MAX_MS} behind. */
@@ -40,10 +40,6 @@ export interface FeedReport {
   readonly mark: number;
   /** Number of the last entry of that log that it has; 0 = none. */
   readonly position: number;
-  /** Of the scan, while there is one. */
-  readonly rows: number;
-  /** As far as is known. */
-  readonly rowsTotal: number;
 }
 
 /** A copy that is so little behind what it follows is level: a hand-over holds writes for about as long. */

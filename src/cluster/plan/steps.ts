@@ -161,16 +161,11 @@ function lackOf(
       // Other holders may be away: what they alone have, they hand over when they are back.
       if (entry.shards[from.shard]?.stores[0] === from.store) return `${source} is away`;
     } else if (feed?.isLevel !== true) {
-      if (!copy.isComplete && start === 'copy') return `it copies ${source}${shareText(feed)}`;
+      if (!copy.isComplete && start === 'copy') return `it copies ${source}`;
       return `it is behind ${source}`;
     }
   }
   return copy.isComplete ? undefined : 'it is not complete yet';
-}
-
-function shareText(feed: { readonly rows: number; readonly rowsTotal: number } | undefined): string {
-  if (feed === undefined || feed.rowsTotal === 0) return '';
-  return `, ${Math.min(100, Math.floor((feed.rows / feed.rowsTotal) * 100))} %`;
 }
 
 // ------------------------------------------------------------------- handover

@@ -121,8 +121,6 @@ const copyReport: fc.Arbitrary<CopyReport> = fc.record({
       isLevel: fc.boolean(),
       mark: natural,
       position: natural,
-      rows: natural,
-      rowsTotal: natural,
     }),
     { maxLength: 3 },
   ),

@@ -217,7 +217,7 @@ export class SimulatedStore {
     const source = this.others.get(from.store)!.copies.get(from.shard);
     if (position === undefined || source === undefined || source.logNumber !== position.log) return [];
     const isLevel = position.at === source.log.length;
-    return [{ from, isLevel, mark: this.markOf(copy, from), position: position.at, rows: 0, rowsTotal: 0 }];
+    return [{ from, isLevel, mark: this.markOf(copy, from), position: position.at }];
   }
 }
 
