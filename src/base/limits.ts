@@ -187,7 +187,7 @@ export const FEED_APPLY_ROWS = 1000;
 /** Keys of one shard that clients wait for in blocking commands, each counted for every client. */
 export const WAITED_KEYS_MAX = 1 << 20;
 
-/** Bytes that a client may send behind a command that waits; then its socket is not read any more until it is done. */
+/** Bytes that a client may send behind commands that wait; then its socket is not read any more until they are done. */
 export const BLOCKED_INPUT_BYTES_MAX = 1 << 20;
 
 /** Feeds that one shard can be the target of. */

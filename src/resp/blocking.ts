@@ -209,8 +209,7 @@ export function sendBlocking(
   owner.batch.begin(blocking, session.id, route.shard, flags);
   addCommand(owner, command, args, frames);
   owner.schedule();
-  connection.countUnderWay(slot);
-  connection.beginBlocking(blocking);
+  connection.beginBlocking(blocking, slot);
 }
 
 /** Has clients that wait for keys of these shards ask again: their databases mean other shards now. */

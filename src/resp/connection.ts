@@ -12,6 +12,7 @@ import {
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { Blocking } from './blocking.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
+import { HeldQueue } from './held-queue.js';
 import { type Door, PLAIN_DOOR } from './listeners.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
 import { Session } from './session.js';
@@ -55,7 +56,7 @@ export class Connection implements RequestSink, ReplySink {
   outputBytes = 0;
   commands = 0;
   private readonly decoder: RequestDecoder;
-  private held: Held[] = [];
+  private readonly held = new HeldQueue<Held>();
   private stalls = 0;
   /** How many of the stalls let the socket be read on. */
   private readingStalls = 0;
@@ -63,7 +64,7 @@ export class Connection implements RequestSink, ReplySink {
   blocking: Blocking | undefined;
   /** Said of a command that is to be sent again: until when it waits. */
   resumedWait: { readonly args: readonly Buffer[]; readonly deadlineMs: number | undefined } | undefined;
-  /** Bytes that came while a command may have waited. */
+  /** Bytes that came while commands may have waited, since the last time that none was held back. */
   private blockedInputBytes = 0;
   private blockedInputWaits = false;
   private resuming = false;
@@ -128,7 +129,9 @@ export class Connection implements RequestSink, ReplySink {
     this.decoder.push(chunk);
     this.gathering = false;
     this.pushReady();
-    if (this.blocking !== undefined) this.countBlockedInput(chunk.length);
+    if (this.blocking === undefined) return;
+    this.blockedInputBytes += chunk.length;
+    this.limitBlockedInput();
   }
 
   command(args: Buffer[], frames: Buffer): void {
@@ -155,7 +158,7 @@ export class Connection implements RequestSink, ReplySink {
   /** Puts a command back: it runs first when the connection goes on. */
   holdBack(args: Buffer[], frames: Buffer): void {
     this.session.putReplyBack();
-    this.held.unshift({ args, frames });
+    this.held.putBack({ args, frames });
   }
 
   // ---------------------------------------------------------------- stalling
@@ -193,19 +196,16 @@ export class Connection implements RequestSink, ReplySink {
     }
     this.resuming = true;
     this.gathering = true;
-    let next = 0;
-    const { held } = this;
-    // Commands that are put back, or arrive, meanwhile go to a new list in front of the rest.
-    this.held = [];
-    while (next < held.length && this.stalls === 0 && !this.session.closing) {
-      const item = held[next++]!;
+    while (this.stalls === 0 && !this.session.closing) {
+      const item = this.held.shift();
+      if (item === undefined) break;
       if (typeof item === 'function') item();
       else this.host.execute(this, item.args, item.frames);
     }
-    if (next < held.length) this.held = this.held.concat(held.slice(next));
     this.resuming = false;
     this.gathering = false;
     this.pushReady();
+    if (this.held.length === 0) this.blockedInputBytes = 0;
     this.readOn();
   }
 
@@ -215,13 +215,18 @@ export class Connection implements RequestSink, ReplySink {
 
   // ---------------------------------------------------------------- waiting for keys
 
-  /** A command was sent that may wait: no further ones until {@link endBlocking}. */
-  beginBlocking(blocking: Blocking): void {
+  /**
+   * A command was sent that may wait: no further ones until {@link endBlocking}. It is under way, but never fills the
+   * window, which would have the socket not read.
+   */
+  beginBlocking(blocking: Blocking, slot: Slot): void {
     this.pushReady();
+    slot.commands++;
+    this.underWay++;
     this.blocking = blocking;
-    this.blockedInputBytes = 0;
     this.stalls++;
     this.readingStalls++;
+    this.limitBlockedInput();
   }
 
   /** It has been answered, or is held back to be sent again. */
@@ -241,8 +246,7 @@ export class Connection implements RequestSink, ReplySink {
     return resumedWait?.args === args ? resumedWait.deadlineMs : undefined;
   }
 
-  private countBlockedInput(bytes: number): void {
-    this.blockedInputBytes += bytes;
+  private limitBlockedInput(): void {
     if (this.blockedInputWaits || this.blockedInputBytes <= BLOCKED_INPUT_BYTES_MAX) return;
     this.blockedInputWaits = true;
     this.stall();
@@ -364,7 +368,7 @@ export class Connection implements RequestSink, ReplySink {
     this.pushReady();
     this.session.closing = true;
     this.decoder.stop();
-    this.held = [];
+    this.held.clear();
     if (this.replies.isEmpty) this.finish();
   }
 
@@ -387,7 +391,7 @@ export class Connection implements RequestSink, ReplySink {
     if (this.ended) return;
     if (reason !== '') this.host.logClosed(this, reason);
     this.decoder.stop();
-    this.held = [];
+    this.held.clear();
     this.socket.destroy();
   }
 
@@ -395,7 +399,7 @@ export class Connection implements RequestSink, ReplySink {
     if (this.ended) return;
     this.ended = true;
     this.decoder.stop();
-    this.held = [];
+    this.held.clear();
     this.blocking?.leave();
     this.host.closed(this);
   }

@@ -159,7 +159,6 @@ export function blockElsewhere(
       ? encodeCommand(withTimeout(command, args, Math.max(1, deadlineMs - nowMs)))
       : frameOf(args, frames),
   );
-  connection.countUnderWay(slot);
-  connection.beginBlocking(blocking);
+  connection.beginBlocking(blocking, slot);
   server.forwardedCommands++;
 }

@@ -3,11 +3,13 @@ import { Duplex } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { ErrorTally } from '../../../src/base/error-tally.js';
 import {
+  BLOCKED_INPUT_BYTES_MAX,
   OUTPUT_PAUSE_BYTES,
   PIPELINE_REPLY_BYTES,
   PIPELINE_WINDOW_MAX,
   PIPELINE_WINDOW_MIN,
 } from '../../../src/base/limits.js';
+import type { Blocking } from '../../../src/resp/blocking.js';
 import { Connection, type ConnectionHost } from '../../../src/resp/connection.js';
 import type { Slot } from '../../../src/resp/reply-queue.js';
 import { pause } from '../../support/environment.js';
@@ -56,7 +58,7 @@ interface Rig {
   readonly connection: Connection;
   readonly socket: FakeSocket;
   readonly executed: string[];
-  readonly slots: { name: string; slot: Slot }[];
+  readonly slots: { name: string; slot: Pick<Slot, 'deliver'> }[];
   readonly closed: string[];
 }
 
@@ -101,6 +103,29 @@ const toWorker: Behaviour = (connection, name, rig) => {
   const slot = connection.replies.reserve(1, 0, connection.session.replies !== 'on');
   rig.slots.push({ name, slot });
   connection.countUnderWay(slot);
+};
+
+const NEVER_ENDED: Blocking = {
+  isBlocked: true,
+  hasTimeout: false,
+  route: undefined,
+  leave: () => undefined,
+  askAgain: () => undefined,
+  unblock: () => Promise.resolve(false),
+};
+
+/** Sends a command that waits until the test says. */
+const waits: Behaviour = (connection, name, rig) => {
+  connection.pushReady();
+  const reserved = connection.replies.reserve(1, 0, connection.session.replies !== 'on');
+  const slot = {
+    deliver(bytes: Buffer, done: number) {
+      reserved.deliver(bytes, done);
+      if (done === 0) connection.endBlocking();
+    },
+  };
+  rig.slots.push({ name, slot });
+  connection.beginBlocking(NEVER_ENDED, reserved);
 };
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -340,6 +365,38 @@ describe('flow control', () => {
     expect(rig.socket.text.length).toBe(20 * 300_003);
   });
 
+  it('reads on while a command waits, but not for ever, however many of them there are', async () => {
+    const rig = connect(waits);
+    const chunk = lines(...Array.from({ length: 4000 }, () => 'BLPOP'));
+    for (let chunks = 0; chunks < 200; chunks++) {
+      rig.socket.push(chunk);
+      await turn();
+      if (chunks % 10 === 9) rig.slots.shift()!.slot.deliver(Buffer.from('*-1\r\n'), 0);
+    }
+    expect(rig.socket.isPaused()).toBe(true);
+    const heldMax = (BLOCKED_INPUT_BYTES_MAX / chunk.length + 2) * 4000;
+    expect(rig.connection.heldCommands).toBeLessThan(heldMax);
+    while (rig.slots.length > 0) rig.slots.shift()!.slot.deliver(Buffer.from('*-1\r\n'), 0);
+    await turn();
+    expect(rig.connection.heldCommands).toBeLessThan(heldMax);
+  });
+
+  it('reads on while a command waits whose replies are expected to be large', async () => {
+    const rig = connect((connection, name, rig) =>
+      (name === 'wait' ? waits : toWorker)(connection, name, rig),
+    );
+    rig.socket.push(lines(...Array.from({ length: PIPELINE_WINDOW_MIN }, (_, index) => String(index))));
+    await turn();
+    // The window is set when half of it has been answered.
+    for (const [index, { slot }] of rig.slots.splice(0).entries())
+      slot.deliver(Buffer.alloc(index === PIPELINE_WINDOW_MIN / 2 - 1 ? PIPELINE_REPLY_BYTES : 5), 0);
+    await turn();
+    rig.socket.push(lines('wait'));
+    await turn();
+    expect(Reflect.get(rig.connection, 'window')).toBe(1);
+    expect(rig.socket.isPaused()).toBe(false);
+  });
+
   it('ends a client that is owed too much', async () => {
     const rig = connect((connection, _name, rig) => echo(connection, 'x'.repeat(300_000), rig), 500_000);
     rig.socket.block();
@@ -354,6 +411,7 @@ it('a connection answers every command once and in order, whatever stalls it', (
     const rig = connect((connection, name, rig) => {
       const kind = name[0];
       if (kind === 'w') toWorker(connection, name, rig);
+      else if (kind === 'b') waits(connection, name, rig);
       else if (kind === 'a')
         void connection.afterReplies(() =>
           (random.chance(0.5) ? pause(0) : Promise.resolve()).then(() => echo(connection, name, rig)),
@@ -363,7 +421,10 @@ it('a connection answers every command once and in order, whatever stalls it', (
         connection.stallUntil(random.chance(0.5) ? pause(0) : Promise.resolve());
       } else echo(connection, name, rig);
     });
-    const names = Array.from({ length: 120 }, (_, index) => random.pick(['w', 'w', 'e', 'a', 'h']) + index);
+    const names = Array.from(
+      { length: 120 },
+      (_, index) => random.pick(['w', 'w', 'e', 'a', 'h', 'b']) + index,
+    );
     const input = lines(...names);
     let sent = 0;
     const deadline = Date.now() + 10_000;
