@@ -49,6 +49,8 @@ export class Replication {
   private isKnownOnDisk = false;
   /** Whether the record on disk is that of another start of the machine, or of a clean stop. */
   private isRecordStale = false;
+  /** Whether rows are staged that no log tells the timestamps of. */
+  private hasUnlogged = false;
 
   constructor(private readonly environment: ReplicationEnvironment) {}
 
@@ -162,7 +164,7 @@ export class Replication {
   /**
    * Stages into the batch what changes with it.
    * @param rows what the log is to have
-   * @param changes of the large collections among them; not needed without rows
+   * @param changes of the large collections among them; undefined where there is no log
    * @param flushedAt the target is an empty instance, because of a flush with this timestamp
    */
   stage(
@@ -175,8 +177,12 @@ export class Replication {
     if (flushedAt !== undefined) this.stageFlush(target, flushedAt);
     for (const [id, feed] of this.stagedFeeds) this.stageFeed(target, id, feed, flushedAt !== undefined);
     const { feedLogBytesMax } = this.environment.knobs;
-    if (this.log.isOn && rows.length > 0 && changes !== undefined)
+    if (rows.length > 0 && changes !== undefined)
       this.saw(this.log.append(target, rows, changes, this.newest, feedLogBytesMax));
+    else if (rows.length > 0 && this.isActive) {
+      this.hasUnlogged = true;
+      for (const { timestamp } of rows) this.saw(timestamp);
+    }
     this.log.stageDeletions(target);
     if (this.recordChanges) writeReplication(target, this.record(this.environment.machine));
   }
@@ -206,7 +212,7 @@ export class Replication {
 
   /** Whether the record of the shard as a whole goes with the batch. */
   private get recordChanges(): boolean {
-    if (!this.isKnownOnDisk || this.isRecordStale || this.recordHasChanged) return true;
+    if (!this.isKnownOnDisk || this.isRecordStale || this.recordHasChanged || this.hasUnlogged) return true;
     // With a feed goes what it told of the latest timestamp.
     for (const feed of this.stagedFeeds.values()) if (feed === undefined) return true;
     return false;
@@ -250,6 +256,7 @@ export class Replication {
     this.stagedFlushed = undefined;
     this.stagedCleared = undefined;
     this.stagedLatest = 0;
+    this.hasUnlogged = false;
     if (this.stagedFeeds.size > 0) this.stagedFeeds.clear();
     this.log.discard();
   }

@@ -14,7 +14,8 @@ import {
   targetOf,
   write,
 } from './feed-harness.js';
-import { auditDisk, databaseOf, keysOf, START_MS } from './shard-harness.js';
+import { temporaryDir } from '../../support/environment.js';
+import { afterCrash, auditDisk, databaseOf, keysOf, START_MS } from './shard-harness.js';
 
 describe('a flush', () => {
   async function flush(shard: Shard): Promise<void> {
@@ -77,6 +78,28 @@ describe('a flush', () => {
     // A write with an older time than the flush is older than the deletion of its key.
     expect(source.setString('k', '1', 0, START_MS + 1)).toBe(false);
     await Promise.all([source.close(), target.close()]);
+  });
+
+  it('leaves what was written later to a copy that does not log, also when it was opened anew since', async () => {
+    const { source } = await pair();
+    const directory = temporaryDir();
+    let { shard } = await openCopy(directory);
+    write(source, ['old', '1']);
+    await followToEnd(source, shard, 'f');
+    source.nowMs += 5;
+    await flush(source);
+    shard.nowMs += 10;
+    write(shard, ['later', '1']);
+    ({ shard } = await afterCrash(shard, directory));
+    await followToEnd(source, shard, 'f');
+    expect(keysOf(shard)).toEqual(['later']);
+    source.nowMs += 10;
+    await flush(source);
+    shard.nowMs += 30;
+    write(shard, ['latest', '1']);
+    await followToEnd(source, shard, 'f');
+    expect(keysOf(shard)).toEqual(['latest']);
+    await Promise.all([source.close(), shard.close()]);
   });
 
   it('of some slots leaves the others', async () => {
