@@ -275,6 +275,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
       await shard.reopen();
       shard.probe();
       this.failures.delete(shard);
+      this.serveWaiting(shard);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
     }

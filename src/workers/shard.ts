@@ -315,7 +315,7 @@ export class Shard extends ShardRows {
 
   /**
    * After a failed write RocksDB refuses further ones; a new instance on the same files does not. It may hold what the
-   * failed write was to bring, so nothing stays in memory but what its journal has.
+   * failed write was to bring, so nothing stays in memory but what its journal has, and whoever waits for keys is to look.
    */
   async reopen(): Promise<void> {
     this.rewriting.abandon();
@@ -325,6 +325,7 @@ export class Shard extends ShardRows {
     this.meta = this.stored;
     this.hidden.forgetCount();
     this.takeUp(this.database);
+    this.waits.anyChanged();
   }
 
   /** Writes a row of the shard's own, durably, to see whether the disk takes writes. */

@@ -84,9 +84,14 @@ export class WaitTable {
     if (this.byKey.has(key)) this.ready.add(key);
   }
 
+  /** Nobody knows which keys have changed. */
+  anyChanged(): void {
+    for (const key of this.byKey.keys()) this.ready.add(key);
+  }
+
   /** All keys have gone at once. */
   allChanged(): void {
-    if (this.triesWhenGone !== 0) for (const key of this.byKey.keys()) this.ready.add(key);
+    if (this.triesWhenGone !== 0) this.anyChanged();
   }
 
   /** The key that has been ready for longest; it is not any more. */

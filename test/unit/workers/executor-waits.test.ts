@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ListValue } from '../../../src/types/collections/list.js';
 import { Instruction, SegmentFlag, WaitEnd } from '../../../src/workers/protocol.js';
+import { StorageError } from '../../../src/workers/rocksdb.js';
 import { type ExecutorRig, failCommit, openExecutor, type SegmentOf, useTarget } from './executor-harness.js';
+import { databaseOf } from './shard-harness.js';
 
 const waiting = (client: number, command: string, shard = 1): SegmentOf => ({
   client,
@@ -79,6 +82,27 @@ describe('clients that wait for keys', () => {
     expect(ended(rig)).toEqual(['5 Served *2 $1 a $1 1', '6 Served *2 $1 a $1 2']);
     expect(rig.shard(1).waits.size).toBe(0);
     expect(rig.shard(1).waits.waitedKeys).toBe(0);
+  });
+
+  it('are served once it turns out that what came by a feed, and failed, has come to the disk', async () => {
+    const shard = rig.shard(1);
+    rig.run(waiting(5, 'BLPOP a 0'), waiting(6, 'BLPOP b 0'));
+    const list = new ListValue(shard.collections);
+    list.insertAt(0, '1');
+    shard.setCollection('a', list, 0);
+    const database = databaseOf(shard);
+    const { commit } = database;
+    database.commit = (sync) => {
+      commit.call(database, sync);
+      throw new StorageError('IO', 'the disk does not answer');
+    };
+    expect(() => shard.commit(false, false)).toThrow(StorageError);
+    shard.rollback();
+    await shard.reopen();
+    rig.host.posts.length = 0;
+    rig.executor.serveBetween(shard);
+    expect(ended(rig)).toEqual(['5 Served *2 $1 a $1 1']);
+    expect(rig.text('EXISTS a')).toBe(':0\r\n');
   });
 
   it('who began to wait in a batch that is not committed is refused', () => {

@@ -4,6 +4,7 @@ import { slotSet } from '../../../src/types/feed-codec.js';
 import { keySlot } from '../../../src/types/slots.js';
 import { logState } from '../../../src/workers/feed-source.js';
 import type { Shard } from '../../../src/workers/shard.js';
+import { temporaryDir } from '../../support/environment.js';
 import {
   chunkOf,
   contentsOf,
@@ -14,7 +15,6 @@ import {
   targetOf,
   write,
 } from './feed-harness.js';
-import { temporaryDir } from '../../support/environment.js';
 import { afterCrash, auditDisk, databaseOf, keysOf, START_MS } from './shard-harness.js';
 
 describe('a flush', () => {
