@@ -55,6 +55,9 @@ export const REWRITE_SLICE_BYTES = 256 << 10;
 /** Bytes that must stay free on the disk beside the second copy of a shard that is rewritten. */
 export const REWRITE_ROOM_BYTES = 64 << 20;
 
+/** Free bytes, beside those of its write-ahead log, that a shard is opened again with after its disk was full. */
+export const REOPEN_ROOM_BYTES = 8 << 20;
+
 /** How often the rewriting of a shard begins anew, because the shard was emptied or went to another worker. */
 export const REWRITE_RESTARTS_MAX = 10;
 

@@ -50,6 +50,9 @@ const PREFETCH_MISS_SHARE = 0.1;
 const WRITTEN_IN_PART = new CommandError(
   'MISCONF Errors writing to disk: one of the shards that the commands touched was written, another one was not',
 );
+const NOT_OPEN = new CommandError(
+  'ERR the data cannot be read: its files could not be opened again after an error of the disk. That is tried every second.',
+);
 
 /**
  * Runs batches, one after the other: each command in order — read, run, stage — then one commit a shard, then the
@@ -437,7 +440,7 @@ export class Executor {
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       this.reply.rewind(start);
-      this.reply.error(`ERR ${error.message}`);
+      this.reply.error(error.code === 'CLOSED' ? NOT_OPEN : `ERR ${error.message}`);
     }
   }
 

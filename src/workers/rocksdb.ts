@@ -1,9 +1,10 @@
 import type { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import binding from 'rocksdb/binding.js';
 import { makeDirectory } from '../base/files.js';
+import { REOPEN_ROOM_BYTES } from '../base/limits.js';
 
 /**
  * The only door to RocksDB. The native binding aborts the process on misuse, so every call is checked here:
@@ -336,20 +337,8 @@ export class Database {
    */
   async syncLog(): Promise<void> {
     if (this.closed) return;
-    const names = await readdir(this.path).catch((error: Error) => {
-      // An instance that was replaced meanwhile, and is being removed, has nothing to keep.
-      if (this.closed) return [];
-      throw toStorageError(error, this.path);
-    });
-    for (const name of names) {
-      if (!name.endsWith('.log')) continue;
-      const file = await open(join(this.path, name), constants.O_RDONLY).catch(
-        (error: NodeJS.ErrnoException) => {
-          // A log whose rows have all reached table files is deleted, between the listing and now as well.
-          if (error.code === 'ENOENT') return undefined;
-          throw toStorageError(error, this.path);
-        },
-      );
+    for (const path of await this.logFiles()) {
+      const file = await open(path, constants.O_RDONLY).catch((error) => this.orMissing(error));
       if (file === undefined) continue;
       try {
         await file.datasync();
@@ -359,6 +348,36 @@ export class Database {
         await file.close();
       }
     }
+  }
+
+  /**
+   * Finds out whether the instance could be opened again if it were closed: opening writes what the write-ahead log has
+   * into table files.
+   * @throws StorageError NO_SPACE when there is no room for that
+   */
+  async checkRoom(): Promise<void> {
+    let bytes = REOPEN_ROOM_BYTES;
+    for (const path of await this.logFiles())
+      bytes += (await stat(path).catch((error) => this.orMissing(error)))?.size ?? 0;
+    const { bavail, bsize } = await statfs(this.path).catch((cause) => {
+      throw toStorageError(cause, this.path);
+    });
+    if (bavail * bsize < bytes)
+      throw new StorageError('NO_SPACE', `${this.path}: opening it again may write ${bytes} bytes`);
+  }
+
+  /** The write-ahead log. Any of its files may be removed at any time, when its rows have all reached table files. */
+  private async logFiles(): Promise<string[]> {
+    const names = await readdir(this.path).catch((error: Error) => {
+      // An instance that was replaced meanwhile, and is being removed, has nothing to keep.
+      if (this.closed) return [];
+      throw toStorageError(error, this.path);
+    });
+    return names.filter((name) => name.endsWith('.log')).map((name) => join(this.path, name));
+  }
+
+  private orMissing(error: NodeJS.ErrnoException): undefined {
+    if (error.code !== 'ENOENT') throw toStorageError(error, this.path);
   }
 
   /** Closes the instance; a second call does nothing. Staged changes are dropped. */
@@ -374,6 +393,10 @@ export class Database {
         error ? reject(toStorageError(error, this.path)) : resolve(),
       );
     });
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
   }
 
   private assertOpen(): void {

@@ -195,22 +195,32 @@ class ShardWorker implements ExecutorHost, FeedsHost {
 
   private reportShard(shard: Shard, ttl: boolean): ShardReport {
     shard.nowMs = Date.now();
-    const bytes = (name: string) => Number(shard.property(`rocksdb.${name}`)) || 0;
-    return {
+    const failure = this.failures.get(shard)?.text ?? '';
+    const figures = {
       shard: shard.id,
-      keys: shard.count(),
-      expiring: shard.countExpiring(),
-      averageTtlMs: ttl ? shard.averageTtlMs() : 0,
       keyspaceHits: shard.counters.keyspaceHits,
       keyspaceMisses: shard.counters.keyspaceMisses,
       expired: shard.counters.expired,
-      memtableBytes: bytes('cur-size-all-mem-tables'),
-      blockCacheBytes: bytes('block-cache-usage'),
-      tableReaderBytes: bytes('estimate-table-readers-mem'),
-      liveBytes: bytes('estimate-live-data-size'),
       watchedKeys: shard.watches.size,
-      failure: this.failures.get(shard)?.text ?? '',
     };
+    try {
+      const bytes = (name: string) => Number(shard.property(`rocksdb.${name}`)) || 0;
+      return {
+        ...figures,
+        keys: shard.count(),
+        expiring: shard.countExpiring(),
+        averageTtlMs: ttl ? shard.averageTtlMs() : 0,
+        memtableBytes: bytes('cur-size-all-mem-tables'),
+        blockCacheBytes: bytes('block-cache-usage'),
+        tableReaderBytes: bytes('estimate-table-readers-mem'),
+        liveBytes: bytes('estimate-live-data-size'),
+        failure,
+      };
+    } catch (error) {
+      // One shard that cannot be read is not to keep from view what the others are.
+      if (!(error instanceof StorageError)) throw error;
+      return { ...figures, ...NOTHING_READ, failure: failure || error.message };
+    }
   }
 
   /** What time brings: expired keys end, journals are emptied, logs are synced, a disk that failed is tried again. */
@@ -268,12 +278,11 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     }
   }
 
-  /** Opens the shard anew, which RocksDB wants after a failed write, and tries to write. */
+  /** Tries whether the disk takes writes again. */
   private async probe(shard: Shard): Promise<void> {
     if (this.shards.get(shard.id) !== shard) return;
     try {
-      await shard.reopen();
-      shard.probe();
+      await shard.recover();
       this.failures.delete(shard);
       this.serveWaiting(shard);
     } catch (error) {
@@ -289,6 +298,16 @@ function knobsOf(settings: WorkerSettings): ShardKnobs {
   const feedDriftMaxMs = Math.max(settings.feedClockDriftMaxMs, settings.eventTimeDriftMaxMs);
   return { tombstoneRetentionMs, scanIdleMaxMs, collections, feedLogBytesMax, feedDriftMaxMs };
 }
+
+const NOTHING_READ = {
+  keys: 0,
+  expiring: 0,
+  averageTtlMs: 0,
+  memtableBytes: 0,
+  blockCacheBytes: 0,
+  tableReaderBytes: 0,
+  liveBytes: 0,
+} as const satisfies Partial<ShardReport>;
 
 const NOTHING_REWRITTEN: RewriteProgress = { copiedBytes: 0, totalBytes: 1, isDone: false };
 

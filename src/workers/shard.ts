@@ -5,9 +5,9 @@ import { NOTHING_COUNTED } from './counting.js';
 import { ElementChanges } from './element-changes.js';
 import type { Generations } from './generations.js';
 import { Journal, NO_JOURNAL, readJournal } from './journal.js';
-import type { Database } from './rocksdb.js';
+import { type Database, StorageError } from './rocksdb.js';
 import type { ShardEnvironment } from './shard-environment.js';
-import { openShardMeta, type ShardMeta, writeShardMeta } from './shard-meta.js';
+import { openShardMeta, readShardMeta, type ShardMeta, writeShardMeta } from './shard-meta.js';
 import { Rewriting, type ShardRewrite } from './shard-rewrite.js';
 import { ShardRows } from './shard-rows.js';
 import { stageRow } from './staged-rows.js';
@@ -314,13 +314,40 @@ export class Shard extends ShardRows {
   }
 
   /**
-   * After a failed write RocksDB refuses further ones; a new instance on the same files does not. It may hold what the
-   * failed write was to bring, so nothing stays in memory but what its journal has, and whoever waits for keys is to look.
+   * After a write or a read that failed: finds out whether the disk takes writes again.
+   *
+   * RocksDB refuses writes after one that failed until it has room again by its own account, or for ever; a new instance
+   * on the same files does not. But where that finds no room to be opened in nothing could be read any more, so it is
+   * tried only where there is some.
+   * @throws StorageError while the disk takes no writes
    */
+  async recover(): Promise<void> {
+    try {
+      this.probe();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      if (!this.database.isClosed) await this.database.checkRoom();
+      await this.reopen();
+      this.probe();
+      return;
+    }
+    this.readAnew();
+  }
+
+  /** Takes a new instance on the same files. */
   async reopen(): Promise<void> {
     this.rewriting.abandon();
     await this.database.close();
     this.database = await this.generations.reopen();
+    this.readAnew();
+  }
+
+  /**
+   * The instance may hold what a write that failed was to bring. So nothing stays in memory but what its journal has,
+   * and whoever waits for keys is to look.
+   */
+  private readAnew(): void {
+    this.rewriting.abandon();
     this.stored = openShardMeta(this.database);
     this.meta = this.stored;
     this.hidden.forgetCount();
@@ -328,9 +355,9 @@ export class Shard extends ShardRows {
     this.waits.anyChanged();
   }
 
-  /** Writes a row of the shard's own, durably, to see whether the disk takes writes. */
-  probe(): void {
-    writeShardMeta(this.database, this.meta);
+  /** Writes a row of the shard's own, durably, as it is on the disk. */
+  private probe(): void {
+    writeShardMeta(this.database, readShardMeta(this.database));
     this.database.commit(true);
   }
 

@@ -65,18 +65,82 @@ describe('a commit that fails', () => {
     await shard.close();
   });
 
-  it('can be followed by a reopening and a probe', async () => {
+  it('can be followed by a reopening', async () => {
     const { shard } = await openShard(temporaryDir());
     shard.setString('a', 'A', 0);
     shard.commit(true);
     await shard.reopen();
-    shard.probe();
     expect(keysOf(shard)).toEqual(['a']);
     shard.setString('b', 'B', 0);
     shard.commit(false);
     await shard.reopen();
     expect(auditDisk(shard)).toEqual({ live: 2, expiring: 0, tombstones: 0, ttl: 0 });
     await shard.close();
+  });
+
+  describe('is over', () => {
+    const FULL = new StorageError('NO_SPACE', 'no space left on the test');
+    const refuse = (database: Database, times = Number.POSITIVE_INFINITY) => {
+      const { commit } = database;
+      let left = times;
+      database.commit = (sync) => {
+        if (left-- <= 0) return commit.call(database, sync);
+        database.discard();
+        throw FULL;
+      };
+    };
+
+    it('when the instance takes writes again; what had come to the disk is there then', async () => {
+      const { shard } = await openShard(temporaryDir());
+      shard.setString('a', 'A', 0);
+      shard.commit(false);
+      const database = databaseOf(shard);
+      const { commit } = database;
+      database.commit = (sync) => {
+        database.commit = commit;
+        database.commit(sync);
+        throw FULL;
+      };
+      shard.setString('b', 'B', 0);
+      expect(() => shard.commit(false)).toThrow(FULL);
+      shard.rollback();
+      expect(shard.count()).toBe(1);
+      await shard.recover();
+      expect(databaseOf(shard)).toBe(database);
+      expect(shard.count()).toBe(2);
+      expect(auditDisk(shard).live).toBe(2);
+      await shard.close();
+    });
+
+    it('when a new instance does', async () => {
+      const { shard } = await openShard(temporaryDir());
+      shard.setString('a', 'A', 0);
+      shard.commit(false);
+      const failed = databaseOf(shard);
+      refuse(failed);
+      await shard.recover();
+      expect(databaseOf(shard)).not.toBe(failed);
+      expect(keysOf(shard)).toEqual(['a']);
+      await shard.close();
+    });
+
+    it('not while there is no room to open one; until then the old one is read', async () => {
+      const { shard } = await openShard(temporaryDir());
+      shard.setString('a', 'A', 0);
+      shard.commit(false);
+      const failed = databaseOf(shard);
+      refuse(failed, 2);
+      const room = vi.spyOn(failed, 'checkRoom').mockRejectedValue(FULL);
+      await expect(shard.recover()).rejects.toBe(FULL);
+      expect(databaseOf(shard)).toBe(failed);
+      expect(keysOf(shard)).toEqual(['a']);
+      room.mockRestore();
+      await shard.recover();
+      expect(databaseOf(shard)).not.toBe(failed);
+      shard.setString('b', 'B', 0);
+      shard.commit(false);
+      await shard.close();
+    });
   });
 });
 
