@@ -9,6 +9,13 @@ export interface Timers {
   after(delayMs: number, run: () => void): () => void;
 }
 
+/** Resolves after so many milliseconds. */
+export function pauseFor(timers: Timers, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    timers.after(ms, resolve);
+  });
+}
+
 export const SYSTEM_TIMERS: Timers = {
   now: () => Date.now(),
   after(delayMs, run) {

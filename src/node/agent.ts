@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { Logger } from '../base/logger.js';
+import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import type { ShardStatus } from '../cluster/manager.js';
 import type { MasterMessage, MasterStream } from '../cluster/messages.js';
 import { epochOf, type StoreEntry } from '../cluster/topology.js';
@@ -28,6 +29,7 @@ async function diskSpaceOf(directory: string): Promise<DiskSpace> {
 export interface AgentOptions {
   /** Whether the master is in this process: then that they know each other is no news. */
   readonly isLocal?: boolean;
+  readonly timers?: Timers;
   readonly diskSpace?: (directory: string) => Promise<DiskSpace>;
 }
 
@@ -41,7 +43,8 @@ export class StoreAgent {
   readonly answered: Promise<void>;
   private onAnswered: () => void = () => undefined;
   private stream: MasterStream | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly timers: Timers;
+  private stopBeating: () => void = () => undefined;
   private beats = 0;
   private space: DiskSpace = { freeBytes: 0, totalBytes: 0 };
   private shards: readonly ShardStatus[] = [];
@@ -56,6 +59,7 @@ export class StoreAgent {
     private readonly logger: Logger,
     private readonly options: AgentOptions = {},
   ) {
+    this.timers = options.timers ?? SYSTEM_TIMERS;
     this.answered = new Promise((resolve) => {
       this.onAnswered = resolve;
     });
@@ -77,7 +81,7 @@ export class StoreAgent {
 
   /** Ends the conversation. */
   stop(): void {
-    clearInterval(this.timer);
+    this.stopBeating();
     const { stream } = this;
     this.stream = undefined;
     this.store.membership.connected = false;
@@ -118,10 +122,8 @@ export class StoreAgent {
     const text = `registered with the master of cluster ${clusterId} as store ${this.self.id}`;
     if (this.options.isLocal) this.logger.verbose(text);
     else this.logger.notice(text);
-    clearInterval(this.timer);
+    this.stopBeating();
     this.beats = 0;
-    this.timer = setInterval(() => this.beat(), REPORT_EVERY_MS);
-    this.timer.unref();
     this.beat();
     this.onAnswered();
   }
@@ -138,7 +140,7 @@ export class StoreAgent {
   private lost(error: Error | undefined): void {
     const { membership } = this.store;
     this.stream = undefined;
-    clearInterval(this.timer);
+    this.stopBeating();
     if (membership.connected)
       this.logger.warning(
         `the master is gone${error === undefined ? '' : ` (${error.message})`}; serving on without it`,
@@ -181,6 +183,7 @@ export class StoreAgent {
    * the store look dead.
    */
   private beat(): void {
+    this.stopBeating = this.timers.after(REPORT_EVERY_MS, () => this.beat());
     if (!this.measuring) void this.measure();
     if (!this.counting && this.beats % REPORTS_PER_COUNT === 0) void this.count();
     this.beats++;
@@ -205,9 +208,9 @@ export class StoreAgent {
   private tellSoon(): void {
     if (this.isNewsDue) return;
     this.isNewsDue = true;
-    setTimeout(() => {
+    this.timers.after(NEWS_DELAY_MS, () => {
       if (this.isNewsDue) this.tell();
-    }, NEWS_DELAY_MS).unref();
+    });
   }
 
   private async measure(): Promise<void> {

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../base/logger.js';
+import { pauseFor, type Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import { type CopyReport, HOLD_MAX_MS, type KeyspaceReport } from '../cluster/plan/reports.js';
 import { SlotSet } from '../cluster/slot-set.js';
@@ -18,6 +18,7 @@ import { drained } from './segments.js';
 /** What copies need of their store. */
 export interface CopiesHost {
   readonly engine: FeedEngine;
+  readonly timers: Timers;
   readonly logger: Pick<Logger, 'verbose' | 'warning'>;
   readonly self: string;
   /** Writes down what copies remember, durably. */
@@ -67,7 +68,8 @@ export class Copies {
     memory: CopyMemory | undefined,
     entry: KeyspaceEntry | undefined,
   ): void {
-    const copy = new Copy(keyspace, shard, route, memory ?? firstMemory(entry, this.host.self, shard));
+    const known = memory ?? firstMemory(entry, this.host.self, shard);
+    const copy = new Copy(keyspace, shard, route, known, this.host.timers);
     this.copies.set(keyOf(keyspace, shard), copy);
     const duty = entry && dutyOf(entry, this.host.self, shard);
     // Nothing has waited since the store was started: the hand-over has to be tried again.
@@ -109,7 +111,7 @@ export class Copies {
       const memory = memories.get(key)!;
       let copy = this.copies.get(key);
       if (copy === undefined) {
-        copy = new Copy(keyspace, shard, route, memory);
+        copy = new Copy(keyspace, shard, route, memory, this.host.timers);
         this.copies.set(key, copy);
       } else copy.memory = memory;
       const entry = topology.keyspaces.get(keyspace)!;
@@ -173,8 +175,12 @@ export class Copies {
       if (this.isOver(copy)) return;
       this.host.logger.verbose(`a shard is looked at again: ${(error as Error).message}`);
       copy.isReviewDue = true;
-      await pause(RETRY_MS);
+      await this.pause(RETRY_MS);
     }
+  }
+
+  private pause(ms: number): Promise<void> {
+    return pauseFor(this.host.timers, ms);
   }
 
   private isOver(copy: Copy): boolean {
@@ -228,12 +234,12 @@ export class Copies {
       await this.host.settled();
       let after: string | undefined;
       for (;;) {
-        const startMs = performance.now();
+        const startMs = this.host.timers.now();
         const step = await this.host.engine.removeSlots(copy.route, leftover.toBytes(), after);
         if (this.isOver(copy)) return;
         if (step.isDone) break;
         after = step.last;
-        await pause(performance.now() - startMs);
+        await this.pause(this.host.timers.now() - startMs);
       }
       copy.memory = { ...copy.memory, leftover: copy.memory.leftover.without(leftover) };
       this.host.persist();
@@ -241,7 +247,7 @@ export class Copies {
     } catch (error) {
       if (this.isOver(copy)) return;
       this.host.logger.verbose(`rows are not removed yet: ${(error as Error).message}`);
-      await pause(RETRY_MS);
+      await this.pause(RETRY_MS);
     } finally {
       copy.isRemoving = false;
     }
@@ -250,7 +256,7 @@ export class Copies {
 
   private async hold(copy: Copy, epoch: number): Promise<void> {
     try {
-      const hold = await holdShard(this.host.engine, copy.route, HOLD_MAX_MS);
+      const hold = await holdShard(this.host.engine, copy.route, HOLD_MAX_MS, this.host.timers);
       if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.isOver(copy)) {
         hold.release();
         return;
@@ -281,7 +287,7 @@ export class Copies {
         return;
       } catch (error) {
         this.host.logger.verbose(`a mark is put later: ${(error as Error).message}`);
-        await pause(RETRY_MS);
+        await this.pause(RETRY_MS);
       }
     }
   }
@@ -308,7 +314,7 @@ export class Copies {
         await this.host.sync();
       } catch (error) {
         this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
-        await pause(RETRY_MS);
+        await this.pause(RETRY_MS);
         continue;
       }
       const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(

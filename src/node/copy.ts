@@ -1,4 +1,5 @@
 import { CommandError, CommandRejected } from '../base/command-errors.js';
+import type { Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyPlace } from '../cluster/plan/feeds.js';
 import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
@@ -12,7 +13,7 @@ interface Gate {
   open(): void;
   /** Has those that wait get an error. */
   refuse(reason: Error): void;
-  readonly timer: NodeJS.Timeout;
+  callOff(): void;
   isOverdue: boolean;
 }
 
@@ -42,6 +43,7 @@ export class Copy {
     readonly shard: number,
     readonly route: ShardRoute,
     public memory: CopyMemory,
+    private readonly timers: Timers,
   ) {}
 
   /**
@@ -86,8 +88,8 @@ export class Copy {
           [open, refuse] = [resolve, reject];
         }),
       );
-      this.gate = { open, refuse, timer: setTimeout(() => this.refuse(why()), maxMs), isOverdue: false };
-      this.gate.timer.unref();
+      const callOff = this.timers.after(maxMs, () => this.refuse(why()));
+      this.gate = { open, refuse, callOff, isOverdue: false };
     } else if (this.gate.isOverdue) this.refuse(why());
   }
 
@@ -105,7 +107,7 @@ export class Copy {
   }
 
   open(): void {
-    clearTimeout(this.gate?.timer);
+    this.gate?.callOff();
     this.route.gate = undefined;
     this.gate?.open();
     this.gate = undefined;

@@ -1,3 +1,4 @@
+import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import type { FeedPosition } from '../types/feed.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { FeedEngine } from './feeds/engine.js';
@@ -22,6 +23,7 @@ export async function holdShard(
   engine: Pick<FeedEngine, 'state'>,
   route: ShardRoute,
   maxMs: number,
+  timers: Timers = SYSTEM_TIMERS,
 ): Promise<HeldShard> {
   await readyRoute(route);
   if (route.closed) throw new Error('the shard is not on this store any more');
@@ -31,11 +33,11 @@ export async function holdShard(
   });
   route.hold(held);
   const release = () => {
-    clearTimeout(timer);
+    callOff();
     route.unhold(held);
     resume();
   };
-  const timer = setTimeout(release, maxMs);
+  const callOff = timers.after(maxMs, release);
   try {
     await drained(route);
     const { log } = await engine.state(route);

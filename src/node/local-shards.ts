@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { type Config, memoryBudgetBytes } from '../base/config.js';
 import { SHARDS_OPENING_MAX } from '../base/limits.js';
@@ -154,10 +153,12 @@ export class LocalShards {
     this.open.delete(key);
     if (!this.all().some(({ keyspace }) => keyspace === held.keyspace)) this.positions.delete(held.keyspace);
     if (route !== undefined) await this.pool.closeShard(route);
-    const directory = this.registry.directoryOf(held.local);
-    const removal: Promise<void> = rm(directory, { recursive: true, force: true })
+    const removal: Promise<void> = this.registry
+      .discard(held.local)
       .catch((error: Error) =>
-        this.logger.warning(`cannot remove ${directory}, the next start will try again: ${error.message}`),
+        this.logger.warning(
+          `cannot remove ${this.registry.directoryOf(held.local)}, the next start will try again: ${error.message}`,
+        ),
       )
       .finally(() => this.removals.delete(removal));
     this.removals.add(removal);

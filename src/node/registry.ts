@@ -26,6 +26,9 @@ export interface HeldShard {
   readonly memory?: CopyRecord;
 }
 
+/** Where the record is kept: a database with nothing else in it. */
+export type RecordStore = Pick<Database, 'get' | 'put' | 'commit' | 'close'>;
+
 interface RegistryRecord {
   readonly format: number;
   readonly storeId: string;
@@ -64,7 +67,7 @@ export class Registry {
 
   private constructor(
     private readonly directory: string,
-    private readonly database: Database,
+    private readonly database: RecordStore,
     private record: RegistryRecord,
   ) {
     this.nextShard = record.nextShard;
@@ -82,14 +85,19 @@ export class Registry {
       memtableBytes: 1 << 20,
     });
     try {
-      const stored = readRecord(directory, database);
-      const registry = new Registry(directory, database, currentRecord(stored));
-      if (stored?.format !== FORMAT) registry.store(registry.record);
-      return registry;
+      return Registry.over(directory, database);
     } catch (error) {
       await database.close();
       throw error;
     }
+  }
+
+  /** What a database has of it. @param directory of the data */
+  static over(directory: string, database: RecordStore): Registry {
+    const stored = readRecord(directory, database);
+    const registry = new Registry(directory, database, currentRecord(stored));
+    if (stored?.format !== FORMAT) registry.store(registry.record);
+    return registry;
   }
 
   /** 40 hexadecimal digits. */
@@ -132,6 +140,11 @@ export class Registry {
     return leftovers.length;
   }
 
+  /** Removes the directory of a shard that is not held any more. */
+  async discard(local: number): Promise<void> {
+    await rm(this.directoryOf(local), { recursive: true, force: true });
+  }
+
   close(): Promise<void> {
     return this.database.close();
   }
@@ -143,7 +156,7 @@ export class Registry {
   }
 }
 
-function readRecord(directory: string, database: Database): RegistryRecord | FirstRecord | undefined {
+function readRecord(directory: string, database: RecordStore): RegistryRecord | FirstRecord | undefined {
   const stored = database.get('default', RECORD_KEY);
   if (stored === undefined) return undefined;
   let record: RegistryRecord | FirstRecord;

@@ -5,6 +5,7 @@ import { CommandStatistics } from '../base/command-statistics.js';
 import { type Config, memoryBudgetBytes, workerCount } from '../base/config.js';
 import { DATABASE_WAIT_MS } from '../base/limits.js';
 import type { Logger } from '../base/logger.js';
+import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import {
   type ClusterManager,
   type KeyspaceRequest,
@@ -16,13 +17,8 @@ import { storesConcerned } from '../cluster/plan/duties.js';
 import { databaseName, mergeTopologies, storeTextOf, type Topology } from '../cluster/topology.js';
 import { commandTable } from '../commands/table.js';
 import { type ShardRoute, WorkerPool } from '../workers/pool.js';
-import {
-  Instruction,
-  type SlowCommand,
-  type WorkerReport,
-  type WorkerSettings,
-} from '../workers/protocol.js';
-import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { Instruction, type SlowCommand, type WorkerReport } from '../workers/protocol.js';
+import { memoryBudget } from './budget.js';
 import { Copies } from './copies.js';
 import { fromCopyRecord, toCopyRecord } from './copy-memory.js';
 import { Feeds } from './feeds/feeds.js';
@@ -35,6 +31,7 @@ import { Registry } from './registry.js';
 import { rewriteShard } from './rewriting.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
 import { NO_MOVES, type SlotMoves } from './slot-moves.js';
+import { workerSettings } from './worker-settings.js';
 
 /** What the store tells those who face its clients. */
 export interface StoreEvents {
@@ -77,12 +74,14 @@ export class Store {
   private readonly databasesToCome = new Map<number, Promise<Keyspace>>();
   private closed = false;
 
-  private constructor(
+  /** One that is not open yet, of parts made elsewhere: {@link open} is the usual way. */
+  constructor(
     readonly config: Config,
     readonly logger: Logger,
     private readonly registry: Registry | undefined,
     readonly pool: WorkerPool,
     private readonly events: StoreEvents,
+    timers: Timers = SYSTEM_TIMERS,
   ) {
     this.shards = registry && new LocalShards(config, logger, registry, pool);
     this.keyspaces = new Keyspaces(registry?.storeId ?? '', (keyspace, shard) =>
@@ -90,6 +89,7 @@ export class Store {
     );
     this.copies = new Copies({
       engine: pool.feeds,
+      timers,
       logger,
       self: this.id,
       persist: () => this.persist(),
@@ -104,6 +104,7 @@ export class Store {
     });
     this.feeds = new Feeds({
       engine: pool.feeds,
+      timers,
       logger,
       self: this.id,
       bytesPerSecond: () => config.values['migration-rate'],
@@ -133,17 +134,23 @@ export class Store {
       events,
     );
     try {
-      const leftovers = await registry.sweep();
-      if (leftovers > 0) logger.notice(`removed ${leftovers} shards that were left behind unfinished`);
-      await store.pool.start();
-      await store.shards!.openHeld();
-      store.recall(registry);
+      await store.start();
     } catch (error) {
       await store.pool.close();
       await registry.close();
       throw error;
     }
     return store;
+  }
+
+  /** Opens the shards that the registry names, and goes on where the store was. */
+  async start(): Promise<void> {
+    const registry = this.registry!;
+    const leftovers = await registry.sweep();
+    if (leftovers > 0) this.logger.notice(`removed ${leftovers} shards that were left behind unfinished`);
+    await this.pool.start();
+    await this.shards!.openHeld();
+    this.recall(registry);
   }
 
   /** A store without data, for nodes that only forward: it has keyspaces, but no shards and no memory of them. */
@@ -459,36 +466,5 @@ function poolEvents(
     },
     workerRestarted: (owner) => logger.notice(`worker ${owner} is back`),
     failed: (error) => events.failed(error),
-  };
-}
-
-function workerSettings(config: Config, workers: number, heapBytesMax: number): WorkerSettings {
-  const { values } = config;
-  const thresholds = [values['slowlog-log-slower-than'], values['latency-monitor-threshold'] * 1000 || -1];
-  const active = thresholds.filter((threshold) => threshold >= 0);
-  const budget = memoryBudget(memoryBudgetBytes(values, totalmem()), Math.max(1, workers));
-  return {
-    appendfsync: values.appendfsync,
-    protoMaxBulkBytes: values['proto-max-bulk-len'],
-    eventTimeDriftMaxMs: values['event-time-drift-max-ms'],
-    tombstoneRetentionMs: values['tombstone-retention-seconds'] * 1000,
-    feedLogBytesMax: values['feed-log-bytes-max'],
-    feedClockDriftMaxMs: values['feed-clock-drift-max-ms'],
-    scanIdleMaxMs: values['scan-cursor-timeout-seconds'] * 1000,
-    collections: {
-      hashEntriesMax: values['hash-max-listpack-entries'],
-      hashValueBytesMax: values['hash-max-listpack-value'],
-      setIntegersMax: values['set-max-intset-entries'],
-      setEntriesMax: values['set-max-listpack-entries'],
-      sortedSetEntriesMax: values['zset-max-listpack-entries'],
-      sortedSetValueBytesMax: values['zset-max-listpack-value'],
-      listNodeSize: values['list-max-listpack-size'],
-      streamNodeEntries: values['stream-node-max-entries'],
-      streamNodeBytes: values['stream-node-max-bytes'],
-    },
-    maxmemoryPolicy: values['maxmemory-policy'],
-    rowCacheBytes: Math.min(budget.rowCacheBytes, rowCacheBytesMax(heapBytesMax)),
-    activeExpire: true,
-    slowMicroseconds: active.length === 0 ? -1 : Math.min(...active),
   };
 }
