@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CLUSTER_TESTS, measureCluster } from './bench/cluster.mjs';
 import { largeSheet, measureLarge } from './bench/large.mjs';
 import { Progress } from './bench/progress.mjs';
+import { copySheet, followingSheet, measureReplication } from './bench/replication.mjs';
 import {
   environment,
   markdownEnvironment,
@@ -12,6 +13,7 @@ import {
   terminalTable,
   throughputSheet,
 } from './bench/report.mjs';
+import { measureResize, resizeSheets } from './bench/resize.mjs';
 import { measureRoutes } from './bench/routes.mjs';
 import { cleanUp } from './bench/servers.mjs';
 import { customTest, TESTS } from './bench/targets.mjs';
@@ -23,16 +25,23 @@ const program = new Command('npm run bench --')
   .option('--rounds <n>', 'rounds; medians are over them', positive, 5)
   .option(
     '--seconds <s>',
-    'length of one measurement of redis-server (default: 2, with --cluster 5)',
+    'length of one measurement of redis-server (default: 2, with --cluster 5; with --resize, of the load before and after: 10)',
     positive,
   )
-  .option('--quick', 'three short rounds; with --large, a tenth of the keys')
+  .option('--quick', 'three short rounds; with --large, --replication and --resize, a tenth of the keys')
   .option('--only <names>', 'tests, comma-separated: PING,GET,SET,INCR,MGET,MSET', list)
   .option('--pipeline <depths>', 'pipeline depths, comma-separated', numbers, [1, 16, 64])
   .option('--command <line>', 'a further test (repeatable); key:__rand_int__ is a random key', collect, [])
   .option('--large', 'data beyond memory, restart, prefix SCAN and appendfsync always instead')
   .option('--cluster', 'three stores of one master beside three redis-servers in cluster mode instead')
   .option('--routes', 'a gateway beside the store it forwards to, and four shards beside one, instead')
+  .option(
+    '--replication',
+    'two copies beside one, how far the second is behind, and the rate of copies, instead',
+  )
+  .option('--resize', 'a keyspace that goes from three shards to four under load instead')
+  .option('--keys <n>', 'keys to be copied (default: 300000), or resized (default: 2000000)', positive)
+  .option('--rate <n>', 'with --resize: operations a second of the clients', positive, 5000)
   .option('--subject <kind>', 'vasto, or redis to test the benchmark itself', kind, 'vasto')
   .option('--cpu-prof <dir>', 'let the subject leave CPU profiles of its threads there')
   .option('--tmp <dir>', 'where the servers keep their data')
@@ -65,15 +74,19 @@ async function main() {
     if (directory !== undefined) mkdirSync(directory, { recursive: true });
   }
   const facts = environment(options.subject, ['npm run bench --', ...process.argv.slice(2)].join(' '));
-  const { sheets, figures } = options.large
-    ? await runLarge({ ...shared, quick: options.quick === true }, progress)
-    : await runThroughput(shared, options, progress);
+  const { sheets, figures } = await run(shared, options, progress);
   progress.clear();
   if (options.json !== undefined) {
     writeFileSync(options.json, `${JSON.stringify({ environment: facts, ...figures }, undefined, 2)}\n`);
   }
   const format = options.markdown ? markdownTable : terminalTable;
   process.stdout.write(`${markdownEnvironment(facts)}\n\n${sheets.map(format).join('\n\n')}\n`);
+}
+
+function run(shared, options, progress) {
+  if (options.large) return runLarge({ ...shared, quick: options.quick === true }, progress);
+  if (options.resize) return runResize(shared, options, progress);
+  return runThroughput(shared, options, progress);
 }
 
 async function runThroughput(shared, options, progress) {
@@ -94,6 +107,7 @@ async function runThroughput(shared, options, progress) {
       options,
       progress,
     );
+  if (options.replication) return runReplication(job, options, progress);
   const figures = await measure(job, progress);
   return { sheets: [throughputSheet(figures.rows), memorySheet(figures.memory)], figures };
 }
@@ -105,6 +119,26 @@ async function runRoutes(job, options, progress) {
   );
   const forwarded = throughputSheet(figures.forwarded, ['forwarded', 'direct']);
   return { sheets: [forwarded, throughputSheet(figures.sharded, ['four shards', 'one'])], figures };
+}
+
+async function runReplication(job, options, progress) {
+  const tests = options.only === undefined ? [] : job.tests;
+  const figures = await measureReplication({ ...job, tests, keys: keysOf(options, 300_000) }, progress);
+  const cost = throughputSheet(figures.cost, ['two copies', 'one']);
+  return { sheets: [cost, followingSheet(figures.following), copySheet(figures.copies)], figures };
+}
+
+async function runResize(shared, options, progress) {
+  const { rate, quick, seconds = quick ? 3 : 10 } = options;
+  const figures = await measureResize(
+    { ...shared, rate, seconds, keys: keysOf(options, 2_000_000) },
+    progress,
+  );
+  return { sheets: resizeSheets(figures), figures };
+}
+
+function keysOf({ keys, quick }, usual) {
+  return keys ?? (quick ? usual / 10 : usual);
 }
 
 async function runLarge(job, progress) {

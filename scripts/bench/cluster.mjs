@@ -1,5 +1,6 @@
 import { redisBenchmark } from './redis-benchmark.mjs';
 import { ask, Server, temporaryDirectory, until } from './servers.mjs';
+import { Stores } from './stores.mjs';
 import { KEY_COUNT, VALUE_BYTES } from './targets.mjs';
 import { measureInTurns } from './throughput.mjs';
 
@@ -70,29 +71,17 @@ function sideAt(port) {
  * @param {import('./throughput.mjs').ThroughputOptions} options
  * @returns {Promise<Cluster>}
  */
-async function startVasto({ subjectFlags, cpuProfileDir, temporaryParent }) {
-  const start = async (/** @type {'master' | 'store'} */ role, /** @type {string[]} */ flags) =>
-    Server.start({
-      kind: 'vasto',
-      role,
-      dir: temporaryDirectory(temporaryParent),
-      flags: [...flags, ...subjectFlags],
-      ...(cpuProfileDir === undefined ? {} : { cpuProfileDir }),
-    });
-  const master = await start('master', []);
-  const stores = [];
+async function startVasto(options) {
+  const cluster = await Stores.start(options);
   const doors = [];
   for (let node = 0; node < NODES; node++) {
     const door = await Server.freePort();
-    const joins = ['--master', `127.0.0.1:${master.port}`];
-    stores.push(await start('store', [...joins, '--cluster-port', String(door), KEYSPACE]));
+    await cluster.addStore(['--cluster-port', String(door), KEYSPACE]);
     doors.push(door);
   }
-  await until('the keyspace is made', async () =>
-    (await ask(stores[0].port, `VASTO KEYSPACE CREATE ${KEYSPACE} SHARDS ${NODES}\r\n`)).startsWith('+OK'),
-  );
+  await cluster.createKeyspace(cluster.stores[0], `${KEYSPACE} SHARDS ${NODES}`);
   for (const door of doors) await until('all slots are served', () => isWhole(door));
-  return { side: sideAt(doors[0]), servers: [master, ...stores] };
+  return { side: sideAt(doors[0]), servers: cluster.servers };
 }
 
 // ---------------------------------------------------------------- Redis

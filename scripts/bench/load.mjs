@@ -12,12 +12,13 @@ export function encode(args) {
  * Writes keys through a few pipelining connections.
  * @param {object} job
  * @param {number} job.port
+ * @param {number} [job.database]
  * @param {number} job.count
  * @param {(index: number) => string} job.key
  * @param {(index: number) => string} job.value
  * @param {(done: number) => void} [job.progress]
  */
-export async function loadKeys({ port, count, key, value, progress }) {
+export async function loadKeys({ port, database = 0, count, key, value, progress }) {
   let next = 0;
   let done = 0;
   const nextBatch = () => {
@@ -29,6 +30,7 @@ export async function loadKeys({ port, count, key, value, progress }) {
   };
   const worker = async () => {
     const connection = await Connection.open(port);
+    if (database !== 0) await connection.statusReplies(encode(['SELECT', String(database)]), 1);
     for (let batch = nextBatch(); batch.size > 0; batch = nextBatch()) {
       await connection.statusReplies(batch.text, batch.size);
       done += batch.size;

@@ -1,5 +1,6 @@
 import { redisBenchmark } from './redis-benchmark.mjs';
-import { ask, Server, temporaryDirectory, until } from './servers.mjs';
+import { ask, until } from './servers.mjs';
+import { Stores } from './stores.mjs';
 import { KEY_COUNT, TESTS, VALUE_BYTES } from './targets.mjs';
 import { measureInTurns } from './throughput.mjs';
 
@@ -21,26 +22,11 @@ const SHARDED_FLOOR = 0.9;
  */
 export async function measureRoutes(options, progress) {
   progress.show('starting the cluster');
-  const start = async (/** @type {'master' | 'store' | 'gateway'} */ role, /** @type {string[]} */ flags) =>
-    Server.start({
-      kind: 'vasto',
-      role,
-      dir: temporaryDirectory(options.temporaryParent),
-      flags: [...flags, ...options.subjectFlags],
-    });
-  const master = await start('master', []);
-  const joins = ['--master', `127.0.0.1:${master.port}`];
-  const store = await start('store', joins);
-  const gateway = await start('gateway', joins);
-  for (const [number, shards] of [
-    [ONE, 1],
-    [FOUR, 4],
-  ])
-    await until('the keyspaces are made', async () =>
-      (
-        await ask(store.port, `VASTO KEYSPACE CREATE s${shards} SHARDS ${shards} DB ${number}\r\n`)
-      ).startsWith('+OK'),
-    );
+  const cluster = await Stores.start(options);
+  const store = await cluster.addStore();
+  const gateway = await cluster.addGateway();
+  await cluster.createKeyspace(store, `s1 SHARDS 1 DB ${ONE}`);
+  await cluster.createKeyspace(store, `s4 SHARDS 4 DB ${FOUR}`);
   await until('the gateway knows them', async () =>
     (await ask(gateway.port, `SELECT ${FOUR}\r\n`)).startsWith('+OK'),
   );
@@ -54,7 +40,8 @@ export async function measureRoutes(options, progress) {
   const direct = { port: store.port, database: ONE };
   const forwarded = await measureInTurns(job, { port: gateway.port, database: ONE }, direct, progress);
   const sharded = await measureInTurns(job, { port: store.port, database: FOUR }, direct, progress);
-  await Promise.all([gateway, store, master].map((server) => server.stop()));
+  await gateway.stop();
+  await cluster.stop();
   return {
     forwarded: forwarded.map((row) => withFloor(row, FORWARDED_FLOORS[`${row.test} ${row.pipeline}`])),
     sharded: sharded.map((row) => withFloor(row, SHARDED_FLOOR)),

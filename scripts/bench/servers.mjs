@@ -6,6 +6,8 @@ import { join, resolve } from 'node:path';
 
 const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 60_000;
+/** Linux tells processor time in hundredths of a second. */
+const MICROSECONDS_PER_TICK = 10_000;
 /** As in the tests, VASTO_DIST names another build's folder. */
 const MAIN = resolve(process.env.VASTO_DIST ?? 'dist', 'main.js');
 
@@ -137,6 +139,18 @@ export class Server {
     return { rss: bytes('VmRSS'), rssPeak: bytes('VmHWM') };
   }
 
+  /** Processor time that the process has used so far, all threads together, microseconds. */
+  cpuMicroseconds() {
+    const text = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8');
+    // utime and stime; the name in front may have spaces.
+    const [user, system] = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13)
+      .map(Number);
+    return (user + system) * MICROSECONDS_PER_TICK;
+  }
+
   /** A clean shutdown, awaited. */
   async stop() {
     this.child.kill('SIGTERM');
@@ -191,7 +205,7 @@ export async function until(what, condition) {
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`not within ${READY_TIMEOUT_MS / 1000} s: ${what}`);
-    await new Promise((done) => setTimeout(done, 50));
+    await new Promise((done) => setTimeout(done, 10));
   }
 }
 

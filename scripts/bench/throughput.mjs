@@ -29,7 +29,16 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
 
 /**
  * What redis-benchmark is pointed at.
- * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'database' | 'isCluster' | 'keyCount'>} Side
+ * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'database' | 'isCluster' | 'keyCount'>
+ *   & {around?: Around}} Side
+ */
+
+/**
+ * Does what belongs to a measurement and is not redis-benchmark's.
+ * @callback Around
+ * @param {() => Promise<import('./redis-benchmark.mjs').Measurement>} run
+ * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number, isWarmUp?: boolean}} row
+ * @returns {Promise<import('./redis-benchmark.mjs').Measurement>}
  */
 
 /**
@@ -97,7 +106,7 @@ async function requestsFor(row, sides, seconds) {
   let rps = 0;
   for (const side of sides) {
     for (const requests of [2000, 20_000 * Math.sqrt(row.pipeline)]) {
-      rps = await rateOf(side, { ...row, requests: Math.round(requests) });
+      rps = await rateOf(side, { ...row, requests: Math.round(requests), isWarmUp: true });
     }
   }
   return Math.max(1000, Math.round(rps * seconds));
@@ -120,13 +129,16 @@ async function measureRow(row, ours, redis, round) {
 
 /**
  * @param {Side} side
- * @param {{test: import('./targets.mjs').BenchTest, pipeline: number, requests: number}} row
+ * @param {Parameters<Around>[1]} row
  * @returns {Promise<number>} requests a second
  */
-async function rateOf({ port, database, isCluster, keyCount }, { test, pipeline, requests }) {
+async function rateOf(side, row) {
+  const { port, database, isCluster, keyCount, around } = side;
+  const { test, pipeline, requests } = row;
   const where = { port, ...(database !== undefined && { database }) };
   const target = { ...where, ...(isCluster && { isCluster }), ...(keyCount && { keyCount }) };
-  return (await redisBenchmark({ ...target, words: test.words, pipeline, requests })).rps;
+  const run = () => redisBenchmark({ ...target, words: test.words, pipeline, requests });
+  return (await (around === undefined ? run() : around(run, row))).rps;
 }
 
 /**

@@ -1,0 +1,294 @@
+import { Client, fieldsOf, info } from './client.mjs';
+import { loadKeys } from './load.mjs';
+import { thousands } from './report.mjs';
+import { until } from './servers.mjs';
+import { median, percentile } from './statistics.mjs';
+import { Stores } from './stores.mjs';
+import { KEY_COUNT, TESTS, VALUE_BYTES } from './targets.mjs';
+import { measureInTurns } from './throughput.mjs';
+
+/*
+ * What a second copy costs, and how fast it follows: SET into a keyspace with two copies beside one with a single copy,
+ * both owned by the same store. The follower runs on the same machine, so what it does is taken from the processors that
+ * clients, front and workers need: the processor time of each store tells what it would be on a machine of its own.
+ */
+
+const SINGLE = 20;
+const DOUBLE = 21;
+const COPIED = 22;
+const COST_FLOOR = 0.7;
+const COPY_ROUNDS = 3;
+/** Each store follows the other in the keyspace with two copies, and in that which is copied. */
+const FEEDS_LEVEL = 2;
+const PROBE_EVERY_MS = 20;
+const LEVEL_WAIT_MS = 60_000;
+
+/**
+ * @typedef {object} FollowingSample
+ * @property {number} writes
+ * @property {number} levelMs from the first write until the follower has all of them
+ * @property {number} catchUpMs from the last reply until then
+ * @property {number[]} behindMs of writes now and then: how long after its reply the follower had it
+ * @property {number} ownerUs processor time
+ * @property {number} followerUs
+ */
+
+/** @typedef {{rows: number, bytes: number, seconds: number}} CopySample */
+
+/**
+ * @param {import('./throughput.mjs').ThroughputOptions & {keys: number}} options `keys` are copied
+ * @param {import('./progress.mjs').Progress} progress
+ */
+export async function measureReplication(options, progress) {
+  progress.show('starting the cluster');
+  const cluster = await Stores.start(options);
+  const owner = await cluster.addStore();
+  const follower = await cluster.addStore();
+  await cluster.createKeyspace(owner, `single SHARDS 1 REPLICAS 1 DB ${SINGLE}`);
+  await cluster.createKeyspace(owner, `double SHARDS 1 REPLICAS 2 DB ${DOUBLE}`);
+  for (const database of [SINGLE, DOUBLE]) {
+    progress.show(`loading ${thousands(KEY_COUNT)} keys into database ${database}`);
+    await load(owner, database, KEY_COUNT);
+  }
+  const meter = await FollowMeter.open(owner, follower);
+  const single = { port: owner.port, database: SINGLE, around: meter.aroundSingle };
+  const double = { port: owner.port, database: DOUBLE, around: meter.aroundDouble };
+  const tests = options.tests.length > 0 ? options.tests : TESTS.filter(({ name }) => name === 'SET');
+  const rows = await measureInTurns({ ...options, tests }, double, single, progress);
+  meter.close();
+  const copies = await measureCopies(cluster, options, progress);
+  await cluster.stop();
+  return {
+    cost: rows.map((row) => ({ ...row, floor: COST_FLOOR })),
+    following: rows.map(({ test, pipeline }) => meter.summary(test, pipeline)),
+    copies,
+  };
+}
+
+/** @param {import('./servers.mjs').Server} store @param {number} database @param {number} count */
+function load({ port }, database, count) {
+  const value = 'x'.repeat(VALUE_BYTES);
+  const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
+  return loadKeys({ port, database, count, key, value: () => value });
+}
+
+/** Measures, beside the rate of writes, what the two stores do for them. */
+class FollowMeter {
+  /** @type {Map<string, {single: number[], double: FollowingSample[]}>} by test and pipeline */
+  #samples = new Map();
+
+  /**
+   * @param {import('./servers.mjs').Server} owner @param {import('./servers.mjs').Server} follower
+   * @param {Client} client @param {Client} probe connections to the keyspace with two copies
+   */
+  constructor(owner, follower, client, probe) {
+    this.owner = owner;
+    this.follower = follower;
+    this.client = client;
+    this.probe = probe;
+  }
+
+  /** @param {import('./servers.mjs').Server} owner @param {import('./servers.mjs').Server} follower */
+  static async open(owner, follower) {
+    const clients = [await Client.open(owner.port), await Client.open(owner.port)];
+    for (const client of clients) await client.call('SELECT', String(DOUBLE));
+    const meter = new FollowMeter(owner, follower, clients[0], clients[1]);
+    await meter.#level();
+    return meter;
+  }
+
+  /** Waits until the follower has all that has been written. */
+  async #level() {
+    if ((await this.client.call('WAIT', '1', String(LEVEL_WAIT_MS))) !== 1)
+      throw new Error(`the follower was not level within ${LEVEL_WAIT_MS / 1000} s`);
+  }
+
+  /** @type {import('./throughput.mjs').Around} */
+  aroundSingle = async (run, row) => {
+    const before = this.owner.cpuMicroseconds();
+    const result = await run();
+    if (!row.isWarmUp) this.#of(row).single.push((this.owner.cpuMicroseconds() - before) / row.requests);
+    return result;
+  };
+
+  /** @type {import('./throughput.mjs').Around} */
+  aroundDouble = async (run, row) => {
+    const [ownerBefore, followerBefore] = [this.owner.cpuMicroseconds(), this.follower.cpuMicroseconds()];
+    const startedMs = performance.now();
+    const probing = { isOver: false };
+    const probed = this.#probe(probing);
+    const result = await run();
+    const endedMs = performance.now();
+    probing.isOver = true;
+    await this.#level();
+    const levelMs = performance.now();
+    const behindMs = await probed;
+    if (row.isWarmUp) return result;
+    this.#of(row).double.push({
+      writes: row.requests,
+      levelMs: levelMs - startedMs,
+      catchUpMs: levelMs - endedMs,
+      behindMs,
+      ownerUs: this.owner.cpuMicroseconds() - ownerBefore,
+      followerUs: this.follower.cpuMicroseconds() - followerBefore,
+    });
+    return result;
+  };
+
+  /** Writes now and then, and sees how long after the reply the follower has it. @param {{isOver: boolean}} probing */
+  async #probe(probing) {
+    const behindMs = [];
+    while (!probing.isOver) {
+      let writtenMs = 0;
+      this.probe.queue(['SET', 'probe', String(behindMs.length)], () => {
+        writtenMs = performance.now();
+      });
+      await this.probe.call('WAIT', '1', String(LEVEL_WAIT_MS));
+      behindMs.push(performance.now() - writtenMs);
+      await new Promise((done) => setTimeout(done, PROBE_EVERY_MS));
+    }
+    return behindMs;
+  }
+
+  /** @param {{test: import('./targets.mjs').BenchTest, pipeline: number}} row */
+  #of({ test, pipeline }) {
+    const key = `${test.name} ${pipeline}`;
+    const samples = this.#samples.get(key) ?? { single: [], double: [] };
+    this.#samples.set(key, samples);
+    return samples;
+  }
+
+  /** @param {string} test @param {number} pipeline */
+  summary(test, pipeline) {
+    const { single, double } = this.#samples.get(`${test} ${pipeline}`) ?? { single: [], double: [] };
+    const behindMs = double.flatMap((sample) => sample.behindMs);
+    return {
+      test,
+      pipeline,
+      replicatedPerSecond: median(double.map(({ writes, levelMs }) => (writes / levelMs) * 1000)),
+      behindP50Ms: percentile(behindMs, 50),
+      behindP99Ms: percentile(behindMs, 99),
+      behindMaxMs: Math.max(...behindMs),
+      catchUpMs: median(double.map((sample) => sample.catchUpMs)),
+      singleOwnerUs: median(single),
+      ownerUs: median(double.map(({ ownerUs, writes }) => ownerUs / writes)),
+      followerUs: median(double.map(({ followerUs, writes }) => followerUs / writes)),
+    };
+  }
+
+  close() {
+    this.client.close();
+    this.probe.close();
+  }
+}
+
+// ---------------------------------------------------------------- copying
+
+/**
+ * A keyspace of one copy gets a second one, again and again; nobody else wants anything of the stores.
+ * @param {Stores} cluster
+ * @param {{keys: number}} options
+ * @param {import('./progress.mjs').Progress} progress
+ */
+async function measureCopies(cluster, { keys }, progress) {
+  const [owner, follower] = cluster.stores;
+  await cluster.createKeyspace(owner, `copied SHARDS 1 REPLICAS 1 DB ${COPIED}`);
+  progress.show(`loading ${thousands(keys)} keys to be copied`);
+  await load(owner, COPIED, keys);
+  const [client, observer] = [await Client.open(owner.port), await Client.open(follower.port)];
+  const isFollowing = async (/** @type {number} */ feeds) =>
+    (await areLevel(client, feeds)) && (await areLevel(observer, feeds)) && isSettled(client);
+  /** @type {CopySample[]} */
+  const copies = [];
+  for (let round = 1; round <= COPY_ROUNDS; round++) {
+    progress.show(`copy ${round} of ${COPY_ROUNDS}`);
+    copies.push(await measureCopy(client, observer, keys));
+    await until('the stores follow each other', () => isFollowing(FEEDS_LEVEL));
+    await client.call('VASTO', 'KEYSPACE', 'REPLICAS', 'copied', '1');
+    await until('the copy has gone', () => isFollowing(FEEDS_LEVEL - 1));
+  }
+  client.close();
+  observer.close();
+  return copies;
+}
+
+/**
+ * From the request until the store has its copy.
+ * @param {Client} client @param {Client} observer of the store that copies @param {number} keys
+ * @returns {Promise<CopySample>}
+ */
+async function measureCopy(client, observer, keys) {
+  let [rows, bytes, levelMs] = [0, 0, 0];
+  const startedMs = performance.now();
+  await client.call('VASTO', 'KEYSPACE', 'REPLICAS', 'copied', '2');
+  await until('the copy is made and counts', async () => {
+    for (const task of /** @type {import('./client.mjs').Reply[]} */ (await client.call('VASTO', 'TASKS'))) {
+      const fields = fieldsOf(task);
+      if (Number(fields.rows) > rows) [rows, bytes] = [Number(fields.rows), Number(fields.bytes)];
+    }
+    if (levelMs === 0 && (await areLevel(observer, FEEDS_LEVEL))) levelMs = performance.now();
+    return levelMs > 0 && isSettled(client);
+  });
+  if (rows === 0) throw new Error('the copy was made before it was seen: take more keys');
+  return { rows: keys, bytes: Math.round((bytes / rows) * keys), seconds: (levelMs - startedMs) / 1000 };
+}
+
+/** Whether a store follows so many feeds, and has all that they bring. @param {Client} client @param {number} feeds */
+async function areLevel(client, feeds) {
+  const fields = await info(client, 'replication');
+  return fields.vasto_feeds === feeds && fields.vasto_feeds_level === feeds;
+}
+
+/** Whether no change goes on. @param {Client} client */
+async function isSettled(client) {
+  return /** @type {unknown[]} */ (await client.call('VASTO', 'TASKS')).length === 0;
+}
+
+// ---------------------------------------------------------------- tables
+
+/** @param {ReturnType<FollowMeter['summary']>[]} following @returns {import('./report.mjs').Sheet} */
+export function followingSheet(following) {
+  const ms = (/** @type {number} */ value) => `${value.toFixed(1)} ms`;
+  const us = (/** @type {number} */ value) => `${value.toFixed(1)} µs`;
+  return {
+    head: [
+      'test',
+      'P',
+      'replicated/s',
+      'behind p50',
+      'p99',
+      'max',
+      'catches up in',
+      'CPU R=1',
+      'CPU R=2',
+      'follower',
+    ],
+    rows: following.map((row) => [
+      row.test,
+      String(row.pipeline),
+      thousands(row.replicatedPerSecond),
+      ms(row.behindP50Ms),
+      ms(row.behindP99Ms),
+      ms(row.behindMaxMs),
+      ms(row.catchUpMs),
+      us(row.singleOwnerUs),
+      us(row.ownerUs),
+      us(row.followerUs),
+    ]),
+  };
+}
+
+/** @param {CopySample[]} copies @returns {import('./report.mjs').Sheet} */
+export function copySheet(copies) {
+  return {
+    head: ['copy', 'rows', 'MB', 'seconds', 'rows/s', 'MB/s'],
+    rows: copies.map(({ rows, bytes, seconds }, index) => [
+      String(index + 1),
+      thousands(rows),
+      (bytes / 1e6).toFixed(1),
+      seconds.toFixed(2),
+      thousands(rows / seconds),
+      (bytes / 1e6 / seconds).toFixed(1),
+    ]),
+  };
+}
