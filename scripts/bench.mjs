@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { CLUSTER_TESTS, measureCluster } from './bench/cluster.mjs';
+import { COLLECTION_TESTS, measureCollections } from './bench/collections.mjs';
 import { largeSheet, measureLarge } from './bench/large.mjs';
 import { Progress } from './bench/progress.mjs';
 import { copySheet, followingSheet, measureReplication } from './bench/replication.mjs';
@@ -25,15 +26,22 @@ const program = new Command('npm run bench --')
   .option('--rounds <n>', 'rounds; medians are over them', positive, 5)
   .option(
     '--seconds <s>',
-    'length of one measurement of redis-server (default: 2, with --cluster 5; with --resize, of the load before and after: 10)',
+    'length of one measurement of redis-server (default: 2, with --cluster 5; with --collections, of the slower one: 0.5; with --resize, of the load before and after: 10)',
     positive,
   )
-  .option('--quick', 'three short rounds; with --large, --replication and --resize, a tenth of the keys')
+  .option(
+    '--quick',
+    'three short rounds; with --large, --collections, --replication and --resize, a tenth of the data',
+  )
   .option('--only <names>', 'tests, comma-separated: PING,GET,SET,INCR,MGET,MSET', list)
   .option('--pipeline <depths>', 'pipeline depths, comma-separated', numbers, [1, 16, 64])
   .option('--command <line>', 'a further test (repeatable); key:__rand_int__ is a random key', collect, [])
   .option('--large', 'data beyond memory, restart, prefix SCAN and appendfsync always instead')
   .option('--cluster', 'three stores of one master beside three redis-servers in cluster mode instead')
+  .option(
+    '--collections',
+    'hashes, lists, sets, sorted sets and streams instead: small ones, and of a million elements',
+  )
   .option('--routes', 'a gateway beside the store it forwards to, and four shards beside one, instead')
   .option(
     '--replication',
@@ -85,6 +93,7 @@ async function main() {
 
 function run(shared, options, progress) {
   if (options.large) return runLarge({ ...shared, quick: options.quick === true }, progress);
+  if (options.collections) return runCollections(shared, options, progress);
   if (options.resize) return runResize(shared, options, progress);
   return runThroughput(shared, options, progress);
 }
@@ -119,6 +128,31 @@ async function runRoutes(job, options, progress) {
   );
   const forwarded = throughputSheet(figures.forwarded, ['forwarded', 'direct']);
   return { sheets: [forwarded, throughputSheet(figures.sharded, ['four shards', 'one'])], figures };
+}
+
+async function runCollections(shared, options, progress) {
+  if (options.command.length > 0)
+    throw new Error('--collections has no --command: its tests need what they find');
+  const only = options.only?.map((name) => name.toUpperCase());
+  for (const name of only ?? [])
+    if (!COLLECTION_TESTS.includes(name))
+      throw new Error(`no test is named ${name}; there are ${COLLECTION_TESTS.join(', ')}`);
+  const figures = await measureCollections(
+    {
+      ...shared,
+      only,
+      isQuick: options.quick === true,
+      pipelines: options.pipeline.filter((depth) => depth < 64),
+      rounds: options.quick ? Math.min(3, options.rounds) : options.rounds,
+      seconds: options.quick ? 0.3 : (options.seconds ?? 0.5),
+    },
+    progress,
+  );
+  const sheets = figures.flatMap(({ what, rows, loaded, memory }) => [
+    throughputSheet(rows, undefined, what),
+    memorySheet(memory, loaded),
+  ]);
+  return { sheets, figures: { collections: figures } };
 }
 
 async function runReplication(job, options, progress) {

@@ -18,21 +18,36 @@ export function encode(args) {
  * @param {(index: number) => string} job.value
  * @param {(done: number) => void} [job.progress]
  */
-export async function loadKeys({ port, database = 0, count, key, value, progress }) {
+export async function loadKeys({ port, database, count, key, value, progress }) {
+  const command = (/** @type {number} */ index) => ['SET', key(index), value(index)];
+  await runCommands({ port, database, count, command, progress });
+}
+
+/**
+ * Runs commands through a few pipelining connections.
+ * @param {object} job
+ * @param {number} job.port
+ * @param {number} [job.database]
+ * @param {number} job.count
+ * @param {(index: number) => string[]} job.command
+ * @param {number} [job.replyLines] how many lines the reply to each of them has
+ * @param {(done: number) => void} [job.progress]
+ */
+export async function runCommands({ port, database = 0, count, command, replyLines = 1, progress }) {
   let next = 0;
   let done = 0;
   const nextBatch = () => {
     const end = Math.min(count, next + BATCH_COMMANDS);
     let text = '';
     const size = end - next;
-    for (; next < end; next++) text += encode(['SET', key(next), value(next)]);
+    for (; next < end; next++) text += encode(command(next));
     return { text, size };
   };
   const worker = async () => {
     const connection = await Connection.open(port);
-    if (database !== 0) await connection.statusReplies(encode(['SELECT', String(database)]), 1);
+    if (database !== 0) await connection.replyLines(encode(['SELECT', String(database)]), 1);
     for (let batch = nextBatch(); batch.size > 0; batch = nextBatch()) {
-      await connection.statusReplies(batch.text, batch.size);
+      await connection.replyLines(batch.text, batch.size * replyLines);
       done += batch.size;
       progress?.(done);
     }
@@ -75,17 +90,19 @@ export class Connection {
   }
 
   /**
-   * Sends a batch whose replies are all `+OK`.
-   * @param {string} text @param {number} count
+   * Sends a batch whose replies have so many lines together, none of which is an error.
+   * @param {string} text @param {number} lines
    */
-  async statusReplies(text, count) {
+  async replyLines(text, lines) {
     this.socket.write(text, 'latin1');
-    const expected = '+OK\r\n'.length * count;
-    while (this.received.length < expected) {
-      if (this.received.includes('-')) throw new Error(`the load failed: ${this.received.slice(-300)}`);
-      await this.#more();
+    for (let left = lines; left > 0; ) {
+      const end = this.received.lastIndexOf('\n') + 1;
+      const whole = this.received.slice(0, end);
+      this.received = this.received.slice(end);
+      if (/^-/m.test(whole)) throw new Error(`the load failed: ${whole.slice(-300)}`);
+      left -= whole.split('\n').length - 1;
+      if (left > 0) await this.#more();
     }
-    this.received = '';
   }
 
   /**

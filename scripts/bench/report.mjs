@@ -28,11 +28,12 @@ function revision() {
 
 /**
  * @param {import('./throughput.mjs').ThroughputRow[]} rows
- * @param {[string, string]} sides what is compared with what
+ * @param {[string, string]} [sides] what is compared with what
+ * @param {string} [title]
  * @returns {Sheet}
  */
-export function throughputSheet(rows, [first, second] = ['ours', 'redis']) {
-  const head = ['test', 'P', `${first}/s`, `${second}/s`, 'ratio', 'min–max', 'floor', 'aim', ''];
+export function throughputSheet(rows, [first, second] = ['ours', 'redis'], title = 'test') {
+  const head = [title, 'P', `${first}/s`, `${second}/s`, 'ratio', 'min–max', 'floor', 'aim', ''];
   return {
     head,
     rows: rows.map((row) => [
@@ -56,16 +57,27 @@ function verdict({ ratio, floor, aim }) {
   return aim === undefined || ratio.median >= aim ? 'reached' : 'above the floor';
 }
 
+/** @typedef {{rss: number, rssPeak: number}} Memory */
+
 /**
- * @param {{ours: {rss: number, rssPeak: number}, redis: {rss: number, rssPeak: number}}} memory
+ * @param {{ours: Memory, redis: Memory}} memory
+ * @param {{ours: Memory, redis: Memory}} [loaded] what it was behind the load
  * @returns {Sheet}
  */
-export function memorySheet({ ours, redis }) {
-  const row = (
-    /** @type {string} */ name,
-    /** @type {{rss: number, rssPeak: number}} */ { rss, rssPeak },
-  ) => [name, megabytes(rss), megabytes(rssPeak)];
-  return { head: ['server', 'RSS at the end', 'RSS peak'], rows: [row('ours', ours), row('redis', redis)] };
+export function memorySheet(memory, loaded) {
+  const row = (/** @type {'ours' | 'redis'} */ name) => [
+    name,
+    ...(loaded === undefined ? [] : [megabytes(loaded[name].rss)]),
+    megabytes(memory[name].rss),
+    megabytes(memory[name].rssPeak),
+  ];
+  const head = [
+    'server',
+    ...(loaded === undefined ? [] : ['RSS after the load']),
+    'RSS at the end',
+    'RSS peak',
+  ];
+  return { head, rows: [row('ours'), row('redis')] };
 }
 
 /** @param {Sheet} sheet for a terminal */

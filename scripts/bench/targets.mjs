@@ -2,6 +2,7 @@
  * @typedef {object} BenchTest
  * @property {string} name what the tables call it
  * @property {string[]} words what redis-benchmark is told besides the options all tests share
+ * @property {number} [keyCount] the range of the random numbers in its words, if it is not that of the others
  */
 
 /** Keys are `key:` and 12 digits, as redis-benchmark makes them. */

@@ -21,6 +21,9 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
  * @property {number[]} pipelines
  * @property {number} rounds
  * @property {number} seconds about how long redis-server is to be busy with one measurement
+ * @property {import('./targets.mjs').BenchTest[][]} [groups] the tests in groups, of which the last one makes as many requests as the
+ *   others together, and these as many as each other
+ * @property {boolean} [isSizedBySlower] whether the slower of the two is to be busy for so long
  * @property {'vasto' | 'redis'} subject
  * @property {string[]} subjectFlags
  * @property {string | undefined} cpuProfileDir
@@ -77,8 +80,11 @@ export async function measureInTurns(options, ours, redis, progress) {
   );
   for (const row of rows) {
     progress.show(`warming up: ${row.test.name}, pipeline ${row.pipeline}`);
-    row.requests = await requestsFor(row, [ours, redis], options.seconds);
+    row.requests = await requestsFor(row, [ours, redis], options);
   }
+  for (const pipeline of options.pipelines)
+    for (const group of options.groups ?? [])
+      balance(rows.filter((row) => row.pipeline === pipeline && group.includes(row.test)));
   for (let round = 0; round < options.rounds; round++) {
     for (const row of rows) {
       progress.show(`round ${round + 1} of ${options.rounds}: ${row.test.name}, pipeline ${row.pipeline}`);
@@ -96,19 +102,28 @@ async function loadBenchmarkKeys(port, progress) {
   await loadKeys({ port, count: KEY_COUNT, key, value: () => value });
 }
 
+/** Makes the last test of a group take away what the others add. @param {{requests: number}[]} rows */
+function balance(rows) {
+  const fewest = Math.min(...rows.map(({ requests }) => requests));
+  for (const [index, row] of rows.entries())
+    row.requests = index > 0 && index === rows.length - 1 ? fewest * index : fewest;
+}
+
 /**
  * Lets both servers compile and cache what a test needs, and sizes its measurements.
  * @param {{test: import('./targets.mjs').BenchTest, pipeline: number}} row
- * @param {Side[]} sides the last one's speed counts
- * @param {number} seconds
+ * @param {[Side, Side]} sides ours and redis
+ * @param {Pick<ThroughputOptions, 'seconds' | 'isSizedBySlower'>} options
  */
-async function requestsFor(row, sides, seconds) {
-  let rps = 0;
+async function requestsFor(row, sides, { seconds, isSizedBySlower }) {
+  const rates = [];
   for (const side of sides) {
-    for (const requests of [2000, 20_000 * Math.sqrt(row.pipeline)]) {
-      rps = await rateOf(side, { ...row, requests: Math.round(requests), isWarmUp: true });
-    }
+    const first = await rateOf(side, { ...row, requests: 2000, isWarmUp: true });
+    const most = 20_000 * Math.sqrt(row.pipeline);
+    const requests = Math.round(isSizedBySlower ? Math.min(most, first * seconds) : most);
+    rates.push(await rateOf(side, { ...row, requests, isWarmUp: true }));
   }
+  const rps = isSizedBySlower ? Math.min(...rates) : (rates[1] ?? 0);
   return Math.max(1000, Math.round(rps * seconds));
 }
 
@@ -133,8 +148,9 @@ async function measureRow(row, ours, redis, round) {
  * @returns {Promise<number>} requests a second
  */
 async function rateOf(side, row) {
-  const { port, database, isCluster, keyCount, around } = side;
+  const { port, database, isCluster, around } = side;
   const { test, pipeline, requests } = row;
+  const keyCount = test.keyCount ?? side.keyCount;
   const where = { port, ...(database !== undefined && { database }) };
   const target = { ...where, ...(isCluster && { isCluster }), ...(keyCount && { keyCount }) };
   const run = () => redisBenchmark({ ...target, words: test.words, pipeline, requests });
