@@ -84,7 +84,7 @@ export class Master implements ClusterManager {
   private readonly listeners = new Set<TopologyListener>();
   private readonly changes: Changes;
   private readonly placements: Placements;
-  /** Since when it acts, Unix milliseconds. */
+  /** Since when it acts, without having been stopped, Unix milliseconds. */
   private settledAtMs: number | undefined;
   private lastEpoch = 0;
   private isSettled: boolean;
@@ -397,6 +397,8 @@ export class Master implements ClusterManager {
       const silenceMaxMs = Math.min(SILENCE_MAX_MS, this.options.failoverAfterMs());
       // If this process itself was stopped for a while, what was said meanwhile is still to be heard.
       const wasStopped = nowMs - this.watchDueAtMs > WATCH_EVERY_MS;
+      // Stores have hung up meanwhile; how long they are away counts from now on, as for a master that has just begun.
+      if (wasStopped && this.settledAtMs !== undefined) this.settledAtMs = nowMs;
       for (const link of [...this.links]) {
         if (wasStopped) link.heardAtMs = nowMs;
         link.expireTasks(nowMs);

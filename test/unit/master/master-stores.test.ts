@@ -97,6 +97,18 @@ describe('stores', () => {
     expect(one.ended).toBeUndefined();
   });
 
+  it('that hang up on a master which stood still are away from then on, not from when they were heard last', async () => {
+    const [master, stores] = await cluster(2);
+    await master.createKeyspace(request('orders', { replicas: 2 }));
+    await timers.freeze(60_000);
+    for (const store of stores) store.leave();
+    await timers.advance(2500);
+    const isMissed = () => log.some((line) => line.includes('is away'));
+    expect(isMissed()).toBe(false);
+    await timers.advance(1000);
+    expect(isMissed()).toBe(true);
+  });
+
   it('must register soon, and once', async () => {
     const master = makeMaster();
     const [storeEnd, masterEnd] = streamPair<MasterMessage, StoreMessage>();
