@@ -22,6 +22,11 @@ export function replyOf(error: Error): CommandError {
   return error instanceof CommandRejected ? error.reply : new CommandError(`ERR ${error.message}`);
 }
 
+/** Said of a shard that cannot be emptied, because it would take rows of others with its own. */
+export const NOT_FLUSHED = new CommandError(
+  'TRYAGAIN the shard cannot be emptied while slots go to it or from it: try again when that is over, or abort the change',
+);
+
 export const NOT_AN_INTEGER = new CommandError('ERR value is not an integer or out of range');
 export const NOT_A_FLOAT = new CommandError('ERR value is not a valid float');
 export const SYNTAX_ERROR = new CommandError('ERR syntax error');

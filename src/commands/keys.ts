@@ -1,5 +1,5 @@
 import type { Arguments } from '../base/arguments.js';
-import { CommandError, NO_SUCH_KEY, SYNTAX_ERROR } from '../base/command-errors.js';
+import { CommandError, NO_SUCH_KEY, NOT_FLUSHED, SYNTAX_ERROR } from '../base/command-errors.js';
 import { type Row, typeName } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
 import { allKeys, type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
@@ -118,6 +118,7 @@ const databaseSize: ShardHandler = (context) => {
 const flushDatabase: ShardHandler = (context, args) => {
   if (args.count > 1 && !(args.count === 2 && /^A?SYNC$/.test(args.token(1))))
     return context.reply.error(SYNTAX_ERROR);
+  if (!context.view.canFlush) return context.reply.error(NOT_FLUSHED);
   context.view.flush();
   context.reply.ok();
 };

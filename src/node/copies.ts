@@ -220,7 +220,9 @@ export class Copies {
   private async show(copy: Copy): Promise<void> {
     if (copy.isShowing) return;
     const { shown } = copy;
-    await this.host.engine.show(copy.route, shown?.toBytes());
+    // A flush that comes by a feed as it was before is about all rows.
+    if (shown?.keepsOthers) await this.host.settled();
+    await this.host.engine.show(copy.route, shown && { ...shown, slots: shown.slots.toBytes() });
     copy.showing = shown;
     this.host.follow();
   }

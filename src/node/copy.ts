@@ -2,11 +2,18 @@ import { CommandError, CommandRejected } from '../base/command-errors.js';
 import type { Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyPlace } from '../cluster/plan/feeds.js';
-import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
+import type { SlotSet } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
+
+/** What commands are to see of a shard; undefined = all, because there is nothing else. */
+interface ShownSlots {
+  readonly slots: SlotSet;
+  /** See Shown. */
+  readonly keepsOthers: boolean;
+}
 
 /** What has the commands of a shard wait. */
 interface Gate {
@@ -28,8 +35,8 @@ export class Copy {
   attempt = 0;
   /** Epoch of the last hand-over for which writes did not wait long enough. */
   expired = 0;
-  /** What the worker has been told to show; undefined = all. */
-  showing: SlotSet | undefined;
+  /** What the worker has been told to show. */
+  showing: ShownSlots | undefined;
   isReviewing = false;
   isReviewDue = false;
   isRemoving = false;
@@ -64,15 +71,17 @@ export class Copy {
 
   /** Whether the worker shows what it should. */
   get isShowing(): boolean {
-    return isSameSet(this.shown, this.showing);
+    const { shown, showing } = this;
+    if (shown === undefined || showing === undefined) return shown === showing;
+    return shown.keepsOthers === showing.keepsOthers && shown.slots.equals(showing.slots);
   }
 
-  /** The slots whose rows commands are to see; undefined = all, because there are no others. */
-  get shown(): SlotSet | undefined {
+  get shown(): ShownSlots | undefined {
     const { duty, memory } = this;
     if (duty === undefined) return undefined;
-    const shown = duty.slots.within(memory.complete);
-    return memory.leftover.isEmpty && shown.includes(duty.kept) ? undefined : shown;
+    const slots = duty.slots.within(memory.complete);
+    const keepsOthers = !slots.includes(duty.kept);
+    return keepsOthers || !memory.leftover.isEmpty ? { slots, keepsOthers } : undefined;
   }
 
   /**

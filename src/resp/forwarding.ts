@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { CommandError } from '../base/command-errors.js';
+import { CommandError, NOT_FLUSHED } from '../base/command-errors.js';
 import { encodeCommand, frameOf } from '../cluster/frames.js';
 import { type Link, MOVED_CODE } from '../cluster/link.js';
 import { errorReply, type ReplyReceiver } from '../cluster/link-request.js';
@@ -19,6 +19,22 @@ export const ELSEWHERE = -2;
 export function movedError({ label }: Keyspace, { shard }: ShardPlace): CommandError {
   return new CommandError(`${MOVED_CODE} shard ${shard} of keyspace ${label} is not on this store`);
 }
+
+const MOVED_START = Buffer.from(`-${MOVED_CODE}`);
+const NOT_FLUSHED_REPLY = errorReply(NOT_FLUSHED.text);
+
+/** Whether a reply says that the shard is not where, or what, it was thought to be. */
+export function isMoved(reply: Buffer): boolean {
+  return reply.subarray(0, MOVED_START.length).equals(MOVED_START);
+}
+
+/** Whether a reply says that a shard cannot be emptied while its slots are on their way. */
+export function isNotFlushed(reply: Buffer): boolean {
+  return reply.equals(NOT_FLUSHED_REPLY);
+}
+
+/** How long to wait for shards on their way before asking again, milliseconds. */
+export const MOVED_DELAY_MS = 20;
 
 /** Said where nobody holds a shard. */
 function ownerless({ label }: Keyspace, { shard }: ShardPlace): CommandError {

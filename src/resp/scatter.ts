@@ -10,7 +10,16 @@ import { addCommand, readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { placesAsked } from './cluster-doors.js';
 import type { Connection } from './connection.js';
-import { cannotForward, ELSEWHERE, linkFor, onShard, Whole } from './forwarding.js';
+import {
+  cannotForward,
+  ELSEWHERE,
+  isMoved,
+  isNotFlushed,
+  linkFor,
+  MOVED_DELAY_MS,
+  onShard,
+  Whole,
+} from './forwarding.js';
 import { refuse } from './refusal.js';
 import type { RespServer } from './server.js';
 import { type Division, type Part, type Split, splitCommand } from './split.js';
@@ -93,13 +102,6 @@ function obstacle(
 
 /** What a part gets whose shard is not what it was when the command was taken apart. */
 const MOVED = errorReply(`${MOVED_CODE} the keyspace has other shards now`);
-const MOVED_START = Buffer.from(`-${MOVED_CODE}`);
-/** How long to wait for news of where shards are. */
-const MOVED_DELAY_MS = 20;
-
-function isMoved(reply: Buffer): boolean {
-  return reply.subarray(0, MOVED_START.length).equals(MOVED_START);
-}
 
 /** Runs the parts, and gives the merged reply to a receiver. */
 function start(scattered: Scattered, { parts, merge }: Split, receiver: ReplyReceiver): void {
@@ -111,17 +113,27 @@ function start(scattered: Scattered, { parts, merge }: Split, receiver: ReplyRec
     if (--missing === 0) finish();
   };
   const finish = () => {
-    const moved = [...replies.keys()].filter((index) => isMoved(replies[index]!));
-    if (moved.length === 0 || Date.now() > scattered.deadlineMs) {
+    const open = [...replies.keys()].filter(
+      (index) => isMoved(replies[index]!) || isNotFlushed(replies[index]!),
+    );
+    const areOnlyHeld = open.every((index) => isNotFlushed(replies[index]!));
+    if (open.length === 0 || Date.now() > scattered.deadlineMs) {
       const merged = merge(replies.map((reply) => (isMoved(reply) ? NOT_FOUND : reply)));
       if (Buffer.isBuffer(merged)) receiver.deliver(merged, 0);
       else start(scattered, merged, receiver);
+    } else if (areOnlyHeld) {
+      // The others have been emptied: once is enough.
+      missing = open.length;
+      setTimeout(() => {
+        for (const index of open)
+          sendPart(scattered, parts[index]!, shards, new Whole((reply) => done(index, reply)));
+      }, MOVED_DELAY_MS);
     } else if (!BY_KEY.has(scattered.command.name) && scattered.command.name !== 'scan')
       setTimeout(() => restart(scattered, scattered.args, receiver), MOVED_DELAY_MS);
     else {
-      missing = moved.length;
+      missing = open.length;
       setTimeout(() => {
-        for (const index of moved) again(scattered, parts[index]!, new Whole((reply) => done(index, reply)));
+        for (const index of open) again(scattered, parts[index]!, new Whole((reply) => done(index, reply)));
       }, MOVED_DELAY_MS);
     }
   };

@@ -101,6 +101,9 @@ export interface ShardView {
   /** Ends a session whose scan is complete. */
   closeCursor(session: number): void;
 
+  /** Whether every key can be removed: not while rows of others are here that have to stay. */
+  readonly canFlush: boolean;
+
   /** Removes every key, in time that does not depend on their number. */
   flush(): void;
 }

@@ -1,5 +1,5 @@
 import { FrameArguments } from '../base/arguments.js';
-import { CommandError } from '../base/command-errors.js';
+import { CommandError, NOT_FLUSHED } from '../base/command-errors.js';
 import type { CommandStatistics } from '../base/command-statistics.js';
 import { ErrorTally } from '../base/error-tally.js';
 import { REPLY_PART_BYTES } from '../base/limits.js';
@@ -374,7 +374,7 @@ export class Executor {
     else if (code === Instruction.Unwatch) this.watches.end(this.segment, this.clientId);
     else if (code === Instruction.EndWait) this.waits.end(shard, this.clientId, value as WaitEnd);
     else if (code === Instruction.Flush) {
-      const refusal = this.host.refusal(shard);
+      const refusal = this.host.refusal(shard) ?? (shard.canFlush ? undefined : NOT_FLUSHED);
       if (refusal === undefined) shard.flush();
       this.flushRefusal ??= refusal;
     } else if (code === Instruction.SwapWatches) {

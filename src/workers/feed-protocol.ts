@@ -62,6 +62,14 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** What commands see of a shard that has rows of other slots, too. */
+export interface Shown {
+  /** Those whose rows they see. */
+  readonly slots: FeedSlots;
+  /** Whether rows of others, and all of the log, are to stay: because they are on their way to, or from, other shards. */
+  readonly keepsOthers: boolean;
+}
+
 /** What a step of {@link FeedTask} `removeSlots` did. */
 export interface SlotsRemoval {
   readonly removed: number;
@@ -99,10 +107,11 @@ export type FeedTask = ToShard &
         readonly begin: CopyBegin;
         readonly slots: FeedSlots | undefined;
       }
+    | { readonly kind: 'resumeFeed'; readonly feed: string; readonly slots: FeedSlots | undefined }
     | { readonly kind: 'applyCopy'; readonly feed: string; readonly slice: CopySlice }
     | { readonly kind: 'applyRecords'; readonly feed: string; readonly chunk: LogChunk }
     | { readonly kind: 'forgetFeed'; readonly feed: string }
-    | { readonly kind: 'show'; readonly slots: FeedSlots | undefined }
+    | { readonly kind: 'show'; readonly shown: Shown | undefined }
     | { readonly kind: 'removeSlots'; readonly slots: FeedSlots; readonly after: string | undefined }
   );
 
@@ -116,6 +125,7 @@ export interface FeedReplies {
   readonly trimLog: undefined;
   readonly copySlice: CopySlice;
   readonly beginCopy: undefined;
+  readonly resumeFeed: undefined;
   readonly applyCopy: Applied | Refusal;
   readonly applyRecords: Applied | Refusal;
   readonly forgetFeed: undefined;

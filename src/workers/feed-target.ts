@@ -92,6 +92,16 @@ export class FeedTarget {
     });
   }
 
+  /** Notes of which slots the feed is from now on, see ShardFeeds. */
+  resume(slots: FeedSlots | undefined): Promise<void> {
+    return this.step(() => {
+      const { record, slots: before } = this.known();
+      if (isSameSlots(before, slots)) return;
+      // What was flushed of the slots before says nothing of the others.
+      this.shard.replication.setFeed(this.id, { record: { ...record, flushedAt: 0 }, slots });
+    });
+  }
+
   // ---------------------------------------------------------------- copying
 
   /** Applies a slice, see ShardFeeds. */
@@ -396,6 +406,11 @@ function movedBy(record: FeedRecord, begin: CopyBegin, slice: CopySlice, rowCoun
   // A key that was wanted by itself and is not there any more is not to be wanted again.
   const missing = cursor.kind === 'only' && rowCount === 0 ? cursor.key : undefined;
   return { ...record, ...arrived, begin: undefined, after: undefined, position: { log, sequence }, missing };
+}
+
+function isSameSlots(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return bufferOf(one).equals(other);
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

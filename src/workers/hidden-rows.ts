@@ -3,6 +3,7 @@ import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
 import { isKey, type Row } from '../types/row.js';
 import { keySlot } from '../types/slots.js';
 import type { Tally } from './counting.js';
+import type { Shown } from './feed-protocol.js';
 
 type Counted = Pick<Row, 'type' | 'expiresAtMs'>;
 
@@ -14,6 +15,7 @@ type Counted = Pick<Row, 'type' | 'expiresAtMs'>;
  */
 export class HiddenRows {
   private shown: FeedSlots | undefined;
+  private keepsOthers = false;
   private stored: Tally | undefined;
 
   /** The slots that commands see; undefined = all. */
@@ -21,9 +23,15 @@ export class HiddenRows {
     return this.shown;
   }
 
-  /** @param slots undefined = all */
-  show(slots: FeedSlots | undefined): void {
-    this.shown = slots;
+  /** Whether rows that are hidden, and the log that tells of them, have to stay. */
+  get areKept(): boolean {
+    return this.keepsOthers;
+  }
+
+  /** @param shown undefined = all */
+  show(shown: Shown | undefined): void {
+    this.shown = shown?.slots;
+    this.keepsOthers = shown?.keepsOthers === true;
     this.stored = undefined;
   }
 

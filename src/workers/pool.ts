@@ -6,8 +6,8 @@ import { Piscina, queueOptionsSymbol } from 'piscina';
 import { CommandStatistics } from '../base/command-statistics.js';
 import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX, EARLY_BATCH_COMMANDS_MIN } from '../base/limits.js';
 import { commandTable } from '../commands/table.js';
-import type { FeedSlots } from '../types/feed-codec.js';
 import { BatchWriter } from './batch.js';
+import type { Shown } from './feed-protocol.js';
 import type {
   ClosedShard,
   EndedWait,
@@ -78,8 +78,8 @@ export class ShardRoute {
   gate: Promise<void> | undefined;
   /** The shard is being removed, or is gone: nothing may be sent to it any more. */
   closed = false;
-  /** The slots whose rows commands see, see ShardFeeds.show. */
-  shown: FeedSlots | undefined;
+  /** See ShardFeeds.show. */
+  shown: Shown | undefined;
 
   /** What commands wait for though the shard is open. */
   private held: Promise<void> | undefined;

@@ -148,8 +148,8 @@ export type WorkerTask =
       readonly directory: string;
       readonly storage: ShardStorage;
       readonly watches: readonly import('./watch-table.js').WatchRecord[];
-      /** The slots whose rows commands see; undefined = all. */
-      readonly shown: import('../types/feed-codec.js').FeedSlots | undefined;
+      /** What commands see; undefined = all. */
+      readonly shown: import('./feed-protocol.js').Shown | undefined;
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
   | { readonly kind: 'sync'; readonly owner: number }

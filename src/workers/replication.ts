@@ -146,6 +146,13 @@ export class Replication {
     this.saw(timestamp);
   }
 
+  /** Stages that nothing is known any more of when all rows up to a timestamp went. */
+  forgetFlush(): void {
+    if (this.flushedAt === 0 && this.clearedAt === 0) return;
+    this.stagedFlushed = 0;
+    this.stagedCleared = 0;
+  }
+
   /** Stages that all rows up to a timestamp, which a flush had ended, are removed. */
   setClearedAt(timestamp: number): void {
     this.stagedCleared = Math.max(timestamp, this.clearedAt);

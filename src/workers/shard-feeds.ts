@@ -12,6 +12,7 @@ import type {
   LogGone,
   LogState,
   Refusal,
+  Shown,
   SlotsRemoval,
 } from './feed-protocol.js';
 import type { ShardRoute } from './pool.js';
@@ -102,6 +103,14 @@ export class ShardFeeds {
     await this.ask('beginCopy', route, { feed, begin, slots });
   }
 
+  /**
+   * A feed that was begun before goes on: notes of which slots it is from now on, which is what its flushes are about.
+   * @param slots undefined = all
+   */
+  async resumeFeed(route: ShardRoute, feed: string, slots?: FeedSlots): Promise<void> {
+    await this.ask('resumeFeed', route, { feed, slots });
+  }
+
   /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
   applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied | Refusal> {
     return this.ask('applyCopy', route, { feed, slice });
@@ -118,12 +127,13 @@ export class ShardFeeds {
   }
 
   /**
-   * Has commands see only rows of some slots, from the next batch on; also when the shard is opened again.
-   * @param slots undefined = all
+   * Has commands see only rows of some slots, from the next batch on; also when the shard is opened again. What was
+   * flushed before then says nothing of rows that come to be kept beside them.
+   * @param shown undefined = all
    */
-  async show(route: ShardRoute, slots: FeedSlots | undefined): Promise<void> {
-    route.shown = slots;
-    await this.ask('show', route, { slots });
+  async show(route: ShardRoute, shown: Shown | undefined): Promise<void> {
+    route.shown = shown;
+    await this.ask('show', route, { shown });
   }
 
   /**

@@ -71,6 +71,10 @@ export abstract class ShardRows implements ShardView {
   /** See {@link ShardView}. */
   abstract flush(): void;
 
+  get canFlush(): boolean {
+    return !this.hidden.areKept;
+  }
+
   // ---------------------------------------------------------------- reading
 
   find(key: string): Row | undefined {

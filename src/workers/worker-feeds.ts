@@ -46,6 +46,8 @@ export class WorkerFeeds {
         return read(() => copySlice(shard, task.after, task.slots, task.bytesMax));
       case 'beginCopy':
         return new FeedTarget(shard, task.feed, step).begin(task.begin, task.slots);
+      case 'resumeFeed':
+        return new FeedTarget(shard, task.feed, step).resume(task.slots);
       case 'applyCopy':
         return new FeedTarget(shard, task.feed, step).applyCopy(task.slice);
       case 'applyRecords':
@@ -53,7 +55,9 @@ export class WorkerFeeds {
       case 'forgetFeed':
         return new FeedTarget(shard, task.feed, step).end();
       case 'show':
-        return read(() => shard.hidden.show(task.slots));
+        return read(() => shard.hidden.show(task.shown)).then(() =>
+          task.shown?.keepsOthers ? step(() => shard.replication.forgetFlush()) : undefined,
+        );
       case 'removeSlots':
         return removeSlots(shard, step, task.slots, task.after);
     }

@@ -153,6 +153,11 @@ export class FakeEngine implements FeedEngine {
     shard.progress[feed] = { phase: 'copying', begin, after: undefined, rows: 0, bytes: 0 };
   }
 
+  async resumeFeed(route: ShardRoute, feed: string): Promise<void> {
+    this.fail();
+    if (this.of(route).progress[feed] === undefined) throw new Error(`no feed ${feed}`);
+  }
+
   async applyCopy(route: ShardRoute, feed: string, slice: CopySlice) {
     this.fail();
     const shard = this.of(route);

@@ -147,6 +147,8 @@ export class MemoryView implements ShardView {
     for (const [cursor, saved] of this.cursors) if (saved.session === session) this.cursors.delete(cursor);
   }
 
+  readonly canFlush = true;
+
   flush(): void {
     this.rows.clear();
   }

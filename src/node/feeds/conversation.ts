@@ -158,6 +158,7 @@ export class FeedConversation {
     const { feed, slots } = this.duty;
     if (from.phase === 'copying' && from.after === undefined)
       await engine.beginCopy(this.route, feed, from.begin, slots);
+    else await engine.resumeFeed(this.route, feed, slots);
     this.at = from;
     if (from.phase === 'copying') meter.copying();
     else meter.tailing(from.position.sequence);

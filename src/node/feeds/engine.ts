@@ -9,6 +9,7 @@ export type FeedEngine = Pick<
   | 'trimLog'
   | 'copySlice'
   | 'beginCopy'
+  | 'resumeFeed'
   | 'applyCopy'
   | 'applyRecords'
   | 'forgetFeed'

@@ -6,7 +6,7 @@ import type { FeedState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedEngine } from './engine.js';
-import { LOOK_EVERY_MS, SILENT_MAX_MS } from './timing.js';
+import { LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
 
@@ -184,7 +184,8 @@ export class FeedSource {
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     const nowMs = timers.now();
     const tookMs = nowMs - startMs;
-    await this.pauseUntil(Math.max(rate.spend(slice.rows.length, nowMs), nowMs + tookMs));
+    rate.spend(slice.rows.length, nowMs);
+    await this.rest(nowMs + tookMs);
   }
 
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
@@ -204,11 +205,14 @@ export class FeedSource {
     if (!hasMore) await this.pause(LOOK_EVERY_MS);
   }
 
-  private async pauseUntil(atMs: number): Promise<void> {
+  /** Until a time, and until what was sent is within the rate, which may be changed meanwhile. */
+  private async rest(untilMs: number): Promise<void> {
+    const { timers, rate } = this.host;
     for (;;) {
-      const waitMs = atMs - this.host.timers.now();
+      const nowMs = timers.now();
+      const waitMs = Math.max(untilMs - nowMs, rate.dueMs(nowMs));
       if (this.isOver || waitMs <= 0) return;
-      await this.pause(waitMs);
+      await this.pause(Math.min(waitMs, RATE_ASKED_EVERY_MS));
     }
   }
 

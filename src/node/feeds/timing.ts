@@ -6,3 +6,6 @@ export const SILENT_MAX_MS = 3000;
 
 /** A source that has nothing to send looks into the log so often all the same, milliseconds. */
 export const LOOK_EVERY_MS = 5000;
+
+/** A copy that waits because of the rate looks so often whether that has been changed, milliseconds. */
+export const RATE_ASKED_EVERY_MS = 200;

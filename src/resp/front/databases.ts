@@ -1,10 +1,13 @@
+import type { Buffer } from 'node:buffer';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Arguments } from '../../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
 import { errorOf } from '../../cluster/reply-scanner.js';
+import type { Keyspace, ShardPlace } from '../../node/keyspaces.js';
 import { readyRoute } from '../../node/segments.js';
 import { placesAsked } from '../cluster-doors.js';
-import { callPlace } from '../forwarding.js';
+import { callPlace, isMoved, isNotFlushed, MOVED_DELAY_MS } from '../forwarding.js';
 import { notAtDoor } from '../selection.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
@@ -35,15 +38,34 @@ async function flushAll({ server, session, reply }: FrontContext, args: Argument
     return;
   }
   const keyspaces = session.door === '' ? server.store.keyspaces.all() : [session.keyspace!];
-  const shards = keyspaces.flatMap((keyspace) =>
-    placesAsked(server.doors, session, keyspace).map((place) =>
-      callPlace(server, keyspace, place, 'FLUSHDB'),
-    ),
-  );
-  const failures = (await Promise.all(shards)).map(errorOf).filter((text) => text !== undefined);
+  const shards = (
+    await Promise.all(keyspaces.map((keyspace) => flushShards(server, session, keyspace)))
+  ).flat();
+  const failures = shards.map(errorOf).filter((text) => text !== undefined);
   if (failures.length === 0) reply.ok();
   else if (failures.length === shards.length) reply.error(failures[0]!);
   else reply.error(`${failures[0]}; ${failures.length} of ${shards.length} shards were not emptied`);
+}
+
+/** Empties the shards of a keyspace, those that are on their way a little later. @returns the reply of each */
+async function flushShards(
+  server: FrontContext['server'],
+  session: FrontContext['session'],
+  keyspace: Keyspace,
+): Promise<Buffer[]> {
+  const deadlineMs = Date.now() + server.config.values['cluster-node-timeout'];
+  const flush = async (place: ShardPlace): Promise<Buffer> => {
+    for (;;) {
+      const reply = await callPlace(server, keyspace, place, 'FLUSHDB');
+      if (!isNotFlushed(reply) || Date.now() > deadlineMs) return reply;
+      await pause(MOVED_DELAY_MS);
+    }
+  };
+  for (;;) {
+    const replies = await Promise.all(placesAsked(server.doors, session, keyspace).map(flush));
+    if (!replies.some(isMoved) || Date.now() > deadlineMs) return replies;
+    await pause(MOVED_DELAY_MS);
+  }
 }
 
 async function swapDatabases({ server, session, reply }: FrontContext, args: Arguments): Promise<void> {

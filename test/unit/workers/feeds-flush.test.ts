@@ -117,6 +117,48 @@ describe('a flush', () => {
     await Promise.all([source.close(), target.close()]);
   });
 
+  it('says nothing of slots that the feed was not about when it came', async () => {
+    const { source, target } = await pair();
+    write(source, ['moving', '1'], ['staying', '1']);
+    const moving = slotSet([keySlot(Buffer.from('moving'))]);
+    const both = slotSet(['moving', 'staying'].map((key) => keySlot(Buffer.from(key))));
+    await followToEnd(source, target, 'f', moving);
+    source.nowMs += 5;
+    await flush(source);
+    await followToEnd(source, target, 'f', moving);
+    await targetOf(target).resume(both);
+    // Later than the flush here, older than it by its time: it was another shard's, which was not flushed.
+    expect(target.setString('staying', '2', 0, START_MS + 1)).toBe(true);
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('is refused where rows of others have to stay', async () => {
+    const { source } = await pair();
+    write(source, ['own', '1'], ['other', '1']);
+    expect(source.canFlush).toBe(true);
+    source.hidden.show({ slots: slotSet([keySlot(Buffer.from('own'))]), keepsOthers: true });
+    expect(source.canFlush).toBe(false);
+    expect(source.count()).toBe(1);
+    source.hidden.show({ slots: slotSet([keySlot(Buffer.from('own'))]), keepsOthers: false });
+    expect(source.canFlush).toBe(true);
+    await flush(source);
+    source.hidden.show(undefined);
+    expect(source.count()).toBe(0);
+    await source.close();
+  });
+
+  it('before is no longer known where rows of others come to be kept', async () => {
+    const { source } = await pair();
+    await flush(source);
+    const { flushedAt } = source.replication;
+    expect(flushedAt).toBeGreaterThan(0);
+    expect(source.replication.isFlushed(Buffer.from('k'), flushedAt)).toBe(true);
+    source.replication.forgetFlush();
+    source.commit(false);
+    expect(source.replication.isFlushed(Buffer.from('k'), flushedAt)).toBe(false);
+    await source.close();
+  });
+
   it('that fails leaves everything as it was', async () => {
     const { source, target } = await pair();
     write(source, ['a', '1']);
