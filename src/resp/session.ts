@@ -172,7 +172,10 @@ export class Session {
   forgetRoute(): void {
     this.route = undefined;
     if (this.isPeer) return;
-    if (this.db !== undefined || this.door !== '') this.keyspace = undefined;
+    if (this.door !== '') {
+      // EXEC may wait here for its shard, and is not looked at again as a command of the door.
+      if (this.keyspace?.deleted) this.keyspace = undefined;
+    } else if (this.db !== undefined) this.keyspace = undefined;
     // It may have been given a number since.
     else if (this.keyspace?.db !== undefined && !this.keyspace.deleted) this.select(this.keyspace.db);
   }

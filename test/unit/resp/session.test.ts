@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Keyspace } from '../../../src/node/keyspaces.js';
 import { Attention, Session } from '../../../src/resp/session.js';
 
 function skipping(): Session {
@@ -56,5 +57,19 @@ describe('RESET', () => {
     session.nextReply();
     session.reset();
     expect(session.replies).toBe('skipping');
+  });
+});
+
+describe('a session at a cluster door', () => {
+  test('stays at its keyspace when that is elsewhere, for EXEC that waits, and not when it is no more', () => {
+    const session = new Session(1);
+    session.bindDoor('orders');
+    const keyspace = new Keyspace('0'.repeat(16));
+    session.keyspace = keyspace;
+    session.forgetRoute();
+    expect(session.keyspace).toBe(keyspace);
+    keyspace.deleted = true;
+    session.forgetRoute();
+    expect(session.keyspace).toBeUndefined();
   });
 });
