@@ -70,7 +70,8 @@ export function managerErrorOf(error: unknown, address: string): ManagerError {
   }
 }
 
-/** What gRPC says of a connection, without its words around what the system has said. */
+/** What gRPC says of a connection, without its words around what the system has said, and without the time: the same is told once. */
 function plainly(details: string): string {
-  return /Last error: (?:Error: )?(.+?)\. Resolution note/.exec(details)?.[1] ?? details;
+  const said = /Last error: (?:Error: )?(.+?)\. Resolution note/.exec(details)?.[1] ?? details;
+  return said.replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, '');
 }
