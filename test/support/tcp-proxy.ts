@@ -10,14 +10,17 @@ export class TcpProxy {
     private readonly target: number,
   ) {}
 
-  /** @param port 0 = any that is free */
-  static async open(target: number, port = 0): Promise<TcpProxy> {
+  /**
+   * @param port 0 = any that is free
+   * @param host of the machine itself: nodes that announce another loopback address than they listen at are reached through it
+   */
+  static async open(target: number, port = 0, host = '127.0.0.1'): Promise<TcpProxy> {
     const server = createServer({ allowHalfOpen: true });
     const proxy = new TcpProxy(server, target);
     server.on('connection', (socket) => proxy.join(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', resolve);
+      server.listen(port, host, resolve);
     });
     return proxy;
   }
