@@ -21,8 +21,8 @@ export interface Door {
   /** Of a node, its address; of a cluster client, `cluster`. */
   readonly name: string;
   readonly keyspace: string;
-  /** Ports on 127.0.0.1: one, or those of the cluster doors. */
-  readonly ports: readonly number[];
+  /** One, or where a cluster client begins. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
   readonly isCluster: boolean;
 }
 
@@ -31,8 +31,12 @@ export class DoorClient {
   private readonly client: Redis | Cluster;
   private isReady = false;
 
+  /** Resolves when it is ready for the first time. */
+  readonly opened: Promise<void>;
+
   constructor(readonly door: Door) {
     this.client = door.isCluster ? this.cluster() : this.plain();
+    this.opened = new Promise((resolve) => this.client.once('ready', () => resolve()));
     this.client.on('error', () => undefined);
     this.client.on('close', () => {
       this.isReady = false;
@@ -41,8 +45,7 @@ export class DoorClient {
 
   private plain(): Redis {
     const client = new Redis({
-      host: '127.0.0.1',
-      port: this.door.ports[0]!,
+      ...this.door.addresses[0]!,
       maxRetriesPerRequest: 0,
       enableReadyCheck: false,
       enableOfflineQueue: false,
@@ -62,17 +65,14 @@ export class DoorClient {
   }
 
   private cluster(): Cluster {
-    const client = new Cluster(
-      this.door.ports.map((port) => ({ host: '127.0.0.1', port })),
-      {
-        enableOfflineQueue: false,
-        retryDelayOnFailover: 0,
-        retryDelayOnClusterDown: 0,
-        slotsRefreshInterval: 1000,
-        clusterRetryStrategy: () => 100,
-        redisOptions: { maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS },
-      },
-    );
+    const client = new Cluster([...this.door.addresses], {
+      enableOfflineQueue: false,
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      slotsRefreshInterval: 1000,
+      clusterRetryStrategy: () => 100,
+      redisOptions: { maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS },
+    });
     client.on('ready', () => {
       this.isReady = true;
     });

@@ -35,8 +35,10 @@ export interface ChaosStore {
   readonly number: number;
   readonly node: ClusterNode;
   readonly id: string;
+  /** The address that others are told. */
+  readonly host: string;
   readonly networks: Networks;
-  /** Ports at 127.0.0.1 of its cluster doors, by number of the keyspace. */
+  /** Of its cluster doors, by number of the keyspace. */
   readonly doorPorts: readonly number[];
 }
 
@@ -104,7 +106,7 @@ export class ChaosCluster {
       id = (await this.nodes.control.stores()).find(({ entry }) => entry.port === node.port)?.entry.id ?? '';
       return id !== '';
     });
-    this.stores.push({ number, node, id, networks, doorPorts });
+    this.stores.push({ number, node, id, host, networks, doorPorts });
   }
 
   get gateway(): ClusterNode {

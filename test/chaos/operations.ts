@@ -52,11 +52,12 @@ export function stateOfReply(kind: Kind, reply: unknown): State {
   return [String(reply)];
 }
 
-/** Of a flat array, or of the object that ioredis makes of HGETALL. */
+/** Of an array, flat or of pairs, or of the object that ioredis makes of HGETALL. */
 function pairsOf(reply: unknown): string[] {
   if (!Array.isArray(reply))
     return Object.entries(reply as Record<string, string>).map(([name, value]) => `${name}=${value}`);
-  return Array.from({ length: reply.length / 2 }, (_, pair) => `${reply[2 * pair]}=${reply[2 * pair + 1]}`);
+  const flat = reply.flat() as string[];
+  return Array.from({ length: flat.length / 2 }, (_, pair) => `${flat[2 * pair]}=${flat[2 * pair + 1]}`);
 }
 
 /**

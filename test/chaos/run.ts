@@ -113,6 +113,7 @@ class ChaosRun {
     try {
       await this.fill();
       this.openClients();
+      await Promise.all(this.clients.map(({ opened }) => opened));
       const endsAt = this.begunAt + this.options.minutes * 60_000;
       while (this.round < this.options.rounds && Date.now() < endsAt && this.findings.length === 0)
         await this.oneRound(schedule.next());
@@ -147,11 +148,11 @@ class ChaosRun {
       const doors: Door[] = at.map(({ address: name, port }) => ({
         name,
         keyspace,
-        ports: [port],
+        addresses: [{ host: '127.0.0.1', port }],
         isCluster: false,
       }));
-      const ports = stores.map(({ doorPorts }) => doorPorts[number]!);
-      doors.push({ name: 'cluster', keyspace, ports, isCluster: true });
+      const addresses = stores.map(({ host, doorPorts }) => ({ host, port: doorPorts[number]! }));
+      doors.push({ name: 'cluster', keyspace, addresses, isCluster: true });
       for (const door of doors) this.openLanes(door);
     }
   }

@@ -111,10 +111,16 @@ export class Windows {
 
   /** Whether a command may have failed; false is a finding. */
   excuses(failure: Failure): boolean {
-    const { door, isClusterClient, sentAt, endedAt, keyspace, key } = failure;
+    const { door, isClusterClient, sentAt, endedAt, keyspace, key, message } = failure;
     if (!isClusterClient && this.isDoorOut(door, sentAt, endedAt)) return true;
+    if (isClusterClient && message === 'Connection is closed.' && this.hasMoved(failure)) return true;
     const meets = this.windows.filter(({ from, to }) => from <= endedAt && to + GRACE_MS >= sentAt);
     return meets.some((window) => this.shows(window, meets, failure, this.reach(keyspace, key, window)));
+  }
+
+  /** ioredis hangs up on nodes that serve nothing any more, whatever it has sent to them. */
+  private hasMoved({ keyspace, key, sentAt, endedAt }: Failure): boolean {
+    return this.holders(keyspace, key, sentAt - GRACE_MS, endedAt).isChanging;
   }
 
   private shows(window: Window, all: readonly Window[], failure: Failure, reach: Reach): boolean {
