@@ -15,6 +15,7 @@ const WAIT_MS = 2000;
 /** Commands on one key whose outcome may be unknown at a time; then it rests until the round is over. */
 const UNKNOWN_MAX = 2;
 const KEYS_PER_KIND = 2;
+const WARM_UP_MS = 1500;
 
 /** A way into the cluster, and the keyspace behind it. */
 export interface Door {
@@ -36,7 +37,9 @@ export class DoorClient {
 
   constructor(readonly door: Door) {
     this.client = door.isCluster ? this.cluster() : this.plain();
-    this.opened = new Promise((resolve) => this.client.once('ready', () => resolve()));
+    this.opened = new Promise<void>((resolve) => this.client.once('ready', () => resolve())).then(() =>
+      this.warm(),
+    );
     this.client.on('error', () => undefined);
     this.client.on('close', () => {
       this.isReady = false;
@@ -77,6 +80,14 @@ export class DoorClient {
       this.isReady = true;
     });
     return client;
+  }
+
+  /** A cluster client that has just begun may still hang up on the nodes that it began with. */
+  private async warm(): Promise<void> {
+    const { client } = this;
+    if (!(client instanceof Cluster)) return;
+    await pause(WARM_UP_MS);
+    await Promise.allSettled(client.nodes().map((node) => node.ping()));
   }
 
   get isUsable(): boolean {
