@@ -159,6 +159,7 @@ export class Faults {
 
   private async replaceDead(store: ChaosStore): Promise<void> {
     await this.alone(store.node, async () => {
+      if (await this.ownsNothing(store)) await this.fill(store);
       const [window, door] = this.open('kill', store);
       const replaced = this.windows.open('replaced', store.id);
       await this.cluster.kill(store.node);
@@ -170,6 +171,19 @@ export class Faults {
       await this.cluster.restart(store.node);
       window.to = replaced.to = door.to = Date.now();
     });
+  }
+
+  /** So that there is something to lose. */
+  private async fill(store: ChaosStore): Promise<void> {
+    if (!(await this.request({ kind: 'rebalance' }))) return;
+    await waitUntil('the rebalancing is over', () => this.isAtRest(), REPLACED_MS);
+    this.note(
+      `  store ${store.number} ${(await this.ownsNothing(store)) ? 'still owns nothing' : 'owns something'}`,
+    );
+  }
+
+  private async isAtRest(): Promise<boolean> {
+    return (await this.cluster.nodes.control.changeStatuses()).length === 0;
   }
 
   private async ownsNothing({ id }: ChaosStore): Promise<boolean> {

@@ -88,7 +88,7 @@ class ChaosRun {
   private readonly slowestMs: number[] = [];
   private readonly begunAt = Date.now();
   private readonly faults: Faults;
-  /** How much of each node's output has been looked at. */
+  /** Lines of each node's output that have been looked at. */
   private readonly seen = new Map<string, number>();
   private round = 0;
   private roundAt = 0;
@@ -250,10 +250,11 @@ class ChaosRun {
     for (const { node, exit } of this.cluster.unexpectedExits.splice(0))
       this.findings.push(`${node} ended by itself: code ${exit.code}, signal ${exit.signal}`);
     for (const node of this.cluster.all) {
-      const seen = this.seen.get(node.address) ?? 0;
-      this.seen.set(node.address, node.output.length);
-      for (const line of alarms(node.output.slice(seen)))
+      // The last one may not be whole yet.
+      const lines = node.output.split('\n').slice(0, -1);
+      for (const line of alarms(lines.slice(this.seen.get(node.address) ?? 0)))
         this.findings.push(`${this.cluster.nameOf(node)} logs: ${line}`);
+      this.seen.set(node.address, lines.length);
     }
   }
 

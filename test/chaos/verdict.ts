@@ -124,12 +124,16 @@ export function describeHistory({ key, settled, events }: KeyHistory, begunAt: n
   return [`  ${key} from ${JSON.stringify(textOfState(settled).slice(0, 200))}`, ...lines].join('\n');
 }
 
-/** Warnings that faults explain; others are findings. */
-const EXPLAINED: readonly RegExp[] = [];
+/** Warnings that are to be expected where masters are killed and networks cut; others are findings. */
+const EXPLAINED: readonly RegExp[] = [
+  /WARNING: the master is gone/,
+  /WARNING: no master can be reached/,
+  /WARNING: the master at \S+ hangs up/,
+];
 
 /** Lines of a log that somebody should have looked at. */
-export function alarms(output: string): string[] {
-  return output
-    .split('\n')
-    .filter((line) => /WARN|ERROR|Error:|^\s+at /.test(line) && !EXPLAINED.some((each) => each.test(line)));
+export function alarms(lines: readonly string[]): string[] {
+  return lines.filter(
+    (line) => /WARNING|ERROR|Error:|^\s+at /.test(line) && !EXPLAINED.some((each) => each.test(line)),
+  );
 }
