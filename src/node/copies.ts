@@ -355,7 +355,10 @@ export class Copies {
   notCopyable(keyspace: string, shard: number, slots: Uint8Array | undefined): string | undefined {
     const copy = this.copies.get(keyOf(keyspace, shard));
     if (copy?.entry?.change === undefined || slots === undefined) return undefined;
-    if (copy.memory.complete.includes(SlotSet.fromBytes(slots))) return undefined;
+    const asked = SlotSet.fromBytes(slots);
+    if (copy.memory.complete.includes(asked)) return undefined;
+    // Others have taken over already, and want what this one alone may have, be it what it had before it was away.
+    if (copy.entry.change.phase === 'cleanup' && copy.duty?.given.includes(asked)) return undefined;
     return 'the shard has not everything itself yet';
   }
 

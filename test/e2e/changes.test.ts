@@ -117,11 +117,12 @@ describe.skipIf(SUBJECT === 'redis')('changes of where a keyspace is', () => {
     await expectAll(client);
   }, 120_000);
 
-  test('a store that is dead for good is replaced by another one', async () => {
+  test('a store that is dead is replaced by another one; when it is back after all, it hands over and is left with nothing', async () => {
     const client = await begin(3, 3, 2);
     const statuses = await cluster.control.stores();
     const [owner] = (await entry()).shards[0]!.stores as [string];
-    await nodeOf(owner, statuses).kill9();
+    const victim = nodeOf(owner, statuses);
+    await victim.kill9();
     await waitUntil(
       'others own all shards',
       async () => (await entry()).shards.every(({ stores }) => stores[0] !== owner),
@@ -132,6 +133,13 @@ describe.skipIf(SUBJECT === 'redis')('changes of where a keyspace is', () => {
       expect(stores).not.toContain(owner);
       expect(stores.length).toBe(2);
     }
+    await expectAll(client);
+    await victim.start();
+    await waitUntil(
+      'nothing is left of the change',
+      async () => (await entry()).change === undefined,
+      30_000,
+    );
     await expectAll(client);
   }, 120_000);
 
