@@ -135,6 +135,11 @@ export interface ShardContext {
    * the view itself when the command names the selected database.
    */
   readonly target: ShardView | undefined;
+  /**
+   * Whether the client has waited for the keys already, on a shard that went elsewhere: it waits on, and is served as one is
+   * that waits when its keys change. A key of another type is no error to it.
+   */
+  readonly isResumed?: boolean;
   /** Has EXEC of this client fail if the key changes before. */
   watch?(key: string): void;
   /**
@@ -153,6 +158,8 @@ export interface Wait {
   readonly timeoutMs: number;
   /** Whether an attempt is wanted, too, when a key has gone or become of another type: the client may have to be told. */
   readonly triesWhenGone?: boolean;
+  /** The command to send again when the shard goes elsewhere, if the words that came would mean something else by then. */
+  readonly again?: readonly string[];
   /**
    * Does what the command is to do, if the keys let it, and replies.
    * @param keys all of them at first, later the one that has changed

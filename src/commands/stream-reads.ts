@@ -5,7 +5,13 @@ import type { StreamValue } from '../types/collections/stream.js';
 import type { ConsumerRecord, GroupRecord } from '../types/collections/stream-groups.js';
 import { type Row, RowType, type StringValue } from '../types/row.js';
 import { estimateEntriesRead } from '../types/stream-counters.js';
-import { parseStreamId, STREAM_ID_MAX, STREAM_ID_MIN, type StreamId } from '../types/stream-id.js';
+import {
+  formatStreamId,
+  parseStreamId,
+  STREAM_ID_MAX,
+  STREAM_ID_MIN,
+  type StreamId,
+} from '../types/stream-id.js';
 import { findRow, streamOf } from './collection-access.js';
 import type { ShardContext, ShardHandler } from './definition.js';
 import {
@@ -16,6 +22,7 @@ import {
   writeEntry,
   writeRange,
 } from './stream-access.js';
+import { textsOf } from './waiting.js';
 
 /** XRANGE, XREVRANGE, XREAD and XREADGROUP. */
 
@@ -148,6 +155,15 @@ interface ReadStream {
   readonly after: StreamId;
 }
 
+/** What is asked for by a client that has waited for it already: that it can be is known, and what is there is seen later. */
+function awaitedStreams(args: Arguments, { firstKey, keys }: ReadOptions): ReadStream[] {
+  return Array.from({ length: keys }, (_, index) => ({
+    key: args.text(firstKey + index),
+    row: undefined,
+    after: parseStreamId(args.text(firstKey + keys + index), 'first') ?? STREAM_ID_MAX,
+  }));
+}
+
 function findStreams(
   { view }: ShardContext,
   args: Arguments,
@@ -212,13 +228,18 @@ function entriesAfter(stream: StreamValue, after: StreamId, count: number): Read
 export const read: ShardHandler = (context, args) => {
   const options = parseReadOptions(args, false);
   if (options instanceof CommandError) return context.reply.error(options);
-  const streams = findStreams(context, args, options);
+  const streams = context.isResumed ? awaitedStreams(args, options) : findStreams(context, args, options);
   if (streams instanceof CommandError) return context.reply.error(streams);
   if (replyReadings(context, readStreams(streams, options))) return;
   const later = afterWaiting(options);
-  waitForEntries(context, streams, options, (each, changed) =>
-    replyReadings(each, readStreams(changed, later)),
-  );
+  waitForEntries(context, streams, options, {
+    // What is new is what is new by now, wherever the command is sent again.
+    again: [
+      ...textsOf(args, 0, options.firstKey + options.keys),
+      ...streams.map(({ after }) => formatStreamId(after)),
+    ],
+    attempt: (each, changed) => replyReadings(each, readStreams(changed, later)),
+  });
 };
 
 function readStreams(streams: readonly ReadStream[], { count }: ReadOptions): StreamReading[] {
@@ -238,15 +259,19 @@ function afterWaiting(options: ReadOptions): ReadOptions {
   return options.count === Number.POSITIVE_INFINITY ? { ...options, count: WAITED_ENTRIES_MAX } : options;
 }
 
-/**
- * Nothing was there to read: waits, if that was asked for.
- * @param attempt is given the streams that have changed; without a row, if there is no stream any more
- */
+/** How a read goes on that waits. */
+interface WaitingRead {
+  readonly again?: readonly string[];
+  /** Is given the streams that have changed; without a row, if there is no stream any more. */
+  attempt(context: ShardContext, changed: readonly ReadStream[]): boolean;
+}
+
+/** Nothing was there to read: waits, if that was asked for. */
 function waitForEntries(
   context: ShardContext,
   streams: readonly ReadStream[],
   { blockMs, group }: ReadOptions,
-  attempt: (context: ShardContext, changed: readonly ReadStream[]) => boolean,
+  { attempt, again }: WaitingRead,
 ): void {
   if (blockMs === undefined) {
     context.reply.nilArray();
@@ -260,6 +285,7 @@ function waitForEntries(
     type: RowType.Stream,
     timeoutMs: blockMs > Number.MAX_SAFE_INTEGER ? 0 : blockMs,
     triesWhenGone: group !== undefined,
+    ...(again !== undefined && { again }),
     attempt: (each, keys) => {
       const changed = keys.map((key) => {
         const row = findRow(each.view, key, RowType.Stream);
@@ -290,15 +316,17 @@ export const readGroup: ShardHandler = (context, args) => {
   const { reply } = context;
   const options = parseReadOptions(args, true);
   if (options instanceof CommandError) return reply.error(options);
-  const streams = findStreams(context, args, options);
+  const streams = context.isResumed ? awaitedStreams(args, options) : findStreams(context, args, options);
   if (streams instanceof CommandError) return reply.error(streams);
-  if (replyReadings(context, readForGroup(context, streams, options))) return;
+  if (!context.isResumed && replyReadings(context, readForGroup(context, streams, options))) return;
   const later = afterWaiting(options);
-  waitForEntries(context, streams, options, (each, changed) => {
-    const gone = groupGone(changed, options);
-    if (gone === undefined) return replyReadings(each, readForGroup(each, changed, later));
-    each.reply.error(gone);
-    return true;
+  waitForEntries(context, streams, options, {
+    attempt: (each, changed) => {
+      const gone = groupGone(changed, options);
+      if (gone === undefined) return replyReadings(each, readForGroup(each, changed, later));
+      each.reply.error(gone);
+      return true;
+    },
   });
 };
 

@@ -103,7 +103,7 @@ export function withTimeout(
 
 /** Runs a command's attempt; if it finds nothing, its client waits for the keys. */
 export function attemptOrWait(context: ShardContext, wait: Wait): void {
-  if (!wait.attempt(context, wait.keys)) context.wait!(wait);
+  if (context.isResumed || !wait.attempt(context, wait.keys)) context.wait!(wait);
 }
 
 /** Arguments `first` … before `end`, to be kept. */

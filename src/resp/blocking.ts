@@ -99,7 +99,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
     else this.timer = new WaitTimer(deadlineMs, () => this.end(WaitEnd.Timeout));
   }
 
-  ended(end: WaitEnd, reply: Buffer): void {
+  ended(end: WaitEnd, reply: Buffer, again?: readonly string[]): void {
     const settle = this.unblocking;
     this.unblocking = [];
     for (const resolve of settle) resolve(end === WaitEnd.Timeout || end === WaitEnd.Error);
@@ -109,7 +109,8 @@ class LocalBlocking implements WaitingReceiver, Blocking {
       return;
     }
     this.over();
-    sendAgain(this.connection, this.slot, this.args, this.timer?.deadlineMs ?? this.deadlineMs);
+    const args = again?.map((word) => Buffer.from(word, 'latin1')) ?? this.args;
+    sendAgain(this.connection, this.slot, args, this.timer?.deadlineMs ?? this.deadlineMs);
   }
 
   private over(): void {
@@ -202,10 +203,12 @@ export function sendBlocking(
 ): void {
   const { session } = connection;
   const { owner } = route;
-  const flags = session.segmentFlags | SegmentFlag.MayWait;
+  const resumed = connection.takeResumed(args);
+  const flags =
+    session.segmentFlags | SegmentFlag.MayWait | (resumed === undefined ? 0 : SegmentFlag.Resumed);
   connection.pushReady();
   const slot = connection.replies.reserve(route.shard, flags, session.replies !== 'on');
-  const blocking = new LocalBlocking(connection, slot, route, args, connection.takeResumed(args));
+  const blocking = new LocalBlocking(connection, slot, route, args, resumed?.deadlineMs);
   owner.batch.begin(blocking, session.id, route.shard, flags);
   addCommand(owner, command, args, frames);
   owner.schedule();

@@ -34,6 +34,13 @@ export interface ConnectionHost {
 /** What waits for its turn: a command, or what the end of the input brings. */
 type Held = { readonly args: Buffer[]; readonly frames: Buffer } | (() => void);
 
+/** A command that waits, and is to be sent again. */
+export interface ResumedWait {
+  readonly args: readonly Buffer[];
+  /** Until when it waits: Unix milliseconds, 0 = for ever, undefined = as its arguments say. */
+  readonly deadlineMs: number | undefined;
+}
+
 /**
  * One client's socket: bytes in, commands to the host, replies out in order.
  *
@@ -62,8 +69,8 @@ export class Connection implements RequestSink, ReplySink {
   private readingStalls = 0;
   /** The command at hand, if it may wait. */
   blocking: Blocking | undefined;
-  /** Said of a command that is to be sent again: until when it waits. */
-  resumedWait: { readonly args: readonly Buffer[]; readonly deadlineMs: number | undefined } | undefined;
+  /** Said of a command that is to be sent again. */
+  resumedWait: ResumedWait | undefined;
   /** Bytes that came while commands may have waited, since the last time that none was held back. */
   private blockedInputBytes = 0;
   private blockedInputWaits = false;
@@ -239,11 +246,11 @@ export class Connection implements RequestSink, ReplySink {
     this.goOn();
   }
 
-  /** Until when a command that is sent again waits: Unix milliseconds, 0 = for ever; undefined for one that is new. */
-  takeResumed(args: readonly Buffer[]): number | undefined {
+  /** What is known of a command that is sent again; undefined of one that is new. */
+  takeResumed(args: readonly Buffer[]): ResumedWait | undefined {
     const { resumedWait } = this;
     this.resumedWait = undefined;
-    return resumedWait?.args === args ? resumedWait.deadlineMs : undefined;
+    return resumedWait?.args === args ? resumedWait : undefined;
   }
 
   private limitBlockedInput(): void {

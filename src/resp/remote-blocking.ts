@@ -140,7 +140,7 @@ export function blockElsewhere(
     return;
   }
   const nowMs = Date.now();
-  const resumedMs = connection.takeResumed(args);
+  const resumedMs = connection.takeResumed(args)?.deadlineMs;
   const deadlineMs = resumedMs ?? waitDeadline(command, args, nowMs);
   const refusal = cannotForward(session, keyspace, place);
   const link = refusal ?? links.openDedicated(place.store, keyspace.id, session.version, () => undefined);

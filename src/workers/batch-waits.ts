@@ -5,7 +5,7 @@ import { WAITED_KEYS_MAX } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { ShardContext, ShardSettings, Wait } from '../commands/definition.js';
 import type { Command } from '../commands/table.js';
-import { type EndedWait, WaitEnd } from './protocol.js';
+import { type EndedWait, SegmentFlag, WaitEnd } from './protocol.js';
 import type { Shard } from './shard.js';
 import type { Waiter } from './wait-table.js';
 
@@ -23,8 +23,8 @@ export interface WaitingCommand {
   readonly clientId: number;
   readonly command: Command;
   readonly reply: ReplyWriter;
-  /** Whether its receiver can wait for its reply. */
-  readonly mayWait: boolean;
+  /** Bits of SegmentFlag: whether its receiver can wait for its reply, and has done so before. */
+  readonly flags: number;
 }
 
 /** Whatever the front is to be told of clients that wait. */
@@ -69,12 +69,14 @@ export class BatchWaits {
 
   /** The command has found nothing: its client waits, or is told so at once. */
   begin(waiting: WaitingCommand, wait: Wait): void {
-    const { segment, shard, clientId, command, reply, mayWait } = waiting;
-    if (!mayWait) replyInstead(command, reply);
+    const { segment, shard, clientId, command, reply, flags } = waiting;
+    if ((flags & SegmentFlag.MayWait) === 0) replyInstead(command, reply);
     else if (shard.waits.waitedKeys + wait.keys.length > WAITED_KEYS_MAX) reply.error(TOO_MANY);
     else {
       const waiter = shard.waits.begin({ clientId, version: reply.version, wait });
       this.begun.push({ segment, shard, waiter });
+      // Whatever is there now is news to who has waited elsewhere.
+      if ((flags & SegmentFlag.Resumed) !== 0) for (const key of wait.keys) shard.waits.changed(key);
     }
   }
 
@@ -115,8 +117,8 @@ export class BatchWaits {
     this.done.push({ shard, waiter, end, reply: this.reply.take(REPLY_BYTES) });
   }
 
-  private tell({ clientId }: Waiter, end: WaitEnd, reply: Buffer): void {
-    this.ended.push({ clientId, end, reply });
+  private tell({ clientId, wait }: Waiter, end: WaitEnd, reply: Buffer): void {
+    this.ended.push({ clientId, end, reply, again: end === WaitEnd.Again ? wait.again : undefined });
   }
 
   /**

@@ -89,8 +89,7 @@ export class Executor {
   private target: Shard | undefined;
   /** The shard whose commit is under way. */
   private committing: Shard | undefined;
-  private countsAccess = true;
-  private mayWait = false;
+  private segmentFlags = 0;
   private isInTransaction = false;
   private command: Command | undefined;
   /** Why the flushes since the last FlushReply did not happen. */
@@ -119,13 +118,16 @@ export class Executor {
       get writable() {
         return executor.host.refusal(executor.shard!) === undefined;
       },
+      get isResumed() {
+        return (executor.segmentFlags & SegmentFlag.Resumed) !== 0;
+      },
       watch(key) {
         executor.watches.begin(executor.segment, executor.shard!, executor.clientId, key);
       },
       wait(wait) {
         const { segment, clientId, reply } = executor;
-        const [shard, command, mayWait] = [executor.shard!, executor.command!, executor.mayWait];
-        executor.waits.begin({ segment, shard, clientId, command, reply, mayWait }, wait);
+        const [shard, command, flags] = [executor.shard!, executor.command!, executor.segmentFlags];
+        executor.waits.begin({ segment, shard, clientId, command, reply, flags }, wait);
       },
     };
   }
@@ -314,8 +316,7 @@ export class Executor {
   private enterSegment(clientId: number, shard: number, flags: number): void {
     this.clientId = clientId;
     this.reply.version = (flags & SegmentFlag.Resp3) !== 0 ? 3 : 2;
-    this.countsAccess = (flags & SegmentFlag.NoTouch) === 0;
-    this.mayWait = (flags & SegmentFlag.MayWait) !== 0;
+    this.segmentFlags = flags;
     this.target = undefined;
     this.involved = [];
     this.isInTransaction = false;
@@ -326,7 +327,7 @@ export class Executor {
     const shard = this.host.shards.get(id);
     if (shard === undefined) throw new Error(`this worker does not own shard ${id}`);
     shard.nowMs = nowMs;
-    shard.countsAccess = this.countsAccess;
+    shard.countsAccess = (this.segmentFlags & SegmentFlag.NoTouch) === 0;
     this.shard = shard;
     this.shardId = id;
     this.touched.add(shard);

@@ -44,8 +44,11 @@ export interface WaitingReceiver extends Receiver {
    * @param timeoutMs 0 = for ever. It is up to the receiver to end the waiting then, see Instruction.EndWait
    */
   blocked(timeoutMs: number): void;
-  /** The waiting has ended, with a reply if the reason tells of one. */
-  ended(end: WaitEnd, reply: Buffer): void;
+  /**
+   * The waiting has ended, with a reply if the reason tells of one.
+   * @param again what to send again, if not the words that came
+   */
+  ended(end: WaitEnd, reply: Buffer, again?: readonly string[]): void;
 }
 
 /** How the JavaScript heaps of the workers are kept. */
@@ -238,10 +241,10 @@ export class Owner {
     }
   }
 
-  private endWait({ clientId, end, reply }: EndedWait): void {
+  private endWait({ clientId, end, reply, again }: EndedWait): void {
     const receiver = this.blocked.get(clientId);
     this.blocked.delete(clientId);
-    receiver?.ended(end, Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength));
+    receiver?.ended(end, Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength), again);
   }
 
   /** The worker is gone: nothing that was sent to it will be answered. */

@@ -31,6 +31,8 @@ export const SegmentFlag = {
   NoTouch: 4,
   /** One command, which may wait; its receiver is a WaitingReceiver. */
   MayWait: 8,
+  /** Its client has waited already, and takes its place in the lines of its keys again: see ShardContext.isResumed. */
+  Resumed: 16,
 } as const;
 
 /** What stands in place of a command's number where something else than a command is meant. */
@@ -73,6 +75,8 @@ export interface EndedWait {
   readonly clientId: number;
   readonly end: WaitEnd;
   readonly reply: Uint8Array;
+  /** What to send again, if not the words that came: see Wait. */
+  readonly again?: readonly string[] | undefined;
 }
 
 /** One message from a worker: some or all of a batch's replies, or what became of clients that wait. */

@@ -258,6 +258,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
       if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
+      this.executor.serveBetween(shard);
       this.cache.evict();
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;

@@ -269,6 +269,7 @@ export class Shard extends ShardRows {
   private sweepRow(row: Row): void {
     if (row.expiresAtMs === 0 || row.expiresAtMs > this.nowMs) return;
     if (isKey(row.type)) this.counters.expired++;
+    if (this.waits.anyTriesWhenGone) this.waits.changed(row.key);
     this.vanish(row, row.expiresAtMs);
   }
 

@@ -53,12 +53,16 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
     return [lines.join('\n'), shrunk?.subject ?? run.subject];
   }
 
-  async function runSessions(sessions: number, workers: number, restarts: number): Promise<void> {
+  async function runSessions(
+    sessions: number,
+    workers: number,
+    { restarts = 0, waits = false } = {},
+  ): Promise<void> {
     const flags = ['--appendfsync', 'everysec'];
     let subject = await TestServer.start({ workers, flags });
     const reports: string[] = [];
     for (let i = 0; i < sessions && reports.length < MISMATCHES_MAX; i++) {
-      const plan = { seed: seed + i, steps: STEPS_PER_SESSION, restarts };
+      const plan = { seed: seed + i, steps: STEPS_PER_SESSION, restarts, waits };
       const mode = { protocol: i % 2 === 0 ? 2 : 3, lowLimits: i % 4 < 2 } as const;
       const [text, server] = await report(plan, mode, subject);
       subject = server;
@@ -69,9 +73,13 @@ describe.skipIf(!haveTool('redis-server'))('random commands give the replies of 
     expect(reports.join('\n\n')).toBe('');
   }
 
-  test('one worker', { timeout: 600_000 }, () => runSessions(sessionsOf(14_000), 1, 0));
+  test('one worker', { timeout: 600_000 }, () => runSessions(sessionsOf(14_000), 1));
 
-  test('three workers', { timeout: 600_000 }, () => runSessions(sessionsOf(8000), 3, 0));
+  test('three workers', { timeout: 600_000 }, () => runSessions(sessionsOf(8000), 3));
 
-  test('restarts in mid-sequence', { timeout: 600_000 }, () => runSessions(sessionsOf(4000), 2, 2));
+  test('restarts in mid-sequence', { timeout: 600_000 }, () =>
+    runSessions(sessionsOf(4000), 2, { restarts: 2 }),
+  );
+
+  test('clients that wait', { timeout: 600_000 }, () => runSessions(sessionsOf(8000), 2, { waits: true }));
 });

@@ -4,18 +4,29 @@ import { BITS, DATABASES, HASHES, KEYSPACE, LISTS, LOGLOG, MISUSES, SETS, STRING
 import { SORTING } from './sort-grammar.js';
 import { LEVEL_SETS, SORTED_SETS } from './sorted-set-grammar.js';
 import { CONSUMER_GROUPS, STREAMS } from './stream-grammar.js';
+import { SHORT_WAITS, WAITS } from './wait-grammar.js';
+import { WAITERS } from './waiters.js';
 import { Words } from './words.js';
 
 export type Connection = 0 | 1;
 
 /**
  * What is done to both servers. `scan` is a whole iteration, of keys or of the elements of a key, `size` a DBSIZE, `dump` a DUMP restored crosswise,
- * `restart` happens to the subject alone.
+ * `restart` happens to the subject alone. `wait` has a client at that place send a command that may wait for keys, unless it waits already; `leave`
+ * closes its connection, `unblock` is a CLIENT UNBLOCK of it.
  */
 export type Step =
   | { readonly kind: 'command' | 'scan'; readonly on: Connection; readonly args: readonly string[] }
   | { readonly kind: 'size'; readonly on: Connection }
   | { readonly kind: 'dump'; readonly on: Connection; readonly key: string }
+  | {
+      readonly kind: 'wait';
+      readonly place: number;
+      readonly database: string;
+      readonly args: readonly string[];
+    }
+  | { readonly kind: 'leave'; readonly place: number }
+  | { readonly kind: 'unblock'; readonly place: number; readonly how: 'TIMEOUT' | 'ERROR' }
   | { readonly kind: 'restart' };
 
 export interface SessionPlan {
@@ -23,6 +34,8 @@ export interface SessionPlan {
   readonly steps: number;
   /** How many restarts of the subject are spread over the session. */
   readonly restarts: number;
+  /** Whether there are clients that wait for keys. */
+  readonly waits: boolean;
 }
 
 type Family = Readonly<Record<string, (w: Words) => string[]>>;
@@ -36,7 +49,8 @@ const FAMILIES: readonly (readonly [number, Family])[] = [
   [0.09, SORTED_SETS],
   [0.02, LEVEL_SETS],
   [0.04, GEO],
-  [0.09, LISTS],
+  [0.07, LISTS],
+  [0.03, SHORT_WAITS],
   [0.04, SORTING],
   [0.05, STREAMS],
   [0.08, CONSUMER_GROUPS],
@@ -52,7 +66,6 @@ const MUTATION_SHARE = 0.04;
  * takes names of keyspaces; and what waits for keys might do so for ever.
  */
 const NEVER_MUTATED = new Set([
-  ...['blpop', 'brpop', 'brpoplpush', 'blmove', 'blmpop', 'bzpopmin', 'bzpopmax', 'bzmpop'],
   ...['select', 'spop', 'zrank', 'zrevrank', 'sort', 'sort_ro', 'xadd', 'XADD'],
 ]);
 
@@ -65,7 +78,7 @@ export class Generator {
 
   constructor(readonly plan: SessionPlan) {
     this.#r = new Random(plan.seed);
-    this.#w = new Words(this.#r);
+    this.#w = new Words(this.#r, plan.waits);
   }
 
   session(): Step[] {
@@ -92,6 +105,7 @@ export class Generator {
   #step(): Step {
     if (this.#r.chance(0.15)) this.#on = this.#on === 0 ? 1 : 0;
     const on = this.#on;
+    if (this.plan.waits && this.#r.chance(0.12)) return this.#waiting();
     if (!this.#inMulti[on]) {
       const roll = this.#r.float();
       if (roll < 0.01) return { kind: 'scan', on, args: ['SCAN', ...this.#scanOptions()] };
@@ -102,13 +116,23 @@ export class Generator {
     return { kind: 'command', on, args: this.#command(on) };
   }
 
+  #waiting(): Step {
+    const place = this.#r.int(0, WAITERS - 1);
+    const roll = this.#r.float();
+    if (roll < 0.05) return { kind: 'leave', place };
+    if (roll < 0.1) return { kind: 'unblock', place, how: this.#r.pick(['TIMEOUT', 'ERROR']) };
+    const name = this.#r.pick(Object.keys(WAITS));
+    const database = this.#r.chance(0.9) ? '0' : '1';
+    return { kind: 'wait', place, database, args: [this.#cased(name), ...WAITS[name]!(this.#w)] };
+  }
+
   #command(on: Connection): string[] {
     let roll = this.#r.float();
     for (const [share, family] of FAMILIES) {
       if (roll < share) {
         const name = this.#r.pick(Object.keys(family));
         const args = [this.#cased(name), ...family[name]!(this.#w)];
-        return NEVER_MUTATED.has(name) ? args : this.#mutated(args);
+        return family === SHORT_WAITS || NEVER_MUTATED.has(name) ? args : this.#mutated(args);
       }
       roll -= share;
     }

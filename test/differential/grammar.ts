@@ -264,18 +264,7 @@ const end = (w: Words) => (w.r.chance(0.97) ? w.r.pick(ENDS) : w.junk());
 const popCount: Generate = (w) =>
   w.options(0.4, () => [w.r.pick(['0', '1', '2', '3', '7', '1000000', '-1', 'x', ''])]);
 
-/** A short time to wait, or none that can be read: sessions go on when it is over. */
-const patience = (w: Words) => w.r.pick(['0.001', '0.002', '1e-3', '0x1p-10', '-1', 'x', '', 'nan', '-inf']);
-
 export const LISTS: Readonly<Record<string, Generate>> = {
-  blpop: (w) => [...w.lists(), patience(w)],
-  brpop: (w) => [...w.lists(), patience(w)],
-  blmove: (w) => [w.list(), w.list(), end(w), end(w), patience(w)],
-  brpoplpush: (w) => [w.list(), w.list(), patience(w)],
-  blmpop: (w) => {
-    const lists = w.lists();
-    return [patience(w), w.r.chance(0.95) ? String(lists.length) : '0', ...lists, end(w)];
-  },
   lpush: (w) => [w.list(), ...w.several(() => w.element())],
   rpush: (w) => [w.list(), ...w.several(() => w.element())],
   lpushx: (w) => [w.list(), ...w.several(() => w.element())],

@@ -91,14 +91,14 @@ export async function revived(server: TestServer): Promise<TestServer> {
 function related(steps: readonly Step[]): readonly Step[] {
   const words = new Set(wordsOf(steps[steps.length - 1]!));
   return steps.filter((step) => {
-    if (step.kind === 'restart') return true;
+    if (step.kind === 'restart' || step.kind === 'leave' || step.kind === 'unblock') return true;
     if (step.kind === 'command' && CONTROL.has(step.args[0]?.toLowerCase() ?? '')) return true;
     return wordsOf(step).some((word) => words.has(word));
   });
 }
 
 function wordsOf(step: Step): readonly string[] {
-  if (step.kind === 'command' || step.kind === 'scan') return step.args.slice(1);
+  if (step.kind === 'command' || step.kind === 'scan' || step.kind === 'wait') return step.args.slice(1);
   return step.kind === 'dump' ? [step.key] : [];
 }
 
@@ -110,11 +110,19 @@ export function describeStep(step: Step): string {
       return `${step.on}> DBSIZE`;
     case 'dump':
       return `${step.on}> DUMP ${quote(step.key)} (restored crosswise)`;
-    default: {
-      const args = step.args.map((arg) =>
-        arg.length > 300 ? `${quote(arg.slice(0, 40))}…${arg.length}` : quote(arg),
-      );
-      return `${step.on}> ${step.kind === 'scan' ? '(all) ' : ''}${args.join(' ')}`;
-    }
+    case 'leave':
+      return `waiter ${step.place} leaves`;
+    case 'unblock':
+      return `waiter ${step.place} is unblocked: ${step.how}`;
+    case 'wait':
+      return `waiter ${step.place}, database ${step.database}> ${describeWords(step.args)}`;
+    default:
+      return `${step.on}> ${step.kind === 'scan' ? '(all) ' : ''}${describeWords(step.args)}`;
   }
+}
+
+function describeWords(words: readonly string[]): string {
+  return words
+    .map((word) => (word.length > 300 ? `${quote(word.slice(0, 40))}…${word.length}` : quote(word)))
+    .join(' ');
 }

@@ -20,7 +20,7 @@ const BAD_IDS = [
 const GROUPS = ['g1', 'g2', 'g3'];
 const CONSUMERS = ['c1', 'c2', 'c3', 'streams'];
 
-function stream(w: Words): string {
+export function stream(w: Words): string {
   return w.r.chance(0.95) ? w.stream() : w.key();
 }
 

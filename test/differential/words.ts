@@ -9,6 +9,7 @@ const LISTS = ['list1', 'list2', 'list3'];
 const SETS = ['set1', 'set2', 'set3', 'ints'];
 const SORTED_SETS = ['zset1', 'zset2', 'zset3', 'zset4'];
 const STREAMS = ['stream1', 'stream2', 'stream3'];
+const WAITED = [...LISTS, ...SORTED_SETS, ...STREAMS];
 
 const INTEGERS = ['0', '1', '-1', '2', '3', '10', '255', '-128', '9999', '10000', '123456789', '-42'];
 const EDGE_INTEGERS = [
@@ -128,9 +129,14 @@ export class Words {
   #ttlCount = 0;
   #streamMs = 1;
 
-  constructor(readonly r: Random) {}
+  constructor(
+    readonly r: Random,
+    /** Whether any key is mostly one that may be waited for. */
+    private readonly isForWaits = false,
+  ) {}
 
   key(): string {
+    if (this.isForWaits && this.r.chance(0.8)) return this.r.pick(WAITED);
     const roll = this.r.float();
     if (roll < 0.7) return this.r.pick(KEYS);
     if (roll < 0.82) return this.r.pick(COUNTERS);

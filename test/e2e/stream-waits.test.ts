@@ -74,6 +74,10 @@ describe.each(KINDS)('clients that wait for streams, on %s', (kind) => {
     await room.client.command('DEL', 's');
     expect(await next(two)).toBe('-UNBLOCKED the stream key no longer exists');
     await room.waiters(1);
+    await room.client.command('XGROUP', 'CREATE', 'ends', 'g', '$', 'MKSTREAM');
+    const four = await room.waiting(1, 'XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', 0, 'STREAMS', 'ends', '>');
+    await room.client.command('PEXPIRE', 'ends', 5);
+    expect(await next(four)).toBe('-UNBLOCKED the stream key no longer exists');
     await room.client.command('XADD', 's', '1-0', 'f', 'v');
     expect(await next(three)).toBe('%[$"s" *[*[$"1-0" *[$"f" $"v"]]]]');
   });
@@ -83,6 +87,40 @@ describe.each(KINDS)('clients that wait for streams, on %s', (kind) => {
     await room.client.command('XADD', 'source', '1-0', 'f', 'v');
     await room.client.command('RENAME', 'source', 's');
     expect(await next(one)).toBe('*[*[$"s" *[*[$"1-0" *[$"f" $"v"]]]]]');
+  });
+
+  test('databases that change places: who waits is served by what is there then', async () => {
+    const { client } = room;
+    const elsewhere = async (...commands: string[][]) => {
+      await client.pipeline([['SELECT', '1'], ...commands, ['SELECT', '0']]);
+    };
+    await client.command('XADD', 's', '5-0', 'f', 'old');
+    await elsewhere(
+      ['XADD', 's', '3-0', 'f', 'v'],
+      ['SET', 'list', 'no list'],
+      ['XGROUP', 'CREATE', 'other', 'g', '$', 'MKSTREAM'],
+    );
+    const one = await room.waiting(0, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', '$');
+    const two = await room.waiting(1, 'BLPOP', 'list', 0);
+    await client.command('XGROUP', 'CREATE', 'g', 'g', '$', 'MKSTREAM');
+    await client.command('XGROUP', 'CREATE', 'other', 'h', '$', 'MKSTREAM');
+    const group = (name: string, key: string) =>
+      ['XREADGROUP', 'GROUP', name, 'c', 'BLOCK', 0, 'STREAMS', key, '>'] as const;
+    const three = await room.waiting(2, ...group('g', 'g'));
+    const four = await room.waiting(3, ...group('h', 'other'));
+    await client.command('SWAPDB', 0, 1);
+    expect(await next(three)).toBe('-UNBLOCKED the stream key no longer exists');
+    expect(await next(four)).toMatch(
+      /^-NOGROUP the consumer group this client was blocked on no longer exists/,
+    );
+    await room.waiters(2);
+    await client.command('XADD', 's', '4-0', 'f', 'not new');
+    await room.waiters(2);
+    await client.command('XADD', 's', '6-0', 'f', 'new');
+    expect(await next(one)).toBe('*[*[$"s" *[*[$"6-0" *[$"f" $"new"]]]]]');
+    await client.command('DEL', 'list');
+    await client.command('RPUSH', 'list', 'x');
+    expect(await next(two)).toBe('*[$"list" $"x"]');
   });
 
   test('the time runs out; in MULTI nothing waits; times that are none', async () => {
