@@ -97,6 +97,12 @@ export class SlotSet {
   }
 }
 
+/** Whether both are the same set, or both are undefined. */
+export function isSameSet(one: SlotSet | undefined, other: SlotSet | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.equals(other);
+}
+
 /** Numbers of shards whose sets are kept: a change knows two, and few keyspaces change at a time. */
 const COUNTS_KEPT_MAX = 8;
 const shares = new Map<number, readonly SlotSet[]>();

@@ -2,15 +2,15 @@ import { CommandError, CommandRejected } from '../base/command-errors.js';
 import type { Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyPlace } from '../cluster/plan/feeds.js';
-import type { SlotSet } from '../cluster/slot-set.js';
+import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
 
-/** What commands are to see of a shard; undefined = all, because there is nothing else. */
+/** What commands are to see of a shard, see Shown; undefined = all, because there is nothing else. */
 interface ShownSlots {
-  readonly slots: SlotSet;
+  readonly slots: SlotSet | undefined;
   /** See Shown. */
   readonly keepsOthers: boolean;
 }
@@ -60,7 +60,15 @@ export class Copy {
   get isAnswering(): boolean {
     const { duty, memory } = this;
     if (duty === undefined || duty.role !== 'owner') return true;
-    return memory.complete.includes(duty.slots) && this.unread.length === 0 && this.isShowing;
+    if (!memory.complete.includes(duty.slots) || this.unread.length > 0) return false;
+    return this.showsItsOwn;
+  }
+
+  /** Whether commands see the rows of its slots, and none of others. */
+  private get showsItsOwn(): boolean {
+    const { shown, showing, duty } = this;
+    if (shown !== undefined) return isSameSet(shown.slots, showing?.slots);
+    return showing?.slots === undefined || showing.slots.includes(duty!.slots);
   }
 
   /** Copies whose logs it has to read to a mark before it may answer. */
@@ -73,7 +81,7 @@ export class Copy {
   get isShowing(): boolean {
     const { shown, showing } = this;
     if (shown === undefined || showing === undefined) return shown === showing;
-    return shown.keepsOthers === showing.keepsOthers && shown.slots.equals(showing.slots);
+    return shown.keepsOthers === showing.keepsOthers && isSameSet(shown.slots, showing.slots);
   }
 
   get shown(): ShownSlots | undefined {
@@ -81,7 +89,16 @@ export class Copy {
     if (duty === undefined) return undefined;
     const slots = duty.slots.within(memory.complete);
     const keepsOthers = !slots.includes(duty.kept);
-    return keepsOthers || !memory.leftover.isEmpty ? { slots, keepsOthers } : undefined;
+    if (keepsOthers || !memory.leftover.isEmpty) return { slots, keepsOthers };
+    return this.losesSlots ? { slots: undefined, keepsOthers } : undefined;
+  }
+
+  /** Whether a change that has begun will leave it fewer slots. */
+  private get losesSlots(): boolean {
+    const { entry, duty } = this;
+    if (entry?.change === undefined || !('target' in entry.change) || duty?.role !== 'owner') return false;
+    const { length } = entry.change.target;
+    return length > entry.shards.length && entry.change.phase !== 'undo';
   }
 
   /**

@@ -31,8 +31,15 @@ export async function callShard(route: ShardRoute, ...words: string[]): Promise<
 
 /** Resolves when everything sent to the shard so far is done. */
 export async function drained(route: ShardRoute): Promise<void> {
-  await enqueue(route, findCommand('dbsize')!, [Buffer.from('DBSIZE')]);
+  await new Promise<Buffer>((resolve, reject) => {
+    const { owner } = route;
+    owner.batch.begin(new Collector(resolve, reject), 0, route.shard, 0);
+    owner.batch.addReply(DONE);
+    owner.schedule();
+  });
 }
+
+const DONE = Buffer.from('+OK\r\n');
 
 function enqueue(route: ShardRoute, command: Command, args: readonly Buffer[]): Promise<Buffer> {
   return new Promise((resolve, reject) => {

@@ -62,10 +62,10 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** What commands see of a shard that has rows of other slots, too. */
+/** What commands see of a shard that has rows of other slots, too, or will have. */
 export interface Shown {
-  /** Those whose rows they see. */
-  readonly slots: FeedSlots;
+  /** Those whose rows they see; undefined = all as yet, but keys are to be counted for when that is over. */
+  readonly slots: FeedSlots | undefined;
   /** Whether rows of others, and all of the log, are to stay: because they are on their way to, or from, other shards. */
   readonly keepsOthers: boolean;
 }

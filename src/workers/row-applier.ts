@@ -114,13 +114,11 @@ export class RowApplier {
   private place(held: Row, bytes: Buffer): void {
     const { shard } = this;
     shard.staged.add(held);
-    shard.hidden.counted(held.key, held, -1);
     decodeContents(held, bytes, shard.collections);
     const elementExpiryMs = held.collection?.nextExpiryMs ?? 0;
     if (elementExpiryMs !== 0) shard.elementExpiries.note(elementExpiryMs);
     if (held.expiresAtMs !== 0) shard.expiries.note(held.expiresAtMs);
     shard.note(held);
-    shard.hidden.counted(held.key, held, 1);
     shard.replication.saw(held.timestamp);
   }
 
@@ -236,7 +234,6 @@ export class RowApplier {
       return;
     }
     shard.staged.add(cached);
-    shard.hidden.counted(name, cached, -1);
     shard.dropCollection(cached);
     endRow(cached, 0);
     cached.timestamp = 0;

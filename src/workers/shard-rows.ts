@@ -1,6 +1,5 @@
 import { type Collection, isValue } from '../types/collections/collection.js';
 import { endRow, isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
-import { rowHeader } from '../types/row-codec.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
 import { CachedRows } from './cached-rows.js';
 import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counting.js';
@@ -252,7 +251,6 @@ export abstract class ShardRows implements ShardView {
   protected vanish(row: Row, endedMs: number): void {
     this.staged.add(row);
     this.dropCollection(row);
-    this.hidden.counted(row.key, row, -1);
     endRow(row, isKey(row.type) ? this.stamping.rememberedUntilMs(endedMs, this.nowMs) : 0);
     if (row.expiresAtMs !== 0) this.expiries.note(row.expiresAtMs);
     this.rows.resized(row);
@@ -287,33 +285,32 @@ export abstract class ShardRows implements ShardView {
     return this.tally().expiring;
   }
 
-  /** Stored counts, less what is due but not swept, with the noted rows' changes. */
-  private tally(): Tally {
+  /** Keys, and those that expire, at once: hidden ones that are not counted yet are among them. */
+  countRoughly(): Tally {
+    return this.tally(!this.hidden.isCounting);
+  }
+
+  /**
+   * Stored counts, less what is due but not swept, with the noted rows' changes.
+   * @param looksOn whether hidden rows may be looked at, if they are not counted yet
+   */
+  private tally(looksOn = true): Tally {
     const { live, expiring } = this.flushedTo ? NOTHING_COUNTED : this.meta;
-    const hidden = this.flushedTo ? NOTHING_COUNTED : this.hidden.tally(() => this.countHidden());
+    const hidden = this.flushedTo
+      ? NOTHING_COUNTED
+      : this.hidden.tally({ live, expiring }, looksOn ? this.source() : undefined);
     const tally = { live: live - hidden.live, expiring: expiring - hidden.expiring };
     this.eachEnded((key) => {
       if (!this.hidden.showsName(key)) return;
       tally.live--;
       tally.expiring--;
     });
-    return tallyStaged(tally, this.staged.rows, this.nowMs);
+    return tallyStaged(tally, this.shownStaged(), this.nowMs);
   }
 
-  /** Looks at all stored rows; at none where all are hidden. */
-  private countHidden(): Tally {
-    const { live, expiring } = this.meta;
-    if (this.hidden.slots?.every((bits) => bits === 0) === true) return { live, expiring };
-    const tally = { live: 0, expiring: 0 };
-    this.source().iterate({ family: 'default', values: true }, (key, stored) => {
-      if (this.hidden.shows(key)) return true;
-      const { type, expiresAtMs } = rowHeader(stored!);
-      if (!isKey(type)) return true;
-      tally.live++;
-      if (expiresAtMs !== 0) tally.expiring++;
-      return true;
-    });
-    return tally;
+  private shownStaged(): readonly Row[] {
+    const { rows } = this.staged;
+    return this.hidden.slots === undefined ? rows : rows.filter(({ key }) => this.hidden.showsName(key));
   }
 
   /** Mean time until the keys that expire do, see {@link averageTtlMs}. */
@@ -349,7 +346,7 @@ export abstract class ShardRows implements ShardView {
       source: this.source(),
       elements: this.collections,
       cached: this.rows.table,
-      staged: this.staged.rows,
+      staged: this.shownStaged(),
       ended,
       keepsTombstones: this.meta.keepsTombstones,
       hidden: this.hidden,

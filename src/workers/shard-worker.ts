@@ -205,10 +205,11 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     };
     try {
       const bytes = (name: string) => Number(shard.property(`rocksdb.${name}`)) || 0;
+      const { live, expiring } = shard.countRoughly();
       return {
         ...figures,
-        keys: shard.count(),
-        expiring: shard.countExpiring(),
+        keys: live,
+        expiring,
         averageTtlMs: ttl ? shard.averageTtlMs() : 0,
         memtableBytes: bytes('cur-size-all-mem-tables'),
         blockCacheBytes: bytes('block-cache-usage'),
@@ -231,7 +232,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
-      if (sweeps || shard.hasDeadElements || shard.isTidyDue(nowMs))
+      if (sweeps || shard.hasDeadElements || shard.hidden.isCounting || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
@@ -249,7 +250,10 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     void this.executor.exclusive(work).then(() => undefined);
   }
 
-  /** Ends what has expired, removes what large collections have left, writes back what the journal has had long enough. */
+  /**
+   * Ends what has expired, removes what large collections have left, writes back what the journal has had long enough,
+   * counts keys that may come to be hidden.
+   */
   private tidy(shard: Shard, nowMs: number, sweeps: boolean): void {
     // It may have been closed, or have failed, since this was to be done.
     if (this.shards.get(shard.id) !== shard || this.failures.has(shard)) return;
@@ -258,6 +262,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
       if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
+      if (shard.hidden.isCounting) shard.hidden.countOn(shard.source());
       this.executor.serveBetween(shard);
       this.cache.evict();
     } catch (error) {

@@ -158,6 +158,7 @@ export class Shard extends ShardRows {
         if (row.journaledIn !== 0) this.journal.revoke(target, row, this.nowMs);
       }
     }
+    this.hidden.stored(this.staged.rows);
     this.collections.stage(target);
     // After a flush nothing is accepted or revoked: no row is stored. The records end with the instance that has them.
     if (this.flushedTo === undefined) this.journal.finish(target, this.nowMs);

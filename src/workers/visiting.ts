@@ -14,13 +14,13 @@ export interface VisitedShard {
   readonly elements: ElementHost;
   /** Rows in memory: newer than what is stored. */
   readonly cached: RowTable;
-  /** Those that wait for the commit; what is stored of them does not count. */
+  /** Those that wait for the commit, and are not hidden; what is stored of them does not count. */
   readonly staged: readonly Row[];
   /** Stored keys that have ended but were not swept yet. */
   readonly ended: ReadonlySet<string> | undefined;
   /** Whether stored rows may be tombstones. */
   readonly keepsTombstones: boolean;
-  /** Those that are not to be visited. */
+  /** Tells which stored rows are not to be visited. */
   readonly hidden: HiddenRows;
 }
 
@@ -64,10 +64,9 @@ export function visitRange(shard: VisitedShard, range: KeyRange, withRows: boole
   if (!stopped) visitStaged(undefined);
 }
 
-function stagedIn({ staged, hidden }: VisitedShard, { prefix, after }: KeyRange): Row[] {
+function stagedIn({ staged }: VisitedShard, { prefix, after }: KeyRange): Row[] {
   return staged
     .filter((row) => row.key.startsWith(prefix) && (after === undefined || row.key > after))
-    .filter((row) => hidden.showsName(row.key))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 

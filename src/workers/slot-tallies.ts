@@ -1,0 +1,70 @@
+import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
+import { isKey, type Row } from '../types/row.js';
+import { rowHeader } from '../types/row-codec.js';
+import { keySlot, SLOTS } from '../types/slots.js';
+import type { Tally } from './counting.js';
+import type { Database } from './rocksdb.js';
+import { keyBytes } from './row-scratch.js';
+
+export type Counted = Pick<Row, 'type' | 'expiresAtMs'>;
+
+/**
+ * How many stored keys a shard has of each slot, those that have ended included.
+ *
+ * They are found out by looking at all rows in key order, a piece at a time: changes of keys up to where that has come
+ * are counted, and those of keys behind it will be seen. So it is exact once it has come to the end, whatever changes
+ * meanwhile. 128 KB while it lasts.
+ */
+export class SlotTallies {
+  private readonly live = new Int32Array(SLOTS);
+  private readonly expiring = new Int32Array(SLOTS);
+  /** The last key that was looked at; undefined = none. */
+  private reached: string | undefined;
+  private isDone = false;
+
+  /** Whether all rows have been looked at. */
+  get isComplete(): boolean {
+    return this.isDone;
+  }
+
+  /** Looks at the next rows as they are stored: to be called when nothing is staged that was counted. */
+  lookOn(source: Database, rowsMax: number): void {
+    if (this.isDone) return;
+    let rows = 0;
+    let reached = this.reached;
+    const from = reached === undefined ? {} : { after: keyBytes(reached) };
+    this.isDone = true;
+    source.iterate({ family: 'default', values: true, ...from }, (key, stored) => {
+      if (rows++ === rowsMax) {
+        this.isDone = false;
+        return false;
+      }
+      reached = key.latin1Slice();
+      this.add(keySlot(key), rowHeader(stored!), 1);
+      return true;
+    });
+    this.reached = reached;
+  }
+
+  /** Takes note that what is stored of a key, as latin1 text, is there from now on (`by` 1), or is not any more (−1). */
+  counted(name: string, slot: number, row: Counted, by: 1 | -1): void {
+    if (this.isDone || (this.reached !== undefined && name <= this.reached)) this.add(slot, row, by);
+  }
+
+  private add(slot: number, { type, expiresAtMs }: Counted, by: 1 | -1): void {
+    if (!isKey(type)) return;
+    this.live[slot]! += by;
+    if (expiresAtMs !== 0) this.expiring[slot]! += by;
+  }
+
+  /** The keys of all slots but these. */
+  outside(slots: FeedSlots): Tally {
+    const tally = { live: 0, expiring: 0 };
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (hasSlot(slots, slot)) continue;
+      tally.live += this.live[slot]!;
+      tally.expiring += this.expiring[slot]!;
+    }
+    return tally;
+  }
+}

@@ -1,0 +1,104 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, it } from 'vitest';
+import { slotSet } from '../../../src/types/feed-codec.js';
+import { stringValue } from '../../../src/types/row.js';
+import { keySlot, SLOTS } from '../../../src/types/slots.js';
+import { removeSlots } from '../../../src/workers/feed-target.js';
+import type { Shard } from '../../../src/workers/shard.js';
+import { seeded } from '../../support/replay.js';
+import { followToEnd, openCopy, pair, startLogging, stepOf, write } from './feed-harness.js';
+import { keysOf } from './shard-harness.js';
+
+const slotOf = (key: string) => keySlot(Buffer.from(key));
+const NONE = slotSet([]);
+
+/** Every second slot, or all others. */
+const half = (rest: number) =>
+  slotSet(Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => slot % 2 === rest));
+
+function expectCounts(shard: Shard): void {
+  const keys = keysOf(shard);
+  expect(shard.count()).toBe(keys.length);
+  expect(shard.countExpiring()).toBe(keys.filter((key) => shard.peek(key)!.expiresAtMs !== 0).length);
+}
+
+describe('rows that commands do not see', () => {
+  it('are left out of counts and visits, until they are shown', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['a', '1'], ['b', '1'], ['c', '1']);
+    shard.hidden.show({ slots: slotSet(['a', 'c'].map(slotOf)), keepsOthers: false });
+    expect(keysOf(shard)).toEqual(['a', 'c']);
+    expectCounts(shard);
+    // What is written, and waits for its commit, too.
+    shard.setString('d', stringValue('1'), 0);
+    expectCounts(shard);
+    shard.commit(false);
+    shard.hidden.show({ slots: NONE, keepsOthers: true });
+    expect([keysOf(shard), shard.count(), shard.randomKey()]).toEqual([[], 0, undefined]);
+    shard.hidden.show(undefined);
+    expect(keysOf(shard)).toEqual(['a', 'b', 'c', 'd']);
+    expectCounts(shard);
+    await shard.close();
+  });
+
+  it('are counted a piece at a time, and then cost nothing to hide', async () => {
+    const { shard } = await openCopy();
+    write(shard, ...Array.from({ length: 50 }, (_, row): [string, string] => [`k${row}`, '1']));
+    shard.hidden.show({ slots: undefined, keepsOthers: false });
+    let steps = 0;
+    for (; shard.hidden.isCounting; steps++) shard.hidden.countOn(shard.source(), 10);
+    expect(steps).toBe(5);
+    write(shard, ['later', '1']);
+    shard.hidden.show({ slots: half(0), keepsOthers: true });
+    expect(shard.hidden.isCounting).toBe(false);
+    expectCounts(shard);
+    await shard.close();
+  });
+
+  it('that are not counted yet are among the keys of a quick count, and are looked at for an exact one', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['a', '1'], ['b', '1']);
+    shard.hidden.show({ slots: slotSet([slotOf('a')]), keepsOthers: true });
+    expect(shard.countRoughly().live).toBe(2);
+    expect(shard.count()).toBe(1);
+    expect(shard.countRoughly().live).toBe(1);
+    await shard.close();
+  });
+
+  it('are counted right whatever changes while that goes on', () =>
+    seeded(8, async (generator) => {
+      const random = () => generator.float();
+      const { source, target } = await pair();
+      await startLogging(target);
+      const shows = [undefined, { slots: undefined, keepsOthers: false }];
+      const all = [
+        ...shows,
+        ...[half(0), half(1), NONE].map((slots) => ({ slots, keepsOthers: random() < 0.5 })),
+      ];
+      const name = () => `key ${Math.floor(random() * 200)}`;
+      const change = (shard: Shard) => {
+        const key = name();
+        const dice = random();
+        if (dice < 0.5) shard.setString(key, stringValue('v'), dice < 0.2 ? shard.nowMs + 20 : 0);
+        else if (dice < 0.7 && shard.peek(key) !== undefined) shard.remove(key);
+        else if (dice < 0.75) shard.sweep(shard.nowMs, 5);
+      };
+      for (let step = 0; step < 300; step++) {
+        const dice = random();
+        for (const shard of [source, target]) shard.nowMs += Math.floor(random() * 3);
+        if (dice < 0.1) target.hidden.show(all[Math.floor(random() * all.length)]);
+        else if (dice < 0.4) {
+          for (let n = 0; n < 5; n++) change(target);
+          if (random() < 0.2) target.rollback();
+          else target.commit(false);
+        } else if (dice < 0.6) {
+          for (let n = 0; n < 5; n++) change(source);
+          source.commit(false);
+        } else if (dice < 0.7) await followToEnd(source, target, 'f', undefined, 300);
+        else if (dice < 0.72) await removeSlots(target, stepOf(target), half(0), undefined);
+        else target.hidden.countOn(target.source(), Math.floor(random() * 60));
+        if (random() < 0.3) expectCounts(target);
+      }
+      await Promise.all([source.close(), target.close()]);
+    }));
+});
