@@ -103,7 +103,7 @@ function countsIn(
 }
 
 /** Waits for so many replicas of each shard, until it is over. */
-async function countHere(
+function countHere(
   { store }: RespServer,
   routes: readonly ShardRoute[],
   replicas: number,
@@ -111,13 +111,17 @@ async function countHere(
 ): Promise<number> {
   const { sources } = store.feeds;
   const count = sources.replicasSince(routes);
-  while (count() < replicas && !over.aborted) {
-    const changed = new AbortController();
-    const stop = sources.onAcknowledged(() => changed.abort());
-    await Promise.race([aborted(changed.signal), aborted(over)]);
-    stop();
-  }
-  return count();
+  return new Promise((resolve) => {
+    const look = () => {
+      if (count() < replicas && !over.aborted) return;
+      stop();
+      over.removeEventListener('abort', look);
+      resolve(count());
+    };
+    const stop = sources.onAcknowledged(look);
+    over.addEventListener('abort', look);
+    look();
+  });
 }
 
 /** Has another store wait. @returns undefined when too many do */
