@@ -58,6 +58,20 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
         ['COPY', 'source', 'key', 'REPLACE'],
       ],
       [['ZUNIONSTORE', 'key', '1', 'source']],
+      [['ZINTERSTORE', 'key', '2', 'source', 'source']],
+      [['ZDIFFSTORE', 'key', '2', 'source', 'none']],
+      [['ZRANGESTORE', 'key', 'source', '0', '-1']],
+      [['ZINCRBY', 'key', '3', 'm']],
+      [['GEOADD', 'key', '1', '2', 'm']],
+      [
+        ['GEOADD', 'places', '1', '2', 'm'],
+        ['GEOSEARCHSTORE', 'key', 'places', 'FROMMEMBER', 'm', 'BYRADIUS', '1', 'm'],
+      ],
+      [
+        ['GEOADD', 'places', '1', '2', 'm'],
+        ['GEORADIUSBYMEMBER', 'places', 'm', '1', 'm', 'STORE', 'key'],
+      ],
+      [['MULTI'], ['DEL', 'key'], ['RENAMENX', 'source', 'key'], ['EXEC']],
       [
         ['SELECT', '3'],
         ['ZADD', 'key', '1', 'm'],
@@ -216,6 +230,37 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     await room.client.command('SORT', 'source', 'STORE', 'key');
     expect(await next(one)).toBe('*[$"key" $"1"]');
     await room.client.command('DEL', 'key');
+    for (const write of [
+      ['LMOVE', 'source', 'key', 'LEFT', 'LEFT'],
+      ['RPOPLPUSH', 'source', 'key'],
+      ['COPY', 'other', 'key'],
+    ]) {
+      await room.client.pipeline([
+        ['DEL', 'key', 'source'],
+        ['RPUSH', 'source', '2', '1'],
+      ]);
+      const each = await room.waiting(0, 'BLMOVE', 'key', 'into', 'LEFT', 'LEFT', 0);
+      await room.client.command(...write);
+      expect(await next(each), write.join(' ')).toMatch(/^\$"[12x]"$/);
+    }
+    await room.client.pipeline([
+      ['DEL', 'key', 'into'],
+      ['SET', 'text', 'abc'],
+    ]);
+    const patient = await room.waiting(0, 'BLPOP', 'key', 0);
+    await room.client.pipeline([
+      ['LPUSHX', 'key', 'x'],
+      ['LINSERT', 'key', 'BEFORE', 'x', 'y'],
+      ['COPY', 'text', 'key'],
+      ['DEL', 'key'],
+      ['MULTI'],
+      ['RPUSH', 'key', 'x'],
+      ['LPOP', 'key'],
+      ['EXEC'],
+    ]);
+    await room.waiters(1);
+    patient.close();
+    await room.waiters(0);
     const two = await room.waiting(0, 'BLPOP', 'key', 0);
     await room.client.command('RESTORE', 'key', 0, 'data' in dump ? dump.data : '');
     expect(await next(two)).toBe('*[$"key" $"2"]');

@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { encodeCommand } from '../support/client.js';
 import { Copies, infoOf, randomWrite } from '../support/copies.js';
 import { waitUntil } from '../support/environment.js';
 import type { Random } from '../support/random.js';
 import { seeded } from '../support/replay.js';
+import { render } from '../support/reply.js';
 import { SUBJECT } from '../support/server.js';
 import type { StaticNode } from '../support/static-cluster.js';
+import { waitForWaiting } from '../support/waiting-room.js';
 
 describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () => {
   let copies: Copies | undefined;
@@ -53,6 +56,51 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
       }),
     180_000,
   );
+
+  test('serve who waits at one for what is written at the other', async () => {
+    copies = await Copies.start(2);
+    const [first, second] = copies.nodes as [StaticNode, StaticNode];
+    await copies.level();
+    const [writer, asked] = await Promise.all([first.connect(), second.connect()]);
+    await writer.command('XGROUP', 'CREATE', 'group', 'g', '$', 'MKSTREAM');
+    await copies.level();
+    const commands = [
+      ['BLPOP', 'list', '0'],
+      ['BLPOP', 'list', '0'],
+      ['BZPOPMAX', 'zset', '0'],
+      ['XREAD', 'BLOCK', '0', 'STREAMS', 'stream', '$'],
+      ['XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', '0', 'STREAMS', 'group', '>'],
+      ['XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', '0', 'STREAMS', 'group', '>'],
+    ];
+    const waiters = await Promise.all(commands.map(() => second.connect()));
+    for (const [index, words] of commands.entries()) {
+      waiters[index]!.send(encodeCommand(words));
+      await waitForWaiting(asked, index + 1);
+    }
+    await writer.pipeline([
+      ['RPUSH', 'list', 'a', 'b', 'c'],
+      ['ZADD', 'zset', '1', 'm', '2', 'n'],
+      ['XADD', 'stream', '1-1', 'f', 'v'],
+      ['XADD', 'group', '1-1', 'f', 'v'],
+    ]);
+    const replies: string[] = [];
+    for (const waiter of waiters.slice(0, 5)) replies.push(render(await waiter.next()));
+    expect(replies).toEqual([
+      '*[$"list" $"a"]',
+      '*[$"list" $"b"]',
+      '*[$"zset" $"n" $"2"]',
+      '*[*[$"stream" *[*[$"1-1" *[$"f" $"v"]]]]]',
+      '*[*[$"group" *[*[$"1-1" *[$"f" $"v"]]]]]',
+    ]);
+    await copies.level();
+    expect(await writer.rendered('LRANGE', 'list', 0, -1)).toBe('*[$"c"]');
+    expect(await writer.rendered('ZRANGE', 'zset', 0, -1)).toBe('*[$"m"]');
+    expect(await writer.rendered('XPENDING', 'group', 'g')).toBe('*[:1 $"1-1" $"1-1" *[*[$"c" $"1"]]]');
+    await writer.command('DEL', 'group');
+    expect(render(await waiters[5]!.next())).toBe('-UNBLOCKED the stream key no longer exists');
+    await waitForWaiting(asked, 0);
+    for (const client of [writer, asked, ...waiters]) client.close();
+  });
 
   test('hand over what one had alone when its store died, and take what it missed', async () => {
     copies = await Copies.start(2);
