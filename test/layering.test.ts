@@ -19,7 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   peers: ['base', 'types', 'cluster', 'master', 'peers'],
   node: ['base', 'types', 'commands', 'workers', 'cluster', 'node'],
   resp: ['base', 'types', 'commands', 'workers', 'cluster', 'node', 'resp'],
-  cli: ['base', 'cluster', 'master', 'cli'],
+  cli: ['base', 'types', 'cluster', 'master', 'cli'],
   roles: ['base', 'types', 'commands', 'workers', 'cluster', 'master', 'peers', 'node', 'resp', 'roles'],
   main: ['base', 'cli', 'roles', 'resp'],
 };

@@ -204,3 +204,18 @@ export const COLLECTION_COPIES_MAX = 16;
 
 /** How long such a reading waits for whoever wants its next piece, milliseconds. */
 export const COLLECTION_COPY_IDLE_MAX_MS = 60_000;
+
+/** Snapshots of one shard that are read at the same time for backups. */
+export const SNAPSHOTS_PER_SHARD_MAX = 4;
+
+/** How long a snapshot, or a large collection of which a restore has brought a part, waits for what comes next, milliseconds. */
+export const SNAPSHOT_IDLE_MAX_MS = 60_000;
+
+/** Rows of a snapshot that are looked at before commands run. */
+export const SNAPSHOT_SCAN_ROWS = 2000;
+
+/** Bytes that a part of a snapshot has; a row goes whole. */
+export const SNAPSHOT_PART_BYTES = 256 << 10;
+
+/** Restores that bring large collections into one shard piece by piece at the same time. */
+export const RESTORES_PER_SHARD_MAX = 64;

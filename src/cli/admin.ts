@@ -13,6 +13,7 @@ import {
   topology,
   waitReady,
 } from './admin-actions.js';
+import { addBackups } from './admin-backup.js';
 import { change, tasks } from './admin-changes.js';
 import { CHANGE_WORDS, operandsText } from './change-words.js';
 import { AddressError } from './endpoint.js';
@@ -40,6 +41,8 @@ Examples:
   vasto admin keyspace describe orders --json
   vasto admin stores --server 127.0.0.1:6379
   vasto admin keyspace resize orders 16
+  vasto admin backup orders /backups/orders
+  vasto admin restore /backups/orders orders-2 --shards 16
 `;
 
 /** @param finish is told the exit code */
@@ -86,6 +89,7 @@ export function addAdmin(
   runs(leaf(admin, 'stores', 'list the stores'), stores);
   runs(leaf(admin, 'topology', 'show stores and what they hold'), topology);
   addChanges({ admin, keyspace, leaf, group, runs });
+  addBackups({ admin, leaf, runs });
   const waits = leaf(admin, 'wait-ready', 'wait until the cluster can be used')
     .option('--stores <number>', 'at least so many stores are up (default: 1)')
     .option('--keyspace <name>', 'this keyspace is there and all its shards are served')

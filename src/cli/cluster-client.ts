@@ -5,6 +5,7 @@ import type {
   KeyspaceRequest,
   TaskProgress,
 } from '../cluster/manager.js';
+import type { RespConnection } from './resp-connection.js';
 
 /*
  * What `vasto admin` and `vasto shell` know and want of a cluster, whichever way they reach it. The views are what
@@ -113,6 +114,13 @@ export interface ClusterClient {
   beginChange(request: ChangeRequest): Promise<ChangeBegun>;
   /** Those that are going on. */
   changeStatuses(): Promise<ChangeStatus[]>;
+  /**
+   * A connection to a store itself, by which it can be asked for what is about one keyspace. Rejects with ManagerError,
+   * UNAVAILABLE where it may succeed later.
+   * @param store its id
+   * @param keyspace its id
+   */
+  openStore(store: string, keyspace: string): Promise<RespConnection>;
   /** @returns what ends it */
   watch(watcher: ClusterWatcher): () => void;
   close(): void;

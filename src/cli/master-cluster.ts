@@ -1,14 +1,15 @@
 import type { TopologyListener } from '../cluster/follower.js';
-import type {
-  ChangeBegun,
-  ChangeRequest,
-  ChangeStatus,
-  ClusterManager,
-  KeyspaceRequest,
-  StoreStatus,
-  TaskProgress,
+import {
+  type ChangeBegun,
+  type ChangeRequest,
+  type ChangeStatus,
+  type ClusterManager,
+  type KeyspaceRequest,
+  ManagerError,
+  type StoreStatus,
+  type TaskProgress,
 } from '../cluster/manager.js';
-import type { Topology } from '../cluster/topology.js';
+import type { StoreEntry, Topology } from '../cluster/topology.js';
 import type {
   ClusterClient,
   ClusterWatcher,
@@ -26,6 +27,7 @@ import {
   storeView,
   topologyView,
 } from './cluster-views.js';
+import type { RespConnection } from './resp-connection.js';
 
 /** What is needed of a master: the client of src/master has it. */
 export interface MasterClient extends Omit<ClusterManager, 'topology'> {
@@ -34,11 +36,16 @@ export interface MasterClient extends Omit<ClusterManager, 'topology'> {
   close(): void;
 }
 
+/** Connects to a store as nodes do, for what is about one keyspace. Rejects with ManagerError. */
+export type ReachStore = (entry: StoreEntry, clusterId: string, keyspace: string) => Promise<RespConnection>;
+
 /** A cluster through its master. */
 export class MasterCluster implements ClusterClient {
   constructor(
     private readonly master: MasterClient,
     private readonly now: () => number = Date.now,
+    private readonly reach: ReachStore = () =>
+      Promise.reject(new ManagerError('IMPOSSIBLE', 'no way to stores')),
   ) {}
 
   async topology(): Promise<TopologyView> {
@@ -74,6 +81,13 @@ export class MasterCluster implements ClusterClient {
 
   changeStatuses(): Promise<ChangeStatus[]> {
     return this.master.changeStatuses();
+  }
+
+  async openStore(store: string, keyspace: string): Promise<RespConnection> {
+    const { stores, clusterId } = await this.master.fetchTopology();
+    const entry = stores.get(store);
+    if (entry === undefined) throw new ManagerError('UNAVAILABLE', `the master knows no store ${store}`);
+    return this.reach(entry, clusterId, keyspace);
   }
 
   watch(watcher: ClusterWatcher): () => void {

@@ -9,6 +9,6 @@ export type OpenCluster = (target: Target) => Promise<ClusterClient>;
 export const openCluster: OpenCluster = async (target) => {
   if (target.kind === 'server') return new RespCluster(() => target.server, target.name);
   // Loaded where it is needed: gRPC takes a tenth of a second.
-  const { openMaster } = await import('./open-master.js');
-  return new MasterCluster(openMaster(target.master));
+  const { openMaster, storeReach } = await import('./open-master.js');
+  return new MasterCluster(openMaster(target.master), Date.now, storeReach(target.master));
 };

@@ -16,6 +16,7 @@ import type {
   TopologyView,
 } from './cluster-client.js';
 import { byAddress, describeKeyspace, findKeyspace, storeChanges, topologyChanges } from './cluster-views.js';
+import { parseEndpoint } from './endpoint.js';
 import { entriesOf, itemsOf, type Reply, textOf } from './reply.js';
 import type { ConnectionChoice } from './resp-connection.js';
 import { ConnectionError, RespConnection } from './resp-connection.js';
@@ -114,6 +115,24 @@ export class RespCluster implements ClusterClient {
     return itemsOf(await this.ask('TASKS')).map((item) => changeStatus(entriesOf(item)));
   }
 
+  async openStore(store: string): Promise<RespConnection> {
+    const choice = this.choice();
+    const stores = itemsOf(entriesOf(await this.ask('TOPOLOGY')).get('stores')).map(entriesOf);
+    const fields = stores.find((each) => textOf(each.get('id')) === store);
+    if (fields === undefined) throw new ManagerError('UNAVAILABLE', `${this.name} knows no store ${store}`);
+    // A server by itself may be known to others by an address that only it knows.
+    if (stores.length === 1) return openConnection(choice, this.name);
+    const name = textOf(fields.get('address')) ?? '';
+    const port = numberOf(fields.get(choice.tls === undefined ? 'port' : 'tls-port')) ?? 0;
+    if (port === 0)
+      throw new ManagerError(
+        'IMPOSSIBLE',
+        `the store at ${name} ${choice.tls === undefined ? 'takes TLS only: use --tls' : 'has no TLS: do without --tls'}`,
+      );
+    const endpoint = parseEndpoint(name, port, false) as { host: string; port: number };
+    return openConnection({ ...choice, endpoint: { ...endpoint, port } }, name);
+  }
+
   watch(watcher: ClusterWatcher): () => void {
     let topology: TopologyView | undefined;
     let stores: StoreView[] | undefined;
@@ -181,19 +200,23 @@ export class RespCluster implements ClusterClient {
   }
 
   private async open(): Promise<RespConnection> {
-    try {
-      const connection = await RespConnection.open(this.choice());
-      if (this.isClosed) connection.close();
-      if (connection.refusal !== undefined) {
-        connection.close();
-        throw refusal(connection.refusal, this.name);
-      }
-      this.connection = connection;
-      return connection;
-    } catch (error) {
-      if (!(error instanceof ConnectionError)) throw error;
-      throw new ManagerError('UNAVAILABLE', error.message, { cause: error });
-    }
+    const connection = await openConnection(this.choice(), this.name);
+    if (this.isClosed) connection.close();
+    this.connection = connection;
+    return connection;
+  }
+}
+
+/** One that has been let in. Rejects with ManagerError. */
+async function openConnection(choice: ConnectionChoice, name: string): Promise<RespConnection> {
+  try {
+    const connection = await RespConnection.open(choice);
+    if (connection.refusal === undefined) return connection;
+    connection.close();
+    throw refusal(connection.refusal, name);
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    throw new ManagerError('UNAVAILABLE', error.message, { cause: error });
   }
 }
 

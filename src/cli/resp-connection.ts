@@ -24,6 +24,15 @@ export interface ConnectionChoice {
   readonly timeoutMs: number;
 }
 
+/** A connection that is being made. */
+export interface ConnectingSocket {
+  readonly socket: Socket;
+  /** The event after which it can be written to. */
+  readonly readyEvent: string;
+  /** What people call the server. */
+  readonly name: string;
+}
+
 /** There is no connection (any more): the server may be down. */
 export class ConnectionError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -73,12 +82,23 @@ export class RespConnection {
   /** Connects, authenticates, agrees on the protocol. @throws {@link ConnectionError} */
   static async open(choice: ConnectionChoice): Promise<RespConnection> {
     const name = endpointText(choice.endpoint);
-    const socket = await openSocket(choice, name);
+    const socket =
+      choice.tls === undefined
+        ? connectPlain(choice.endpoint)
+        : connectTls({ ...choice.endpoint, ...tlsOptions(choice.tls, choice.endpoint) });
+    const readyEvent = choice.tls === undefined ? 'connect' : 'secureConnect';
+    return RespConnection.over({ socket, readyEvent, name }, choice);
+  }
+
+  /** The same, on a socket that is connecting. @throws {@link ConnectionError} */
+  static async over(
+    { socket, readyEvent, name }: ConnectingSocket,
+    choice: Omit<ConnectionChoice, 'endpoint' | 'tls'>,
+  ): Promise<RespConnection> {
+    const { timeoutMs } = choice;
+    await connected(socket, readyEvent, name, timeoutMs);
     const connection = new RespConnection(socket, name);
-    const timer = setTimeout(
-      () => socket.destroy(new Error(`no reply within ${choice.timeoutMs} ms`)),
-      choice.timeoutMs,
-    );
+    const timer = setTimeout(() => socket.destroy(new Error(`no reply within ${timeoutMs} ms`)), timeoutMs);
     try {
       await connection.greet(choice);
     } finally {
@@ -181,22 +201,20 @@ export function encodeCommand(words: readonly Word[]): Buffer {
   return Buffer.concat(parts);
 }
 
-function openSocket({ endpoint, tls, timeoutMs }: ConnectionChoice, name: string): Promise<Socket> {
+function connected(socket: Socket, readyEvent: string, name: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       clearTimeout(timer);
       socket.destroy();
       reject(new ConnectionError(`cannot connect to ${name}: ${explain(error)}`, { cause: error }));
     };
-    const socket =
-      tls === undefined ? connectPlain(endpoint) : connectTls({ ...endpoint, ...tlsOptions(tls, endpoint) });
     const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     socket.once('error', fail);
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+    socket.once(readyEvent, () => {
       clearTimeout(timer);
       socket.off('error', fail);
       socket.setNoDelay(true);
-      resolve(socket);
+      resolve();
     });
   });
 }

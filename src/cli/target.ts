@@ -30,6 +30,9 @@ export interface MasterChoice {
   readonly tls: TlsChoice | undefined;
   readonly secret: string | undefined;
   readonly secretFile: string | undefined;
+  /** For what stores themselves are asked, where they have passwords and no secret to know nodes by. */
+  readonly user: string | undefined;
+  readonly password: string | undefined;
   readonly timeoutMs: number;
 }
 
@@ -84,6 +87,8 @@ export function masterChoice(text: string, flags: TargetFlags, variables: Variab
     tls: tlsOf(flags),
     secret: variables.VASTO_CLUSTER_SECRET,
     secretFile: flags.secretFile,
+    user: flags.user,
+    password: flags.password ?? variables.VASTO_PASSWORD,
     timeoutMs: timeoutMsOf(flags),
   };
 }

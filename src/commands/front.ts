@@ -1,4 +1,5 @@
 import type { CommandDefinition } from './definition.js';
+import { backupCommands } from './front-backup.js';
 import { clusterCommands } from './front-cluster.js';
 import { connectionCommands } from './front-connection.js';
 import { peerCommands } from './front-peer.js';
@@ -64,4 +65,5 @@ export const frontCommands: readonly CommandDefinition[] = [
   ...clusterCommands,
   vastoContainer,
   ...peerCommands,
+  ...backupCommands,
 ];

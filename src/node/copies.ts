@@ -351,6 +351,13 @@ export class Copies {
     return this.memoryOf(keyspace, targetShard)?.anew.includes(feed) === true;
   }
 
+  /** Why a copy does not answer for its slots yet; undefined where it does. */
+  notAnswering(keyspace: string, shard: number): string | undefined {
+    const copy = this.copies.get(keyOf(keyspace, shard));
+    if (copy === undefined || copy.isAnswering) return undefined;
+    return copy.whyShut(this.host.self, (id) => this.host.storeText(id));
+  }
+
   /** Why others cannot copy slots from here; undefined where they can. */
   notCopyable(keyspace: string, shard: number, slots: Uint8Array | undefined): string | undefined {
     const copy = this.copies.get(keyOf(keyspace, shard));

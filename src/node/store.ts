@@ -18,6 +18,7 @@ import { databaseName, mergeTopologies, storeTextOf, type Topology } from '../cl
 import { commandTable } from '../commands/table.js';
 import { type ShardRoute, WorkerPool } from '../workers/pool.js';
 import { Instruction, type SlowCommand, type WorkerReport } from '../workers/protocol.js';
+import { StoreBackups } from './backups.js';
 import { memoryBudget } from './budget.js';
 import { Copies } from './copies.js';
 import { fromCopyRecord, toCopyRecord } from './copy-memory.js';
@@ -64,6 +65,8 @@ export class Store {
   readonly feeds: Feeds;
   /** How they get, and let go of, what is theirs. */
   readonly copies: Copies;
+  /** What operators read of it for backups, and bring back. */
+  readonly backups: StoreBackups;
   /** Is called when the master should hear of something at once. */
   onNews: () => void = () => undefined;
   /** Slots that are on their way from or to this store. */
@@ -119,6 +122,14 @@ export class Store {
         marksIn: (route, log) => this.copies.marksIn(route, log),
         notCopyable: ({ keyspace, shard, slots }) => this.copies.notCopyable(keyspace, shard, slots),
       },
+    });
+    this.backups = new StoreBackups({
+      engine: pool.backups,
+      rate: this.feeds.sources.rate,
+      self: this.id,
+      topology: () => this.keyspaces.topology,
+      route: (keyspace, shard) => this.shards?.route(keyspace, shard),
+      notAnswering: (keyspace, shard) => this.copies.notAnswering(keyspace, shard),
     });
     pool.feeds.onLogged = (route, sequence) => this.feeds.sources.logged(route, sequence);
   }

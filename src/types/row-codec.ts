@@ -108,6 +108,12 @@ export function rowHeader(bytes: Buffer): RowHeader {
   };
 }
 
+/** Gives the bytes of a row another timestamp. @throws RowFormatError */
+export function setTimestamp(bytes: Buffer, timestamp: number): void {
+  headerLength(bytes);
+  writeUint64(bytes, 2, timestamp);
+}
+
 /** The version of the element rows that a row's bytes refer to; 0 = it has none. @throws RowFormatError */
 export function elementVersion(bytes: Buffer): number {
   const { type } = rowHeader(bytes);

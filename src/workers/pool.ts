@@ -20,6 +20,7 @@ import type {
   WorkerSettings,
   WorkerTask,
 } from './protocol.js';
+import { ShardBackups } from './shard-backups.js';
 import { ShardFeeds } from './shard-feeds.js';
 
 type PiscinaWorker = Parameters<
@@ -273,6 +274,7 @@ const MEGABYTE = 1 << 20;
 export class WorkerPool {
   readonly owners: readonly Owner[];
   readonly feeds = new ShardFeeds((task) => this.run(task));
+  readonly backups = new ShardBackups((task) => this.run(task));
   /** undefined where there are no workers. */
   private readonly piscina: Piscina | undefined;
   private readonly routes = new Map<number, ShardRoute>();

@@ -137,6 +137,7 @@ export interface ShardStorage {
 /** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */
 export type WorkerTask =
   | import('./feed-protocol.js').FeedTask
+  | import('./snapshot-protocol.js').SnapshotTask
   | {
       readonly kind: 'attach';
       readonly owner: number;

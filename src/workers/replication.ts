@@ -105,10 +105,14 @@ export class Replication {
 
   /** Whether a flush has ended all rows of a key up to a timestamp. */
   isFlushed(key: Buffer, timestamp: number): boolean {
-    if (timestamp <= this.flushedAt) return true;
-    for (const { record, slots } of this.feeds.values())
-      if (timestamp <= record.flushedAt && slots !== undefined && hasSlot(slots, keySlot(key))) return true;
-    return false;
+    return isFlushedBy(this.flushedAt, this.feeds, key, timestamp);
+  }
+
+  /** {@link isFlushed}, of what is known at this moment. */
+  flushedNow(): (key: Buffer, timestamp: number) => boolean {
+    // These feeds are never changed: others take their place.
+    const { flushedAt, feeds } = this;
+    return (key, timestamp) => isFlushedBy(flushedAt, feeds, key, timestamp);
   }
 
   feed(id: string): Feed | undefined {
@@ -161,6 +165,11 @@ export class Replication {
   /** Takes note of the timestamp of a row that is staged. */
   saw(timestamp: number): void {
     if (timestamp > this.stagedLatest) this.stagedLatest = timestamp;
+  }
+
+  /** Rows are staged that came from neither clients nor feeds. */
+  sawUnlogged(): void {
+    if (this.isActive) this.hasUnlogged = true;
   }
 
   /** Whether anything waits for the commit. */
@@ -280,6 +289,18 @@ export class Replication {
       if (!(error instanceof StorageError)) throw error;
     }
   }
+}
+
+function isFlushedBy(
+  flushedAt: number,
+  feeds: ReadonlyMap<string, Feed>,
+  key: Buffer,
+  timestamp: number,
+): boolean {
+  if (timestamp <= flushedAt) return true;
+  for (const { record, slots } of feeds.values())
+    if (timestamp <= record.flushedAt && slots !== undefined && hasSlot(slots, keySlot(key))) return true;
+  return false;
 }
 
 function progressOf({ begin, after, position, rows, bytes }: Feed['record']): FeedProgress {

@@ -53,6 +53,7 @@ declare module 'rocksdb/binding.js' {
     batch_write(database: object, batch: object, options?: { sync: boolean }): void;
     iterator_init(database: object, options: IteratorOptions): object;
     iterator_nextv_sync(iterator: object, count: number): { rows: (Buffer | undefined)[]; finished: boolean };
+    iterator_seek(iterator: object, key: Buffer): void;
     iterator_close(iterator: object): void;
   }
   const binding: Binding;

@@ -42,6 +42,8 @@ export interface IterateOptions {
 export interface RangeReader {
   /** @returns at most so many further rows, keys and values by turns, and whether there are no more */
   next(count: number): { rows: (Buffer | undefined)[]; finished: boolean };
+  /** Goes on with the first row whose key is not less than this one. */
+  seek(key: Buffer): void;
   /** A second call does nothing. */
   close(): void;
 }
@@ -298,11 +300,25 @@ export class Database {
   openReader(options: IterateOptions): RangeReader {
     this.assertOpen();
     const iterator = this.openIterator(options);
+    const assertReads = () => {
+      if (!this.readers.has(reader))
+        throw new StorageError('CLOSED', `a reader of ${this.path} has been closed`);
+    };
+    // Beyond its end the binding aborts.
+    let isAtEnd = false;
     const reader: RangeReader = {
       next: (count) => {
-        if (!this.readers.has(reader))
-          throw new StorageError('CLOSED', `a reader of ${this.path} has been closed`);
-        return this.nextRows(iterator, count);
+        assertReads();
+        if (isAtEnd) return { rows: [], finished: true };
+        const read = this.nextRows(iterator, count);
+        isAtEnd = read.finished;
+        return read;
+      },
+      seek: (key) => {
+        assertReads();
+        assertBytes(key, 'key');
+        binding.iterator_seek(iterator, key);
+        isAtEnd = false;
       },
       close: () => {
         if (this.readers.delete(reader)) binding.iterator_close(iterator);

@@ -6,11 +6,13 @@ import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counti
 import { ExpiryIndex } from './expiry-index.js';
 import { HiddenRows } from './hidden-rows.js';
 import { Replication } from './replication.js';
+import { Restores } from './restore-target.js';
 import type { Database } from './rocksdb.js';
 import { ScanSessions } from './scan-sessions.js';
 import { ShardElements } from './shard-elements.js';
 import type { ShardCounters, ShardEnvironment } from './shard-environment.js';
 import type { ShardMeta } from './shard-meta.js';
+import { ShardSnapshots } from './shard-snapshots.js';
 import { StagedRows } from './staged-rows.js';
 import { Stamping } from './stamping.js';
 import { pickKey, type VisitedShard, visitRange } from './visiting.js';
@@ -31,6 +33,8 @@ export abstract class ShardRows implements ShardView {
 
   readonly replication: Replication;
   readonly hidden = new HiddenRows();
+  readonly snapshots = new ShardSnapshots();
+  readonly restores = new Restores();
 
   // Also for what comes by feeds, see RowApplier.
   readonly rows: CachedRows;
@@ -225,6 +229,11 @@ export abstract class ShardRows implements ShardView {
     row.timestamp = timestamp;
     if (eventTimeMs !== undefined) this.keepTombstones();
     return true;
+  }
+
+  /** Whether deletions leave tombstones. */
+  get keepsTombstones(): boolean {
+    return this.meta.keepsTombstones;
   }
 
   /** From now on deletions leave tombstones. */

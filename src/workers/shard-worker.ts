@@ -21,7 +21,9 @@ import { StorageError } from './rocksdb.js';
 import { RowCache } from './row-cache.js';
 import { Shard } from './shard.js';
 import type { ShardKnobs } from './shard-environment.js';
-import { type FeedsHost, WorkerFeeds } from './worker-feeds.js';
+import { ShardSteps, type StepsHost } from './shard-steps.js';
+import { WorkerBackups } from './worker-backups.js';
+import { WorkerFeeds } from './worker-feeds.js';
 
 /*
  * The module that each thread of the Piscina pool runs. Tasks come through Piscina; batches of commands through the
@@ -33,7 +35,7 @@ const SYNC_EVERY_MS = 1000;
 const PROBE_EVERY_MS = 1000;
 
 /** One worker: its shards, the executor of their commands, and the work that time brings. */
-class ShardWorker implements ExecutorHost, FeedsHost {
+class ShardWorker implements ExecutorHost, StepsHost {
   readonly shards = new Map<number, Shard>();
   readonly cache: RowCache;
   readonly statistics: CommandStatistics;
@@ -41,7 +43,9 @@ class ShardWorker implements ExecutorHost, FeedsHost {
   private readonly machine = machineStart();
   private readonly knobs: ShardKnobs;
   private readonly executor: Executor;
-  readonly feeds = new WorkerFeeds(this);
+  private readonly steps = new ShardSteps(this);
+  readonly feeds = new WorkerFeeds(this.steps);
+  readonly backups = new WorkerBackups(this.steps);
   private readonly failures = new Map<Shard, CommandError>();
   private readonly unsynced = new Set<Shard>();
   /** See ReplyMessage. */
@@ -229,6 +233,7 @@ class ShardWorker implements ExecutorHost, FeedsHost {
     const nowMs = Date.now();
     for (const shard of this.shards.values()) {
       shard.replication.copies.expire(nowMs);
+      shard.snapshots.expire(nowMs);
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
@@ -357,6 +362,12 @@ export default async function run(task: WorkerTask): Promise<unknown> {
         throw new Error('crashed on request (DEBUG WORKER-CRASH)');
       });
       return undefined;
+    case 'openSnapshot':
+    case 'readSnapshot':
+    case 'closeSnapshot':
+    case 'restoreState':
+    case 'restoreRows':
+      return worker.backups.run(task);
     default:
       return worker.feeds.run(task);
   }

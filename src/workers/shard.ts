@@ -11,6 +11,7 @@ import { openShardMeta, readShardMeta, type ShardMeta, writeShardMeta } from './
 import { Rewriting, type ShardRewrite } from './shard-rewrite.js';
 import { ShardRows } from './shard-rows.js';
 import { stageRow } from './staged-rows.js';
+import { readUnfinished, stageFinished } from './unfinished-versions.js';
 
 /**
  * A shard: one RocksDB instance and its rows in memory, used by one thread only.
@@ -66,6 +67,8 @@ export class Shard extends ShardRows {
    * makes way.
    */
   private takeUp(database: Database): void {
+    this.snapshots.endAll();
+    this.restores.building.clear();
     this.replication.open(database, Date.now());
     this.environment.clock.observe(this.replication.newest);
     const contents = readJournal(database, this.rows.table);
@@ -76,11 +79,14 @@ export class Shard extends ShardRows {
     this.endOrphans(database);
   }
 
-  /** Collections that a feed was bringing, and will not bring any more, go. */
+  /** Collections that a feed or a restore was bringing, and will not bring any more, go. */
   private endOrphans(database: Database): void {
     const { dead } = this.collections;
-    if (this.replication.orphans.length === 0) return;
-    for (const version of this.replication.orphans) dead.add(version);
+    const unfinished = readUnfinished(database);
+    const orphans = [...this.replication.orphans, ...unfinished];
+    if (orphans.length === 0) return;
+    for (const version of orphans) dead.add(version);
+    for (const version of unfinished) stageFinished(database, version);
     dead.stage(database);
     database.commit(false);
     dead.committed();
@@ -120,6 +126,7 @@ export class Shard extends ShardRows {
     this.expiries.emptied();
     this.elementExpiries.emptied();
     this.scans.clear();
+    this.restores.building.clear();
   }
 
   private flushTime(): number {
@@ -366,6 +373,7 @@ export class Shard extends ShardRows {
   /** Closes the shard, what waits for a commit is dropped. */
   async close(): Promise<void> {
     this.rewriting.abandon();
+    this.snapshots.endAll();
     if (this.hasChanges) this.rollback();
     this.journal.writeAllBack(this.database);
     this.replication.close(this.database);

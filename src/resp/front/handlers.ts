@@ -4,6 +4,7 @@ import type { Command } from '../../commands/table.js';
 import type { Connection } from '../connection.js';
 import type { RespServer } from '../server.js';
 import type { Session } from '../session.js';
+import { backupHandlers } from './backup.js';
 import { clientHandlers } from './client.js';
 import { clusterHandlers } from './cluster.js';
 import { commandHandlers } from './command.js';
@@ -55,6 +56,7 @@ const handlers = new Map<string, FrontHandler>(
     ...serverHandlers,
     ...vastoHandlers,
     ...peerHandlers,
+    ...backupHandlers,
     ...clusterHandlers,
   }),
 );

@@ -274,6 +274,8 @@ function storeFields(entry: StoreEntry): Fields {
   return [
     ['id', (reply) => reply.bulk(entry.id)],
     ['address', (reply) => reply.bulk(addressOf(entry))],
+    ['port', (reply) => reply.integer(entry.port)],
+    ['tls-port', (reply) => reply.integer(entry.tlsPort)],
     ['zone', (reply) => reply.bulk(entry.zone)],
     ['tags', (reply) => writeTexts(reply, entry.tags)],
   ];

@@ -1,0 +1,204 @@
+import { Buffer } from 'node:buffer';
+import { timestampOf, unixMsOf } from '../base/clock.js';
+import { FEED_APPLY_ROWS, RESTORES_PER_SHARD_MAX, SNAPSHOT_IDLE_MAX_MS } from '../base/limits.js';
+import { ElementsKind, eachFeedEntry, type FeedElements, FeedFormatError } from '../types/feed-codec.js';
+import { excessDriftMs } from '../types/feed-rules.js';
+import { RowFormatError, rowHeader } from '../types/row-codec.js';
+import type { Step } from './feed-target.js';
+import { type FeedRow, RowApplier } from './row-applier.js';
+import type { Shard } from './shard.js';
+import type { Restored, RestoreRefusal, RestoreState } from './snapshot-protocol.js';
+import { stageFinished, stageUnfinished } from './unfinished-versions.js';
+
+/** A large collection that a restore brings piece by piece: its elements are here under a version that no row has yet. */
+interface Building {
+  readonly key: string;
+  readonly version: number;
+  readonly timestamp: number;
+  usedMs: number;
+}
+
+/** What restores are bringing into a shard. It is forgotten with the shard's instance. */
+export class Restores {
+  /** By the restore's name. */
+  readonly building = new Map<string, Building>();
+
+  /** Those whose next piece nobody has sent for long, and that make room for one more. */
+  overdue(nowMs: number): string[] {
+    const names = [...this.building];
+    const over = names.filter(([, { usedMs }]) => nowMs - usedMs > SNAPSHOT_IDLE_MAX_MS);
+    return over.map(([name]) => name);
+  }
+}
+
+class RefusedError extends Error {
+  constructor(
+    readonly refused: RestoreRefusal['refused'],
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const KINDS: ReadonlySet<ElementsKind | undefined> = new Set([
+  undefined,
+  ElementsKind.All,
+  ElementsKind.First,
+  ElementsKind.Middle,
+  ElementsKind.Last,
+]);
+
+/**
+ * A shard as it takes rows of a backup. They are merged: of two states of a key the later one counts, as with feeds; so
+ * rows may be sent again. Feeds do not pass them on: whoever restores sends them to every copy of the shard.
+ */
+export class RestoreTarget {
+  constructor(
+    private readonly shard: Shard,
+    private readonly step: Step,
+  ) {}
+
+  /** See ShardBackups. */
+  state(): RestoreState {
+    const { shard } = this;
+    return {
+      keys: shard.count(),
+      remembers: shard.keepsTombstones || shard.replication.flushedAt !== 0,
+      latest: Math.max(shard.environment.clock.latest, timestampOf(shard.nowMs)),
+    };
+  }
+
+  /**
+   * Takes rows, or one piece of a large collection.
+   * @param restore tells restores apart that bring pieces at the same time
+   */
+  async take(restore: string, bytes: Uint8Array): Promise<Restored | RestoreRefusal> {
+    try {
+      const rows: FeedRow[] = [];
+      const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      eachFeedEntry(buffer, 0, (entry) => rows.push(entry));
+      const [first] = rows;
+      if (first === undefined) return { applied: 0, skipped: 0, ended: 0 };
+      for (const { elements } of rows) checkKind(elements, rows.length);
+      const kind = first.elements?.kind ?? ElementsKind.All;
+      return await (kind === ElementsKind.All
+        ? this.takeRows(rows)
+        : this.takePiece(restore, first, first.elements!));
+    } catch (error) {
+      if (error instanceof RefusedError) return { refused: error.refused, message: error.message };
+      if (error instanceof FeedFormatError || error instanceof RowFormatError)
+        return { refused: 'format', message: error.message };
+      throw error;
+    }
+  }
+
+  private async takeRows(rows: readonly FeedRow[]): Promise<Restored> {
+    let [applied, skipped, ended] = [0, 0, 0];
+    for (let from = 0; from < rows.length; from += FEED_APPLY_ROWS)
+      await this.step(() => {
+        const part = rows.slice(from, from + FEED_APPLY_ROWS);
+        this.checkClock(part);
+        const { nowMs } = this.shard;
+        const alive = part.filter(({ bytes }) => !hasEnded(bytes, nowMs));
+        const applier = new RowApplier(this.shard);
+        applier.apply(alive);
+        this.noted(part);
+        applied += applier.applied;
+        skipped += applier.skipped;
+        ended += part.length - alive.length;
+      });
+    return { applied, skipped, ended };
+  }
+
+  private async takePiece(restore: string, row: FeedRow, elements: FeedElements): Promise<Restored> {
+    const { shard } = this;
+    const applier = new RowApplier(shard);
+    let ended = 0;
+    await this.step(() => {
+      this.checkClock([row]);
+      const building = this.buildingFor(restore, row, elements.kind);
+      applier.storeElements(building.version, elements);
+      if (elements.kind !== ElementsKind.Last) return;
+      shard.restores.building.delete(restore);
+      stageFinished(shard.source(), building.version);
+      if (hasEnded(row.bytes, shard.nowMs)) ended = 1;
+      else if (applier.applyBuilt(row, building.version)) {
+        this.noted([row]);
+        return;
+      }
+      shard.collections.dead.add(building.version);
+    });
+    return { applied: applier.applied, skipped: applier.skipped, ended };
+  }
+
+  /** What a piece belongs to. */
+  private buildingFor(restore: string, row: FeedRow, kind: ElementsKind): Building {
+    const { shard } = this;
+    const { building } = shard.restores;
+    const key = row.key.latin1Slice();
+    const { timestamp } = rowHeader(row.bytes);
+    if (kind === ElementsKind.First) {
+      for (const name of [...shard.restores.overdue(shard.nowMs), restore]) this.giveUp(name);
+      if (building.size >= RESTORES_PER_SHARD_MAX)
+        throw new Error(
+          `${RESTORES_PER_SHARD_MAX} restores bring large keys to this shard already: wait until one is done`,
+        );
+      const { version } = shard.collections.newElements();
+      const begun = { key, version, timestamp, usedMs: shard.nowMs };
+      stageUnfinished(shard.source(), version);
+      building.set(restore, begun);
+      return begun;
+    }
+    const known = building.get(restore);
+    if (known === undefined || known.key !== key || known.timestamp !== timestamp)
+      throw new RefusedError(
+        'order',
+        `a piece of key ${JSON.stringify(key.slice(0, 100))} that does not follow on what came before`,
+      );
+    known.usedMs = shard.nowMs;
+    return known;
+  }
+
+  /** What was there of a collection goes. */
+  private giveUp(restore: string): void {
+    const { restores, collections } = this.shard;
+    const known = restores.building.get(restore);
+    if (known === undefined) return;
+    restores.building.delete(restore);
+    stageFinished(this.shard.source(), known.version);
+    collections.dead.add(known.version);
+  }
+
+  /** Later writes here are to beat what has come. */
+  private noted(rows: readonly FeedRow[]): void {
+    const { environment, replication } = this.shard;
+    for (const { bytes } of rows) environment.clock.observe(rowHeader(bytes).timestamp);
+    replication.sawUnlogged();
+  }
+
+  private checkClock(rows: readonly FeedRow[]): void {
+    const { nowMs, environment } = this.shard;
+    const { feedDriftMaxMs } = environment.knobs;
+    for (const { bytes } of rows) {
+      const { timestamp } = rowHeader(bytes);
+      if (excessDriftMs(timestamp, nowMs, feedDriftMaxMs) === 0) continue;
+      throw new RefusedError(
+        'clock',
+        `the backup has a write from ${unixMsOf(timestamp) - nowMs} ms in the future, more than feed-clock-drift-max-ms (${feedDriftMaxMs}) allows: compare this store's clock with that of the store that was backed up`,
+      );
+    }
+  }
+}
+
+/** @throws FeedFormatError for what a backup has not; pieces come alone */
+function checkKind(elements: FeedElements | undefined, rows: number): void {
+  const kind = elements?.kind;
+  if (!KINDS.has(kind)) throw new FeedFormatError(`element rows of kind ${kind} in a backup`);
+  if (kind !== undefined && kind !== ElementsKind.All && rows > 1)
+    throw new FeedFormatError('a piece of a large collection that is not alone');
+}
+
+function hasEnded(bytes: Buffer, nowMs: number): boolean {
+  const { expiresAtMs } = rowHeader(bytes);
+  return expiresAtMs !== 0 && expiresAtMs <= nowMs;
+}
