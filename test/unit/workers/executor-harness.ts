@@ -106,7 +106,8 @@ function addItem(writer: BatchWriter<number>, item: Item): void {
     return;
   }
   const words = typeof item === 'string' ? item.split(' ') : item;
-  const command = findCommand(words[0]!.toLowerCase());
+  const named = findCommand(words[0]!.toLowerCase());
+  const command = named?.children.get(words[1]?.toLowerCase() ?? '') ?? named;
   if (command === undefined) throw new Error(`no command ${words[0]}`);
   const frames = Buffer.from(words.join(''), 'latin1');
   let at = 0;
