@@ -41,7 +41,8 @@ export interface FollowerStatus {
 
 /** Who follows a shard, and how far he is. */
 interface Follower {
-  readonly duty: FeedDuty;
+  /** As the topology in force has it: what fills a copy goes on as that of a replica. */
+  duty: FeedDuty;
   /** What it has safely; undefined while it copies, or has not been heard of. */
   acked: FeedPosition | undefined;
   /** Records up to this one it does not need; undefined = not known. */
@@ -127,8 +128,10 @@ export class FeedSources implements SourceHost {
         feed?.refuse('the shard is not followed by this store any more');
         log.followers.delete(key);
       }
-    for (const [key, duty] of wanted)
-      if (!log.followers.has(key))
+    for (const [key, duty] of wanted) {
+      const known = log.followers.get(key);
+      if (known !== undefined) known.duty = duty;
+      else
         log.followers.set(key, {
           duty,
           acked: undefined,
@@ -136,6 +139,7 @@ export class FeedSources implements SourceHost {
           heardAtMs: undefined,
           feed: undefined,
         });
+    }
     if (log.head === undefined) void this.switchOn(log);
   }
 

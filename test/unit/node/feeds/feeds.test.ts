@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { dutiesOf } from '../../../../src/node/feeds/duties.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes } from '../../../support/fake-stores.js';
 
@@ -125,6 +126,26 @@ describe('feeds between two stores', () => {
     expect(owner.feeds.sources.followers()).toMatchObject([
       { store: replica.entry.id, open: 1, feeds: 1, isCopying: false, acknowledged: 2 },
     ]);
+  });
+
+  test('count a store that was filled among the replicas as soon as it is one', async () => {
+    const two = pair();
+    const { stores, owner } = two;
+    stores.join();
+    await level(two);
+    const { sources } = owner.feeds;
+    const { route } = owner.shard;
+    const { followers } = dutiesOf(owner.entry.id, owner.topology);
+    const followAs = (isReplica: boolean) =>
+      sources.follow(
+        followers.map((duty) => ({ ...duty, isReplica })),
+        [route],
+      );
+    const count = sources.replicasSince([route]);
+    followAs(false);
+    expect(count()).toBe(0);
+    followAs(true);
+    expect(count()).toBe(1);
   });
 
   test('try again after something could not be applied', async () => {
