@@ -237,7 +237,7 @@ export class FeedTarget {
       if (flushedAt !== undefined) return this.applyFlush(flushedAt, moved);
       await this.checkClock(rows);
       try {
-        return await this.applyRows(rows, moved);
+        return await this.applyRows(rows, moved, true);
       } catch (error) {
         if (!(error instanceof KeyWantedError)) throw error;
         await this.copyFirst(error.key, position);
@@ -312,7 +312,12 @@ export class FeedTarget {
     replication.setFeed(this.id, { ...feed, record: { ...moved(feed), newest: replication.newest } });
   }
 
-  private async applyRows(rows: readonly FeedRow[], moved: (feed: Feed) => FeedRecord): Promise<Applied> {
+  /** @param stays whether the rows are to be in memory afterwards */
+  private async applyRows(
+    rows: readonly FeedRow[],
+    moved: (feed: Feed) => FeedRecord,
+    stays = false,
+  ): Promise<Applied> {
     let [applied, skipped] = [0, 0];
     let from = 0;
     do {
@@ -320,7 +325,7 @@ export class FeedTarget {
       from += FEED_APPLY_ROWS;
       await this.step(() => {
         const applier = new RowApplier(this.shard, this.known().record.missing);
-        if (part.length > 0) applier.apply(part);
+        if (part.length > 0) applier.apply(part, stays);
         this.shard.environment.clock.observe(this.shard.replication.newest);
         if (from >= rows.length) this.setRecord(moved);
         applied += applier.applied;

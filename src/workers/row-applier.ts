@@ -36,8 +36,8 @@ const EMPTY = Buffer.alloc(0);
 
 /**
  * Stages rows that do not come from commands into a shard's batch. Those in memory change there, as commands change
- * them, and so do collections; all others are written as they came, and not brought into memory. Counts, `ttl` entries
- * and watches follow.
+ * them, and so do collections; all others are written as they came, or brought into memory before. Counts,
+ * `ttl` entries and watches follow.
  */
 export class RowApplier {
   applied = 0;
@@ -54,19 +54,22 @@ export class RowApplier {
     private readonly missing?: string,
   ) {}
 
-  /** Stages those of the rows that win against what is held. */
-  apply(rows: readonly FeedRow[]): void {
+  /**
+   * Stages those of the rows that win against what is held.
+   * @param stays whether what is held of the rows is brought into memory, as is worth it where they may be changed again:
+   *   from the second change on nothing is read any more, and the journal takes them
+   */
+  apply(rows: readonly FeedRow[], stays = false): void {
     const { shard } = this;
-    const found = this.read(rows);
+    const { table } = shard.rows;
+    const names = rows.map(({ key }) => key.latin1Slice());
+    const held = names.map((name) => table.get(name));
+    const stored = stays ? [] : this.read(rows, held);
+    if (stays) this.prefetch(names, held);
     for (const [index, row] of rows.entries()) {
-      const name = row.key.latin1Slice();
-      const cached = shard.rows.table.get(name);
-      const stored = this.staged.get(name) ?? found[index] ?? EMPTY;
-      const wins =
-        cached === undefined && isPlain(stored) && isPlain(row.bytes)
-          ? this.applyStored(name, row, stored)
-          : this.applyCached(cached ?? this.load(name), row);
-      if (wins) this.applied++;
+      const name = names[index]!;
+      const cached = held[index] ?? table.get(name);
+      if (this.applyOne(name, row, cached, stored[index])) this.applied++;
       else this.skipped++;
     }
     shard.counted(this.live, this.expiring);
@@ -74,14 +77,28 @@ export class RowApplier {
     this.expiring = 0;
   }
 
+  private applyOne(name: string, row: FeedRow, cached: Row | undefined, found: Buffer | undefined): boolean {
+    const header = rowHeader(row.bytes);
+    if (cached !== undefined) return this.applyCached(cached, row, header);
+    const stored = this.staged.get(name) ?? found ?? EMPTY;
+    const isSimple = isPlainType(header.type) && isPlain(stored);
+    return isSimple
+      ? this.applyStored(name, row, header, stored)
+      : this.applyCached(this.load(name), row, header);
+  }
+
+  /** Brings the rows into memory that are not. */
+  private prefetch(names: readonly string[], held: readonly (Row | undefined)[]): void {
+    const unknown = names.filter((_, index) => held[index] === undefined);
+    if (unknown.length > 0) this.shard.prefetch(unknown);
+  }
+
   /** What is stored of the rows that are not in memory, with one read. */
-  private read(rows: readonly FeedRow[]): (Buffer | undefined)[] {
-    const { table } = this.shard.rows;
-    const isUnknown = rows.map(({ key }) => table.get(key.latin1Slice()) === undefined);
-    const keys = rows.filter((_, index) => isUnknown[index]).map(({ key }) => key);
+  private read(rows: readonly FeedRow[], held: readonly (Row | undefined)[]): (Buffer | undefined)[] {
+    const keys = rows.filter((_, index) => held[index] === undefined).map(({ key }) => key);
     const found = keys.length === 0 ? [] : this.shard.source().getMany('default', keys);
     let next = 0;
-    return isUnknown.map((unknown) => (unknown ? found[next++] : undefined));
+    return held.map((row) => (row === undefined ? found[next++] : undefined));
   }
 
   /** Brings a row into memory, as it is stored or staged here to be. */
@@ -95,10 +112,10 @@ export class RowApplier {
     return row;
   }
 
-  private applyCached(held: Row, row: FeedRow): boolean {
+  private applyCached(held: Row, row: FeedRow, { type, timestamp }: RowHeader): boolean {
     const { key, bytes, elements } = row;
-    if (!this.wins(key, bytes, held, () => rowBytes(held))) return false;
-    if (elementVersion(bytes) !== 0) {
+    if (!this.wins(key, bytes, timestamp, held, () => rowBytes(held))) return false;
+    if (!isPlainType(type) && elementVersion(bytes) !== 0) {
       if (held.key === this.missing && !this.hasAllOf(held, elements)) return false;
       this.place(held, withVersion(bytes, this.takeElements(held, elements)));
       return true;
@@ -163,7 +180,7 @@ export class RowApplier {
   applyBuilt({ key, bytes }: FeedRow, version: number): boolean {
     const { shard } = this;
     const held = this.load(key.latin1Slice());
-    if (!this.wins(key, bytes, held, () => rowBytes(held))) {
+    if (!this.wins(key, bytes, rowHeader(bytes).timestamp, held, () => rowBytes(held))) {
       this.skipped++;
       return false;
     }
@@ -174,21 +191,25 @@ export class RowApplier {
     return true;
   }
 
-  private applyStored(name: string, { key, bytes }: FeedRow, stored: Buffer): boolean {
+  private applyStored(name: string, { key, bytes }: FeedRow, header: RowHeader, stored: Buffer): boolean {
     const held = stored.length === 0 ? ABSENT : rowHeader(stored);
-    if (!this.wins(key, bytes, held, () => stored)) return false;
-    const row = rowHeader(bytes);
+    if (!this.wins(key, bytes, header.timestamp, held, () => stored)) return false;
     const { shard } = this;
     shard.source().put('default', key, bytes);
-    this.replaceStored(name, held, row);
+    this.replaceStored(name, held, header);
     this.staged.set(name, bytes);
-    shard.replication.saw(row.timestamp);
+    shard.replication.saw(header.timestamp);
     return true;
   }
 
-  private wins(key: Buffer, bytes: Buffer, held: RowHeader, heldBytes: () => Buffer): boolean {
+  private wins(
+    key: Buffer,
+    bytes: Buffer,
+    timestamp: number,
+    held: RowHeader,
+    heldBytes: () => Buffer,
+  ): boolean {
     const { nowMs, environment, replication } = this.shard;
-    const { timestamp } = rowHeader(bytes);
     if (replication.isFlushed(key, timestamp)) return false;
     const heldAt = heldTimestamp(held, nowMs, environment.knobs.tombstoneRetentionMs);
     if (heldAt === 0 || timestamp !== heldAt) return timestamp > heldAt;
@@ -243,8 +264,10 @@ export class RowApplier {
 
 /** Whether a row, if there is one, is all that there is of a key. */
 function isPlain(bytes: Buffer): boolean {
-  if (bytes.length === 0) return true;
-  const { type } = rowHeader(bytes);
+  return bytes.length === 0 || isPlainType(rowHeader(bytes).type);
+}
+
+function isPlainType(type: RowType): boolean {
   return type === RowType.String || type === RowType.Tombstone;
 }
 
