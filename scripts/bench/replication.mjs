@@ -1,7 +1,7 @@
 import { Client, fieldsOf, info } from './client.mjs';
 import { loadKeys } from './load.mjs';
 import { thousands } from './report.mjs';
-import { until } from './servers.mjs';
+import { ask, until } from './servers.mjs';
 import { median, percentile } from './statistics.mjs';
 import { Stores } from './stores.mjs';
 import { KEY_COUNT, TESTS, VALUE_BYTES } from './targets.mjs';
@@ -42,10 +42,15 @@ const LEVEL_WAIT_MS = 60_000;
 export async function measureReplication(options, progress) {
   progress.show('starting the cluster');
   const cluster = await Stores.start(options);
+  // As long as there is but one store, it is the one that owns everything.
   const owner = await cluster.addStore();
+  for (const [name, database] of Object.entries({ single: SINGLE, double: DOUBLE, copied: COPIED }))
+    await cluster.createKeyspace(owner, `${name} SHARDS 1 REPLICAS 1 DB ${database}`);
   const follower = await cluster.addStore();
-  await cluster.createKeyspace(owner, `single SHARDS 1 REPLICAS 1 DB ${SINGLE}`);
-  await cluster.createKeyspace(owner, `double SHARDS 1 REPLICAS 2 DB ${DOUBLE}`);
+  // Refused as long as the master does not know the second store.
+  await until('a second copy is begun', async () =>
+    (await ask(owner.port, 'VASTO KEYSPACE REPLICAS double 2\r\n')).startsWith('*'),
+  );
   for (const database of [SINGLE, DOUBLE]) {
     progress.show(`loading ${thousands(KEY_COUNT)} keys into database ${database}`);
     await load(owner, database, KEY_COUNT);
@@ -92,6 +97,7 @@ class FollowMeter {
   static async open(owner, follower) {
     const clients = [await Client.open(owner.port), await Client.open(owner.port)];
     for (const client of clients) await client.call('SELECT', String(DOUBLE));
+    await until('there are two copies', () => isSettled(clients[0]));
     const meter = new FollowMeter(owner, follower, clients[0], clients[1]);
     await meter.#level();
     return meter;
@@ -192,7 +198,6 @@ class FollowMeter {
  */
 async function measureCopies(cluster, { keys }, progress) {
   const [owner, follower] = cluster.stores;
-  await cluster.createKeyspace(owner, `copied SHARDS 1 REPLICAS 1 DB ${COPIED}`);
   progress.show(`loading ${thousands(keys)} keys to be copied`);
   await load(owner, COPIED, keys);
   const [client, observer] = [await Client.open(owner.port), await Client.open(follower.port)];
