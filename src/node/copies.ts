@@ -11,6 +11,7 @@ import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter, withMark } 
 import { type FeedDuty, feedId } from './feeds/duties.js';
 import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
+import type { Copyable } from './feeds/source.js';
 import { holdShard } from './holding.js';
 import type { HeldShard } from './registry.js';
 import { drained } from './segments.js';
@@ -165,7 +166,7 @@ export class Copies {
   private async reviewAll(copy: Copy): Promise<void> {
     copy.isReviewDue = false;
     try {
-      this.noteComplete(copy);
+      await this.noteComplete(copy);
       await this.forgetOld(copy);
       await this.show(copy);
       if (copy.isAnswering) copy.open();
@@ -187,11 +188,23 @@ export class Copies {
     return this.isClosed || copy.isEnded;
   }
 
-  /** Slots whose copy has come are complete. */
-  private noteComplete(copy: Copy): void {
-    const { entry, duty, memory, shard, keyspace } = copy;
-    if (entry === undefined || duty === undefined) return;
-    let { complete } = memory;
+  /** Slots whose copy has come are complete, once their rows survive whatever happens to the machine. */
+  private async noteComplete(copy: Copy): Promise<void> {
+    const come = this.filledIn(copy);
+    if (come.isEmpty) return;
+    await this.host.sync();
+    if (this.isOver(copy)) return;
+    // Another topology may have come into force meanwhile.
+    const filled = come.within(this.filledIn(copy));
+    if (filled.isEmpty) return;
+    copy.memory = { ...copy.memory, complete: copy.memory.complete.with(filled) };
+    this.host.persist();
+  }
+
+  /** Slots that a copy lacks as far as it has noted, and whose rows have come. */
+  private filledIn({ entry, duty, memory: { complete }, shard, keyspace }: Copy): SlotSet {
+    let filled = SlotSet.EMPTY;
+    if (entry === undefined || duty === undefined) return filled;
     const statuses = this.host.feeds();
     for (const { from, slots, start } of feedsTo(entry, this.host.self, shard)) {
       const lacking = slots.within(duty.wanted).without(complete);
@@ -199,11 +212,9 @@ export class Copies {
       const feed = feedId(from, shard, entry.change?.id);
       if (!this.mayFollow({ keyspace, targetShard: shard, feed, slots: slots.toBytes() })) continue;
       const status = statuses.find((each) => isFeed(each, keyspace, shard, feed));
-      if (status?.position !== undefined) complete = complete.with(lacking);
+      if (status?.position !== undefined) filled = filled.with(lacking);
     }
-    if (complete === memory.complete) return;
-    copy.memory = { ...memory, complete };
-    this.host.persist();
+    return filled;
   }
 
   private async forgetOld(copy: Copy): Promise<void> {
@@ -243,6 +254,9 @@ export class Copies {
         after = step.last;
         await this.pause(this.host.timers.now() - startMs);
       }
+      // Rows that a machine brings back when it goes down would stay for ever.
+      await this.host.sync();
+      if (this.isOver(copy)) return;
       copy.memory = { ...copy.memory, leftover: copy.memory.leftover.without(leftover) };
       this.host.persist();
       this.host.follow();
@@ -358,15 +372,16 @@ export class Copies {
     return copy.whyShut(this.host.self, (id) => this.host.storeText(id));
   }
 
-  /** Why others cannot copy slots from here; undefined where they can. */
-  notCopyable(keyspace: string, shard: number, slots: Uint8Array | undefined): string | undefined {
-    const copy = this.copies.get(keyOf(keyspace, shard));
-    if (copy?.entry?.change === undefined || slots === undefined) return undefined;
-    const asked = SlotSet.fromBytes(slots);
-    if (copy.memory.complete.includes(asked)) return undefined;
-    // Others have taken over already, and want what this one alone may have, be it what it had before it was away.
-    if (copy.entry.change.phase === 'cleanup' && copy.duty?.given.includes(asked)) return undefined;
-    return 'the shard has not everything itself yet';
+  /** Whether slots can be copied from here, see SourceHost. @param slots undefined = those of the shard */
+  copyable(keyspace: string, shard: number, slots: Uint8Array | undefined): Copyable {
+    const { entry, duty, memory } = this.copies.get(keyOf(keyspace, shard)) ?? {};
+    if (duty === undefined || memory === undefined) return 'whole';
+    const asked = slots === undefined ? duty.wanted : SlotSet.fromBytes(slots);
+    if (memory.complete.includes(asked)) return 'whole';
+    // What a former holder has is wanted because nobody else may have it; more does not come to it.
+    const isFormer = entry?.change !== undefined && 'former' in entry.change;
+    if (isFormer && asked.within(duty.wanted).isEmpty) return 'part';
+    return { reason: 'the shard has not everything itself yet' };
   }
 
   marksIn(route: ShardRoute, log: string): CopyMemory['marks'] {

@@ -62,22 +62,31 @@ export function memoryAfter(
 ): CopyMemory {
   if (before === after) return memory;
   const markFrom = (from: Feed['from']) => memory.read.get(placeKey(from)) ?? 0;
-  const complete = completeAfter({ entry: before, complete: memory.complete, markFrom }, after, store, shard);
   const was = before && dutyOf(before, store, shard);
   const is = dutyOf(after, store, shard);
   const kept = is?.kept ?? SlotSet.EMPTY;
   const leftover = memory.leftover.with((was?.kept ?? SlotSet.EMPTY).without(kept));
+  const known = { entry: before, complete: memory.complete, markFrom };
+  const complete = completeAfter(known, after, store, shard).without(leftover);
   const isGoingOn = before !== undefined && isSameChange(before, after);
   const feeds = feedsTo(after, store, shard);
   const places = new Set(feeds.map(({ from }) => placeKey(from)));
   const followed = before === undefined ? [] : feedsTo(before, store, shard);
   const isNew = ({ from }: Feed) => !followed.some((each) => placeKey(each.from) === placeKey(from));
-  const lost = memory.complete.without(complete);
+  const lacking = (is?.wanted ?? SlotSet.EMPTY).without(complete);
+  const lackedBefore = (was?.wanted ?? SlotSet.EMPTY).without(memory.complete);
+  /** Of what a feed has come to bring just now, its position says nothing. What it was bringing already goes on. */
+  const mustCopy = ({ from, slots, start }: Feed) => {
+    if (start !== 'copy') return false;
+    const same = followed.find((each) => each.start === 'copy' && placeKey(each.from) === placeKey(from));
+    const brought = same === undefined ? SlotSet.EMPTY : same.slots.within(lackedBefore);
+    return !brought.includes(slots.within(lacking));
+  };
   const anew = feeds
-    .filter((feed) => isNew(feed) || (feed.start === 'copy' && !feed.slots.within(lost).isEmpty))
+    .filter((feed) => isNew(feed) || mustCopy(feed))
     .map(({ from }) => feedId(from, shard, after.change?.id));
   return {
-    complete: complete.without(leftover),
+    complete,
     leftover,
     marks: isGoingOn ? memory.marks : [],
     read: new Map([...memory.read].filter(([place]) => places.has(place))),

@@ -120,7 +120,7 @@ export class Store {
         changed: () => this.copies.look(),
         reachedMark: (duty, epoch) => this.copies.reachedMark(duty, epoch),
         marksIn: (route, log) => this.copies.marksIn(route, log),
-        notCopyable: ({ keyspace, shard, slots }) => this.copies.notCopyable(keyspace, shard, slots),
+        copyable: ({ keyspace, shard, slots }) => this.copies.copyable(keyspace, shard, slots),
       },
     });
     this.backups = new StoreBackups({

@@ -46,6 +46,7 @@ export interface WireFollowerMessage {
     keyspace: string;
     shard: number;
     slots?: Uint8Array;
+    partWillDo: boolean;
     resume: Maybe<WireStart>;
   }>;
   ack?: Maybe<{ position: Maybe<WirePosition>; bytes: number }>;
@@ -143,7 +144,7 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     return { kind: 'ack', position, bytes: exact(ack.bytes, 'bytes') };
   }
   if (!open) throw new WireError('it is none that this version knows');
-  const { clusterId, follower, source, feed, keyspace, shard, slots, resume } = open;
+  const { clusterId, follower, source, feed, keyspace, shard, slots, partWillDo, resume } = open;
   if (feed === '' || feed.length > FEED_ID_LENGTH_MAX) throw new WireError('a feed without an id');
   if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
     throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
@@ -156,6 +157,7 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     keyspace: idOf(keyspace, 'keyspace'),
     shard,
     slots: slots && owned(slots),
+    partWillDo,
     resume: resume ? fromWireStart(resume) : undefined,
   };
 }

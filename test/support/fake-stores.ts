@@ -16,6 +16,7 @@ import {
   withStore,
 } from '../../src/cluster/topology.js';
 import { Feeds } from '../../src/node/feeds/feeds.js';
+import type { Copyable } from '../../src/node/feeds/source.js';
 import { storeEntry } from './fake-cluster.js';
 import { FakeEngine, type FakeShard } from './fake-feeds.js';
 
@@ -31,6 +32,8 @@ export class FeedNode {
   readonly feeds: Feeds;
   topology: Topology = EMPTY_TOPOLOGY;
   bytesPerSecond = 0;
+  /** What others are told who want to copy. */
+  copyable: Copyable = 'whole';
   /** In its own log. */
   readonly ownMarks: (LogMark & { readonly log: string })[] = [];
   /** Epochs of those up to which it has the other one's log. */
@@ -60,7 +63,7 @@ export class FeedNode {
           this.marks.push(epoch);
         },
         marksIn: (_, log) => this.ownMarks.filter((mark) => mark.log === log),
-        notCopyable: () => undefined,
+        copyable: () => this.copyable,
       },
     });
     this.engine.onLogged = (one, sequence) => this.feeds.sources.logged(one, sequence);

@@ -24,7 +24,8 @@ export interface CopyMemory {
  *
  * - If the shard has been through a takeover of which the store has not heard, nothing counts.
  * - If a copy is not followed any more, and its log was not read to the mark at its end, its slots do not count: what
- *   was written there last came to others by the same log, and is not in theirs.
+ *   was written there last came to others by the same log, and is not in theirs. The owner's count all the same: what it
+ *   has not read by then has been given up, and there is nobody else to get them from.
  * - What was filled for a change counts for that change alone: it is followed no further, and so grows old, when that
  *   is over.
  */
@@ -39,10 +40,13 @@ export function completeAfter(
   if (duty === undefined || before === undefined || !isContinued(before, after, store, shard))
     return SlotSet.EMPTY;
   const since = before.change !== undefined && 'former' in before.change ? before.change.since : Infinity;
+  const isOwner = after.shards[shard]?.stores[0] === store;
+  const awaited = dutiesIn(before, store).shards.find((each) => each.shard === shard)?.awaited ?? [];
   let left = complete;
   for (const { from, to, slots } of dutiesIn(before, store).feeds) {
     // One that was to be filled has taken no writes.
     if (to.shard !== shard || markFrom(from) >= since || !hasHeld(before, from)) continue;
+    if (isOwner && !awaited.some((each) => isPlace(each, from))) continue;
     const isFollowed = duties.feeds.some((feed) => feed.to.shard === shard && isPlace(feed.from, from));
     if (!isFollowed) left = left.without(slots);
   }

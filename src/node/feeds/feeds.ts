@@ -30,7 +30,7 @@ export interface FeedsOptions {
   route(keyspace: string, shard: number): ShardRoute | undefined;
   /** What is known of copies, and who wants to know of feeds. */
   readonly copies: Pick<FollowerHost, 'mayBegin' | 'mustEnd' | 'changed' | 'reachedMark'> &
-    Pick<SourcesOptions, 'marksIn' | 'notCopyable'>;
+    Pick<SourcesOptions, 'marksIn' | 'copyable'>;
   /** All of those. */
   routes(): readonly ShardRoute[];
 }

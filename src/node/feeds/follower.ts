@@ -78,7 +78,7 @@ export class FeedFollower {
   private wakeUp: () => void = () => undefined;
 
   constructor(
-    readonly duty: FeedDuty,
+    public duty: FeedDuty,
     private readonly host: FollowerHost,
     random: () => number = Math.random,
   ) {
@@ -94,8 +94,12 @@ export class FeedFollower {
     this.wakeUp();
   }
 
-  /** Tries again at once, if it waits: the store may be reached another way now. */
-  retry(): void {
+  /**
+   * Tries again at once, if it waits: the store may be reached another way now.
+   * @param duty the same feed, under the topology that is in force now
+   */
+  retry(duty: FeedDuty): void {
+    this.duty = duty;
     this.backoff.reset();
     this.wakeUp();
   }
@@ -177,7 +181,7 @@ export class FeedFollower {
       reachedMark: (epoch: number) => host.reachedMark(duty, epoch),
     };
     this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
-    const { feed, keyspace, sourceShard, slots } = duty;
+    const { feed, keyspace, sourceShard, slots, start } = duty;
     stream.send({
       kind: 'open',
       clusterId: host.clusterId(),
@@ -187,6 +191,7 @@ export class FeedFollower {
       keyspace,
       shard: sourceShard,
       slots,
+      partWillDo: start !== 'copy',
       resume: this.at,
     });
     return this.conversation.over;

@@ -30,7 +30,7 @@ export class FeedFollowers {
     }
     for (const [key, duty] of wanted) {
       const feed = this.feeds.get(key);
-      if (feed !== undefined) feed.retry();
+      if (feed !== undefined) feed.retry(duty);
       else if (mayBegin(duty)) this.feeds.set(key, new FeedFollower(duty, this.host));
     }
   }

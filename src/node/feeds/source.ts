@@ -10,6 +10,9 @@ import { LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
 
+/** What a shard has of slots: all; a part, to which nothing comes; or nothing that can be copied now, and why. */
+export type Copyable = 'whole' | 'part' | { readonly reason: string };
+
 /** What the sources of a store have in common. */
 export interface SourceHost {
   readonly engine: FeedEngine;
@@ -21,8 +24,8 @@ export interface SourceHost {
   headOf(route: ShardRoute): FeedPosition | undefined;
   /** The marks in a log of the shard. */
   marksIn(route: ShardRoute, log: string): readonly LogMark[];
-  /** Why no copy can be made of what the feed is about now; undefined where one can. */
-  notCopyable(open: OpenMessage): string | undefined;
+  /** Whether a copy can be made of what the feed is about now. */
+  copyable(open: OpenMessage): Copyable;
   /** The log of the shard is another one than was thought. */
   headFound(route: ShardRoute, head: FeedPosition): void;
   /** What the follower has safely. */
@@ -154,14 +157,18 @@ export class FeedSource {
   private begin({ log }: FeedState, resume: FeedStart | undefined): void {
     if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
     this.host.headFound(this.route!, log);
-    const { sequence, rememberedSince, flushedAt } = log;
+    const { sequence, flushedAt } = log;
+    const copyable = this.host.copyable(this.open!);
+    // What is not here may be elsewhere: that it is missing tells nothing.
+    const rememberedSince = copyable === 'whole' ? log.rememberedSince : 0;
     const begin: CopyBegin = { log: log.log, sequence, rememberedSince, flushedAt };
     const from: FeedStart =
       resume !== undefined && reaches(log, positionOf(resume))
         ? resume
         : { phase: 'copying', begin, after: undefined };
-    const refusal = from.phase === 'copying' ? this.host.notCopyable(this.open!) : undefined;
-    if (refusal !== undefined) throw new Error(refusal);
+    if (from.phase === 'copying' && typeof copyable === 'object') throw new Error(copyable.reason);
+    if (from.phase === 'copying' && copyable === 'part' && !this.open!.partWillDo)
+      throw new Error('the shard has not all of it');
     this.at = from;
     this.needed = positionOf(from);
     this.acked = from.phase === 'copying' ? undefined : from.position;

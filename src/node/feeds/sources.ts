@@ -6,7 +6,7 @@ import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
-import { FeedSource, type OpenMessage, type SourceHost } from './source.js';
+import { type Copyable, FeedSource, type OpenMessage, type SourceHost } from './source.js';
 import { BEAT_EVERY_MS } from './timing.js';
 
 /** What the sources need to know of their store. */
@@ -21,7 +21,7 @@ export interface SourcesOptions {
   route(keyspace: string, shard: number): ShardRoute | undefined;
   /** See SourceHost. */
   marksIn(route: ShardRoute, log: string): readonly LogMark[];
-  notCopyable(open: OpenMessage): string | undefined;
+  copyable(open: OpenMessage): Copyable;
 }
 
 /** A store that follows shards of this one. */
@@ -188,8 +188,8 @@ export class FeedSources implements SourceHost {
     return this.options.marksIn(route, log);
   }
 
-  notCopyable(open: OpenMessage): string | undefined {
-    return this.options.notCopyable(open);
+  copyable(open: OpenMessage): Copyable {
+    return this.options.copyable(open);
   }
 
   /** A mark has been put into the log of a shard: its followers hear of it at once. */

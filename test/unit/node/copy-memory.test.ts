@@ -79,6 +79,17 @@ describe('what a store remembers of a copy', () => {
     expect(memoryAfter(taken, TAKEN, CLEANING, 'b', 1).complete.isEmpty).toBe(true);
   });
 
+  it('what a shard has got while a copy of it was away is copied, though the copy knows a position in the owner’s log', () => {
+    const two = { ...SETTLED, replicas: 2, shards: [{ stores: ['a', 'b'] }, { stores: ['c', 'd'] }] };
+    const one = { ...two, epoch: 30, shards: [{ stores: ['a', 'b'] }] };
+    const memory = memoryAfter(firstMemory(two, 'b', 0), two, one, 'b', 0);
+    expect(memory.complete.equals(slotsOfShard(2, 0))).toBe(true);
+    expect(memory.anew).toEqual(['a/0/0']);
+    // Once it is being copied, it goes on through whatever comes.
+    const later = { ...one, epoch: 31, shards: [{ stores: ['a', 'b'], home: 'b' }] };
+    expect(memoryAfter({ ...memory, anew: [] }, one, later, 'b', 0).anew).toEqual([]);
+  });
+
   it('comes back from the disk as it was', () => {
     const memory: CopyMemory = {
       complete: slotsOfShard(2, 1),

@@ -81,6 +81,24 @@ describe('feeds between two stores', () => {
     expect(owner.shard.values).toEqual(replica.shard.values);
   });
 
+  test('what is not all of a shard is copied by whoever does not take it for all, and by nobody else', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    owner.copyable = 'part';
+    replica.copyable = 'part';
+    owner.write('a', '1', 1);
+    replica.write('b', '2', 2);
+    stores.join();
+    for (let round = 0; round < 10; round++) await timers.advance(500);
+    expect(owner.status).toMatchObject({ state: 'tailing' });
+    expect(owner.shard.values).toEqual({ a: '1', b: '2' });
+    expect(replica.status).toMatchObject({ problem: 'the shard has not all of it' });
+    expect(replica.shard.values).toEqual({ b: '2' });
+    owner.copyable = 'whole';
+    await level(two);
+    expect(replica.shard.values).toEqual(owner.shard.values);
+  });
+
   test('drop what all followers have, and nothing that one of them may need', async () => {
     const timers = new ManualTimers();
     const stores = new FeedNodes(3, timers);

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { completeAfter } from '../../../../src/cluster/plan/continuity.js';
+import { SlotSet } from '../../../../src/cluster/slot-set.js';
+import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
+
+const RESTING: KeyspaceEntry = {
+  id: 'feed0000feed0000',
+  epoch: 14,
+  name: 'k',
+  db: undefined,
+  replicas: 2,
+  tags: [],
+  shards: [{ stores: ['a', 'b'], since: 13 }],
+  deleted: false,
+  change: {
+    id: 'c1',
+    kind: 'move',
+    startedAtMs: 0,
+    since: 13,
+    sinceMs: 0,
+    replicas: 2,
+    attempts: 0,
+    phase: 'cleanup',
+    former: [{ stores: ['c'] }],
+  },
+};
+const { change: _, ...SETTLED } = { ...RESTING, epoch: 15 };
+
+describe('what a copy has complete when a former holder is given up', () => {
+  const left = (store: string, mark: number) =>
+    completeAfter({ entry: RESTING, complete: SlotSet.ALL, markFrom: () => mark }, SETTLED, store, 0);
+
+  it('is nothing where others may have read further in its log', () => {
+    expect(left('b', 0).isEmpty).toBe(true);
+    expect(left('b', 13).equals(SlotSet.ALL)).toBe(true);
+  });
+
+  it('is at the owner all that was: there is nobody from whom it could get it', () => {
+    expect(left('a', 0).equals(SlotSet.ALL)).toBe(true);
+  });
+});
