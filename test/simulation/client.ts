@@ -1,0 +1,150 @@
+import { Buffer } from 'node:buffer';
+import { keySlot } from '../../src/cluster/slots.js';
+import { readyRoute } from '../../src/node/segments.js';
+import type { Ledger, Write } from './ledger.js';
+import type { StoreNode, Surroundings } from './node.js';
+import type { SimulatedShard } from './shard.js';
+
+export const KEYSPACE = 'data';
+
+/** A client gives up after so long, milliseconds. */
+const PATIENCE_MS = 6000;
+/** Whoever was told that a shard is elsewhere asks again so much later, milliseconds. */
+const AGAIN_MS = 20;
+
+export type Operation = 'set' | 'del' | 'incr' | 'get';
+
+/** What clients need of the world. */
+export interface ClientHost extends Surroundings {
+  readonly ledger: Ledger;
+  node(id: string): StoreNode;
+  /** Whether all that was acknowledged must be seen: nobody has taken over a shard without having all of it. */
+  readonly isStrict: boolean;
+  /** A write has taken effect at a store. */
+  applied(write: Write, node: StoreNode): void;
+}
+
+/** What became of asking a store: 'moved' = it is not the one, and nothing was done; 'unknown' = nobody can tell. */
+type Outcome = 'done' | 'moved' | 'failed' | 'unknown';
+
+/** One command of a client, by whichever store it is connected to. */
+export class Command {
+  private readonly write: Write | undefined;
+  private readonly slot: number;
+  /** What was acknowledged when the client began: it must be seen. */
+  private readonly known: Write | undefined;
+  private readonly untilMs: number;
+
+  constructor(
+    private readonly host: ClientHost,
+    private readonly operation: Operation,
+    private readonly key: string,
+  ) {
+    const { ledger, scheduler } = host;
+    this.slot = keySlot(Buffer.from(key));
+    this.known = ledger.latest(key);
+    this.write = operation === 'get' ? undefined : ledger.begin(key, operation === 'del');
+    this.untilMs = scheduler.nowMs + PATIENCE_MS;
+  }
+
+  /** Resolves when the client knows, or has given up. */
+  async run(via: StoreNode): Promise<void> {
+    const outcome = await this.ask(via);
+    if (outcome === 'done' && this.write !== undefined) this.write.isAcknowledged = true;
+  }
+
+  private async ask(via: StoreNode): Promise<Outcome> {
+    const { scheduler } = this.host;
+    const { life } = via;
+    while (scheduler.nowMs < this.untilMs) {
+      const { store } = via;
+      if (store === undefined || life === undefined || life.isOver) return 'unknown';
+      const place = this.placeAt(via);
+      let outcome: Outcome = 'moved';
+      if (place?.local !== undefined) outcome = await this.here(via);
+      else if (place !== undefined && place.store !== '')
+        outcome = await this.forward(via, this.host.node(place.store));
+      if (life.isOver) return 'unknown';
+      if (outcome !== 'moved') return outcome;
+      await life.pause(AGAIN_MS);
+    }
+    return 'failed';
+  }
+
+  private placeAt({ store }: StoreNode) {
+    const keyspace = store?.keyspaces.named(KEYSPACE);
+    return keyspace?.places[keyspace.shardsOfSlots[this.slot]!];
+  }
+
+  /** As resp/routing.ts has it: what waits is routed again. */
+  private async here(node: StoreNode): Promise<Outcome> {
+    const { life } = node;
+    for (;;) {
+      const route = this.placeAt(node)?.local;
+      if (route === undefined) return 'moved';
+      if (route.ready === undefined) {
+        if (route.closed) return 'moved';
+        return new Promise((resolve) => {
+          node.pool!.command(
+            route,
+            (shard) => this.act(shard, node),
+            () => resolve('done'),
+            () => resolve('unknown'),
+          );
+        });
+      }
+      try {
+        await readyRoute(route);
+      } catch {
+        // It has waited for long enough, and has been told why it cannot be: nothing was done.
+        return 'failed';
+      }
+      if (life?.isOver !== false) return 'unknown';
+    }
+  }
+
+  /** As a link to another store does: what is asked for comes back, or the connection breaks. */
+  private forward(via: StoreNode, owner: StoreNode): Promise<Outcome> {
+    const { network, scheduler } = this.host;
+    return new Promise((resolve) => {
+      const connection = network.connect<Outcome, 'ask'>(
+        via,
+        owner,
+        (end) => {
+          end.onMessage = () => {
+            void this.answer(owner).then((outcome) => end.send(outcome));
+          };
+        },
+        () => resolve('unknown'),
+      );
+      connection.onMessage = (outcome) => {
+        resolve(outcome);
+        connection.end();
+      };
+      connection.send('ask');
+      scheduler.after(this.untilMs - scheduler.nowMs, () => {
+        resolve('unknown');
+        connection.end();
+      });
+    });
+  }
+
+  /** What one store forwards to another is not forwarded again. */
+  private async answer(owner: StoreNode): Promise<Outcome> {
+    if (this.host.scheduler.nowMs > this.untilMs) return 'failed';
+    return this.placeAt(owner)?.local === undefined ? 'moved' : this.here(owner);
+  }
+
+  private act(shard: SimulatedShard, node: StoreNode): void {
+    const { ledger, isStrict, violated } = this.host;
+    const { key, slot, write, operation, known } = this;
+    const before = shard.stored.rows.get(key);
+    const fault = isStrict ? ledger.fault(key, before, known) : undefined;
+    if (fault !== undefined) violated(`${node.name}: ${operation} finds that ${fault}`);
+    if (write === undefined) return;
+    const row = shard.write(key, slot, write.id, write.isDeletion);
+    write.at = row.at;
+    write.store = node.name;
+    this.host.applied(write, node);
+  }
+}

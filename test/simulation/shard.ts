@@ -1,0 +1,290 @@
+import type { HybridClock } from '../../src/base/clock.js';
+import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/types/feed.js';
+import { type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
+import { rememberedSince, removalHorizon } from '../../src/types/feed-rules.js';
+import type {
+  Applied,
+  FeedProgress,
+  FeedState,
+  LogGone,
+  LogState,
+  Refusal,
+  SlotsRemoval,
+} from '../../src/workers/feed-protocol.js';
+import type { Disk, StoredFeed, StoredRow, StoredShard } from './disk.js';
+
+/** Deletions are remembered for longer than any simulation lasts. */
+const RETENTION_MS = 86_400_000;
+const DRIFT_MAX_MS = 60_000;
+/** Rows of a slice, records of a chunk, and rows that are removed in one step. */
+const BATCH_ROWS = 6;
+
+const NOTHING: Applied = { applied: 0, skipped: 0, removed: 0 };
+
+/** Rows on their way: the values themselves stand for their bytes. */
+class RowBytes extends Uint8Array {
+  constructor(readonly rows: readonly StoredRow[]) {
+    super(rows.length * 32);
+  }
+}
+
+function rowsOf(bytes: Uint8Array): readonly StoredRow[] {
+  return (bytes as RowBytes).rows;
+}
+
+const isIn = (slots: FeedSlots | undefined, slot: number) => slots === undefined || hasSlot(slots, slot);
+
+/**
+ * A shard that a worker has open: what workers/shard.ts and its feeds do, by the rules of docs/design/0011-feeds.md, with
+ * maps in place of RocksDB. What it changes is written at once.
+ */
+export class SimulatedShard {
+  constructor(
+    private readonly disk: Disk,
+    private readonly path: string,
+    private readonly clock: HybridClock,
+    private readonly now: () => number,
+  ) {
+    const { stored } = this;
+    if (stored.machine === '' || stored.machine === disk.machine) return;
+    // The machine went down: what was lost others may have, under numbers that would be used again.
+    if (stored.log !== undefined) this.beginLog(stored.log.sinceMs, this.now());
+    stored.feeds.clear();
+    this.changed();
+  }
+
+  get stored(): StoredShard {
+    return this.disk.directory(this.path).written;
+  }
+
+  private changed(): void {
+    const directory = this.disk.directory(this.path);
+    directory.isDirty = true;
+    const { stored } = this;
+    if (stored.keepsTombstones) stored.machine = this.disk.machine;
+  }
+
+  // ---------------------------------------------------------------- commands
+
+  read(key: string): StoredRow | undefined {
+    const row = this.stored.rows.get(key);
+    return row?.isTombstone === true ? undefined : row;
+  }
+
+  /** What a client does. @returns the row that there is then */
+  write(key: string, slot: number, write: number, isDeletion: boolean): StoredRow {
+    const { stored } = this;
+    const before = stored.rows.get(key);
+    const at = this.clock.next(this.now(), before?.at ?? 0);
+    const row: StoredRow = { key, slot, at, write, isTombstone: isDeletion };
+    if (isDeletion && !stored.keepsTombstones) stored.rows.delete(key);
+    else stored.rows.set(key, row);
+    stored.log?.records.push(row);
+    this.changed();
+    return row;
+  }
+
+  get sequence(): number {
+    const { log } = this.stored;
+    return log === undefined ? 0 : log.first + log.records.length - 1;
+  }
+
+  // ---------------------------------------------------------------- at the source
+
+  setLogging(on: boolean): LogState | undefined {
+    const { stored } = this;
+    if (on && stored.log === undefined) {
+      stored.keepsTombstones = true;
+      this.beginLog(this.now(), 0);
+      this.changed();
+    } else if (!on && stored.log !== undefined) {
+      stored.log = undefined;
+      this.changed();
+    }
+    return this.logState();
+  }
+
+  private beginLog(sinceMs: number, lostMs: number): void {
+    const first = this.sequence + 1;
+    const id = `${this.disk.name}-log-${++this.disk.logs}`;
+    this.stored.log = { id, sinceMs, lostMs, first, records: [], overrun: undefined };
+  }
+
+  private logState(): LogState | undefined {
+    const { log, feeds } = this.stored;
+    if (log === undefined) return undefined;
+    const isIncomplete = [...feeds.values()].some(({ position }) => position === undefined);
+    const isUnsure = isIncomplete || (log.lostMs !== 0 && this.now() - log.lostMs < RETENTION_MS);
+    return {
+      log: log.id,
+      sequence: this.sequence,
+      firstSequence: log.first,
+      bytes: log.records.length * 32,
+      flushedAt: 0,
+      rememberedSince: isUnsure ? 0 : rememberedSince(log.sinceMs, this.now(), RETENTION_MS, DRIFT_MAX_MS),
+    };
+  }
+
+  state(): FeedState {
+    const feeds = [...this.stored.feeds].map(([id, feed]) => [id, progressOf(feed)] as const);
+    return { log: this.logState(), feeds: Object.fromEntries(feeds) };
+  }
+
+  readLog(after: FeedPosition, slots: FeedSlots | undefined): LogChunk | LogGone {
+    const { log } = this.stored;
+    if (log === undefined || log.id !== after.log) return { gone: true };
+    if (after.sequence > this.sequence || after.sequence < log.first - 1) return { gone: true };
+    const from = after.sequence + 1 - log.first;
+    const records = log.records.slice(from, from + BATCH_ROWS);
+    const last = { log: log.id, sequence: after.sequence + records.length };
+    return { after, records: new RowBytes(records.filter(({ slot }) => isIn(slots, slot))), last };
+  }
+
+  trimLog(through: number): void {
+    const { log } = this.stored;
+    if (log === undefined) return;
+    const gone = Math.min(log.records.length, through - log.first + 1);
+    if (gone <= 0) return;
+    log.records.splice(0, gone);
+    log.first += gone;
+    if (log.overrun !== undefined && log.overrun.sequence <= through) log.overrun = undefined;
+    this.changed();
+  }
+
+  /** Records go for which there is no room, whoever may need them. */
+  overrun(): void {
+    const { log } = this.stored;
+    if (log === undefined || log.records.length === 0) return;
+    const at = Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map((row) => row.at));
+    log.overrun = { sequence: this.sequence, at };
+    log.first = this.sequence + 1;
+    log.records.length = 0;
+    this.changed();
+  }
+
+  copySlice(after: string | undefined, slots: FeedSlots | undefined): CopySlice {
+    const keys = this.keysBehind(after);
+    const piece = keys.slice(0, BATCH_ROWS);
+    const isDone = piece.length === keys.length;
+    const rows = piece.map((key) => this.stored.rows.get(key)!).filter(({ slot }) => isIn(slots, slot));
+    const last = isDone ? undefined : piece.at(-1);
+    return { after, last, rows: new RowBytes(rows), rowCount: rows.length, isDone };
+  }
+
+  private keysBehind(after: string | undefined): string[] {
+    const keys = [...this.stored.rows.keys()].sort();
+    return after === undefined ? keys : keys.filter((key) => key > after);
+  }
+
+  // ---------------------------------------------------------------- at the target
+
+  beginCopy(id: string, begin: CopyBegin, slots: FeedSlots | undefined): void {
+    const { stored } = this;
+    const known = stored.feeds.get(id);
+    stored.keepsTombstones = true;
+    // A first copy removes nothing: what it does not bring was never here, or somebody else has brought it.
+    const removeBefore = known === undefined ? 0 : removalHorizon(begin.rememberedSince, this.oldestUnsent());
+    stored.feeds.set(id, { slots, begin, after: undefined, position: undefined, rows: 0, removeBefore });
+    this.changed();
+  }
+
+  resumeFeed(id: string, slots: FeedSlots | undefined): void {
+    const feed = this.stored.feeds.get(id);
+    if (feed === undefined) throw new Error(`there is no feed ${id} to go on with`);
+    this.stored.feeds.set(id, { ...feed, slots });
+    this.changed();
+  }
+
+  private oldestUnsent(): number {
+    const { log } = this.stored;
+    if (log === undefined) return Number.POSITIVE_INFINITY;
+    return Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map(({ at }) => at));
+  }
+
+  applyCopy(id: string, slice: CopySlice): Applied | Refusal {
+    const feed = this.stored.feeds.get(id);
+    if (feed === undefined) return { refused: 'position', message: `no feed ${id}: copy first` };
+    if (feed.begin === undefined || (feed.after !== undefined && slice.last === feed.after)) return NOTHING;
+    if (slice.after !== feed.after) return { refused: 'position', message: 'the copy is elsewhere' };
+    this.removeMissing(feed, slice);
+    for (const row of rowsOf(slice.rows)) this.take(row);
+    const rows = feed.rows + slice.rowCount;
+    const { log, sequence } = feed.begin;
+    const next: StoredFeed = slice.isDone
+      ? { ...feed, rows, begin: undefined, after: undefined, position: { log, sequence } }
+      : { ...feed, rows, after: slice.last };
+    this.stored.feeds.set(id, next);
+    this.changed();
+    return NOTHING;
+  }
+
+  private removeMissing({ removeBefore, slots }: StoredFeed, slice: CopySlice): void {
+    if (removeBefore === 0) return;
+    const there = new Set(rowsOf(slice.rows).map(({ key }) => key));
+    for (const key of this.keysBehind(slice.after)) {
+      if (slice.last !== undefined && key > slice.last) return;
+      const row = this.stored.rows.get(key)!;
+      if (isIn(slots, row.slot) && row.at < removeBefore && !there.has(key)) this.stored.rows.delete(key);
+    }
+  }
+
+  /** @returns why nothing of it is applied */
+  refusalOf(id: string, { after, last }: LogChunk): Refusal | undefined {
+    const position = this.stored.feeds.get(id)?.position;
+    const isNext =
+      position !== undefined &&
+      after.log === position.log &&
+      last.log === position.log &&
+      after.sequence <= position.sequence;
+    return isNext ? undefined : { refused: 'position', message: `feed ${id} is elsewhere` };
+  }
+
+  /** A part of the rows of a chunk; the last one moves the position. */
+  applyRecords(id: string, { records, last }: LogChunk, from: number, isLast: boolean): void {
+    const feed = this.stored.feeds.get(id);
+    if (feed?.position === undefined || last.sequence <= feed.position.sequence) return;
+    for (const row of rowsOf(records).slice(from, isLast ? undefined : from + 1)) this.take(row);
+    if (isLast) this.stored.feeds.set(id, { ...feed, position: last });
+    this.changed();
+  }
+
+  private take(row: StoredRow): void {
+    this.clock.observe(row.at);
+    const held = this.stored.rows.get(row.key);
+    if (held !== undefined && !isLater(row, held)) return;
+    this.stored.rows.set(row.key, row);
+  }
+
+  forgetFeed(id: string): void {
+    if (this.stored.feeds.delete(id)) this.changed();
+  }
+
+  removeSlots(slots: FeedSlots, after: string | undefined): SlotsRemoval {
+    const keys = this.keysBehind(after);
+    const piece = keys.slice(0, BATCH_ROWS);
+    let removed = 0;
+    for (const key of piece) {
+      if (!hasSlot(slots, this.stored.rows.get(key)!.slot)) continue;
+      this.stored.rows.delete(key);
+      removed++;
+    }
+    if (removed > 0) this.changed();
+    return { removed, last: piece.at(-1), isDone: piece.length === keys.length };
+  }
+
+  /** With everything on the disk. */
+  close(): void {
+    this.disk.directory(this.path).written.machine = '';
+  }
+}
+
+function progressOf({ begin, after, position, rows }: StoredFeed): FeedProgress {
+  return position === undefined
+    ? { phase: 'copying', begin: begin!, after, rows, bytes: 32 * rows }
+    : { phase: 'tailing', position };
+}
+
+/** Which of two rows of a key counts. */
+export function isLater(one: StoredRow, other: StoredRow): boolean {
+  return one.at === other.at ? one.write > other.write : one.at > other.at;
+}
