@@ -7,7 +7,7 @@ const SOURCE = fileURLToPath(new URL('../src/', import.meta.url));
 
 /**
  * What the files of each folder may import from: base ← types ← commands ← workers ← node ← resp ← roles ← main, with
- * cluster beside workers, master on cluster, and peers on master, whose gRPC they share.
+ * cluster beside workers, master on cluster, peers on master, whose gRPC they share, and metrics on all that it tells of.
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
@@ -19,8 +19,21 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   peers: ['base', 'types', 'cluster', 'master', 'peers'],
   node: ['base', 'types', 'commands', 'workers', 'cluster', 'node'],
   resp: ['base', 'types', 'commands', 'workers', 'cluster', 'node', 'resp'],
+  metrics: ['base', 'workers', 'cluster', 'master', 'node', 'resp', 'metrics'],
   cli: ['base', 'types', 'cluster', 'master', 'cli'],
-  roles: ['base', 'types', 'commands', 'workers', 'cluster', 'master', 'peers', 'node', 'resp', 'roles'],
+  roles: [
+    'base',
+    'types',
+    'commands',
+    'workers',
+    'cluster',
+    'master',
+    'peers',
+    'node',
+    'resp',
+    'metrics',
+    'roles',
+  ],
   main: ['base', 'cli', 'roles', 'resp'],
 };
 
@@ -41,6 +54,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['master', 'peers'],
   '@grpc/proto-loader': ['master', 'peers'],
   ioredis: ['cli'],
+  'prom-client': ['metrics'],
 };
 
 /**
@@ -153,7 +167,7 @@ describe('the layers of src/', () => {
       ({ file, imported }) =>
         /^node:(net|tls|http2?|https|dgram)$/.test(imported) &&
         // cluster/tls-* make the settings of TLS that all of these share; cluster/listening opens ports for them.
-        !/^(resp|cli|main|master|roles|cluster\/(links|tls|listening))\b/.test(file),
+        !/^(resp|cli|main|master|metrics|roles|cluster\/(links|tls|listening))\b/.test(file),
     );
     expect(violations(broken)).toEqual([]);
   });

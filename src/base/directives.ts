@@ -452,6 +452,12 @@ export const DIRECTIVES = {
   ),
 
   // Vasto's own
+  'metrics-port': directive(
+    integer(0, 65535),
+    0,
+    'TCP port that tells Prometheus metrics, GET /metrics over HTTP; 0 is none',
+    FIXED,
+  ),
   workers: directive(
     integer(0, 1024),
     0,

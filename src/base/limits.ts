@@ -219,3 +219,9 @@ export const SNAPSHOT_PART_BYTES = 256 << 10;
 
 /** Restores that bring large collections into one shard piece by piece at the same time. */
 export const RESTORES_PER_SHARD_MAX = 64;
+
+/** Connections that the port for metrics takes on each address. */
+export const METRICS_CONNECTIONS_MAX = 32;
+
+/** Rows that one family of metrics may have; more of something (keyspaces, feeds) are left out, and counted. */
+export const METRICS_ROWS_MAX = 2000;

@@ -1,10 +1,9 @@
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 
-/** What becomes of connections. */
+/** What listens, and whom it tells of trouble. */
 export interface Reception {
-  /** Whether a client that sends no more may still be answered. */
-  readonly allowHalfOpen: boolean;
-  accept(socket: Socket): void;
+  /** One for each address. */
+  makeServer(): Server;
   /** What went wrong after the port was opened. */
   warn(message: string): void;
 }
@@ -59,9 +58,17 @@ async function openAddress(written: string, place: PortToOpen): Promise<Server |
   }
 }
 
+/**
+ * What gives bare connections to `accept`.
+ * @param allowHalfOpen whether a client that sends no more may still be answered
+ */
+export function socketServer(allowHalfOpen: boolean, accept: (socket: Socket) => void): Server {
+  return createServer({ allowHalfOpen, noDelay: true }, accept);
+}
+
 /** Opens one place, a port or the path of a socket. */
-export function listen(where: ListenOptions, { allowHalfOpen, accept, warn }: Reception): Promise<Server> {
-  const server = createServer({ allowHalfOpen, noDelay: true }, accept);
+export function listen(where: ListenOptions, { makeServer, warn }: Reception): Promise<Server> {
+  const server = makeServer();
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {

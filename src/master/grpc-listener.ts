@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
-import { openPort } from '../cluster/listening.js';
+import { openPort, socketServer } from '../cluster/listening.js';
 import { KEEPALIVE_OPTIONS } from './channel.js';
 import type { GrpcSecurity } from './credentials.js';
 
@@ -66,8 +66,7 @@ export class GrpcListener {
       port: service.port,
       directive: service.directive,
       backlog: config.values['tcp-backlog'],
-      allowHalfOpen: false,
-      accept: (socket) => listener.accept(socket),
+      makeServer: () => socketServer(false, (socket) => listener.accept(socket)),
       warn: (message) => logger.warning(`${service.name}: ${message}`),
     });
     return listener;

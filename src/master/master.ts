@@ -41,6 +41,15 @@ import {
 } from './state.js';
 import { StoreLink } from './store-link.js';
 
+/** What a master knows at a moment. */
+export interface MasterView {
+  /** Whether it has heard what stores remember, and acts. */
+  readonly isSettled: boolean;
+  readonly topology: Topology;
+  readonly stores: readonly StoreStatus[];
+  readonly changes: readonly ChangeStatus[];
+}
+
 export interface MasterOptions {
   /** The cluster that it serves; '' = that of the stores that register. */
   readonly clusterId: string;
@@ -135,6 +144,12 @@ export class Master implements ClusterManager {
 
   get topology(): Topology {
     return this.state.topology;
+  }
+
+  /** What it knows, for who does not wait until it knows more. */
+  get view(): MasterView {
+    const { isSettled, topology, state, placements } = this;
+    return { isSettled, topology, stores: storeStatuses(state), changes: placements.statuses() };
   }
 
   /** A conversation for a store in this process. */

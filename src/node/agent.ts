@@ -21,7 +21,8 @@ export interface DiskSpace {
   readonly totalBytes: number;
 }
 
-async function diskSpaceOf(directory: string): Promise<DiskSpace> {
+/** What the disk of a directory has. */
+export async function diskSpaceOf(directory: string): Promise<DiskSpace> {
   const { bavail, blocks, bsize } = await statfs(directory);
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
 }

@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
-import { listen, openPort } from '../cluster/listening.js';
+import { listen, openPort, socketServer } from '../cluster/listening.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import { TlsDoors } from './tls-door.js';
 
@@ -87,8 +87,7 @@ export class Listeners {
       port,
       directive,
       backlog: values['tcp-backlog'],
-      allowHalfOpen: true,
-      accept: (socket) => this.arrive(socket, door),
+      makeServer: () => socketServer(true, (socket) => this.arrive(socket, door)),
       warn: (message) => this.logger.warning(message),
     });
     this.servers.push(...servers);
@@ -99,8 +98,7 @@ export class Listeners {
     const server = await listen(
       { path, backlog: this.config.values['tcp-backlog'] },
       {
-        allowHalfOpen: true,
-        accept: (socket) => this.arrive(socket, PLAIN_DOOR),
+        makeServer: () => socketServer(true, (socket) => this.arrive(socket, PLAIN_DOOR)),
         warn: (message) => this.logger.warning(message),
       },
     );

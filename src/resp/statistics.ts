@@ -12,8 +12,14 @@ export function totalsOf(store: Store, command: Command): CommandTotals {
   ]);
 }
 
+/** A command, and what it came to. */
+export interface CommandUsed {
+  readonly command: Command;
+  readonly totals: CommandTotals;
+}
+
 /** The commands that ran, failed or were refused, with what they came to. */
-export function commandsUsed(store: Store): { command: Command; totals: CommandTotals }[] {
+export function commandsUsed(store: Store): CommandUsed[] {
   return commandTable
     .map((command) => ({ command, totals: totalsOf(store, command) }))
     .filter(({ totals }) => totals.calls + totals.rejected + totals.failed > 0);

@@ -1,8 +1,11 @@
 import type { Config } from '../base/config.js';
+import type { Logger } from '../base/logger.js';
 import { MASTER_PORT } from '../cluster/manager.js';
+import type { GrpcServer } from '../master/grpc-server.js';
 import { Master, SETTLE_MS } from '../master/master.js';
 import { rereadOnHangup } from './hangup.js';
 import { openMaster } from './master-door.js';
+import { type MetricsDoor, openMetricsDoor } from './metrics-door.js';
 import { announceProgram, onEndingSignals, openLog, removePidFile, writePidFile } from './process.js';
 
 /**
@@ -21,9 +24,11 @@ export async function serveMaster(config: Config): Promise<void> {
   });
   announceProgram(logger);
   const server = await openMaster(config, logger, master, values['master-port'] || MASTER_PORT);
+  const metrics = await openMetrics(config, logger, master, server);
   let ending: Promise<void> | undefined;
   const end = async (cause: string): Promise<void> => {
     logger.notice(`${cause}: stores and gateways go on without this master`);
+    metrics?.close();
     await server.close();
     removePidFile(config);
     process.exit(0);
@@ -34,4 +39,18 @@ export async function serveMaster(config: Config): Promise<void> {
   });
   rereadOnHangup(config, logger);
   writePidFile(config, logger);
+}
+
+async function openMetrics(
+  config: Config,
+  logger: Logger,
+  master: Master,
+  server: GrpcServer,
+): Promise<MetricsDoor | undefined> {
+  try {
+    return await openMetricsDoor(config, logger, { role: 'master', master });
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
 }

@@ -3,11 +3,13 @@ import type { Config } from '../base/config.js';
 import type { Logger } from '../base/logger.js';
 import { PeerCredentials } from '../cluster/links-credentials.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
+import type { Master } from '../master/master.js';
 import type { Membership } from '../node/membership.js';
 import type { Store, StoreEvents } from '../node/store.js';
 import { RespServer } from '../resp/server.js';
 import { rereadOnHangup } from './hangup.js';
 import { announcedHost } from './identity.js';
+import { type MetricsDoor, openMetricsDoor } from './metrics-door.js';
 import {
   announceProgram,
   boundAddresses,
@@ -19,6 +21,8 @@ import {
 
 /** A node's tie to its cluster. */
 export interface Tie {
+  /** The master, where it is in this process. */
+  readonly master?: Master;
   /** Ends it: the node is about to close its data. */
   close(): Promise<void>;
 }
@@ -58,15 +62,19 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   store.membership.host = announcedHost(values['cluster-announce-host'], values.bind, networkInterfaces);
   let ending: Promise<void> | undefined;
   let tie: Tie | undefined;
+  let metrics: MetricsDoor | undefined;
   const shutdown = (cause: string): Promise<void> => {
-    ending ??= end(cause, logger, { config, store, server: server!, tie });
+    ending ??= end(cause, logger, { config, store, server: server!, tie, metrics });
     return ending;
   };
   server = new RespServer(config, logger, store, peers, () => void shutdown('SHUTDOWN'));
   try {
     tie = await kind.join(config, logger, store);
+    const { master } = tie;
+    metrics = await openMetricsDoor(config, logger, { role: kind.role, server, master });
     await server.listen();
   } catch (error) {
+    metrics?.close();
     await server.close();
     await tie?.close();
     await store.close();
@@ -83,12 +91,18 @@ interface Running {
   readonly store: Store;
   readonly server: RespServer;
   readonly tie: Tie | undefined;
+  readonly metrics: MetricsDoor | undefined;
 }
 
-async function end(cause: string, logger: Logger, { config, store, server, tie }: Running): Promise<void> {
+async function end(
+  cause: string,
+  logger: Logger,
+  { config, store, server, tie, metrics }: Running,
+): Promise<void> {
   logger.notice(`${cause}: finishing what is under way`);
   let exitCode = 0;
   try {
+    metrics?.close();
     await server.close();
     await tie?.close();
     await store.save();

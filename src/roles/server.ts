@@ -42,6 +42,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   // Where others may join, what they remember is waited for; meanwhile this one serves what it has.
   if (isAlone) await agent.answered;
   return {
+    master,
     close: async () => {
       agent.stop();
       await door?.close();

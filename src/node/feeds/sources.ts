@@ -35,6 +35,8 @@ export interface FollowerStatus {
   readonly isCopying: boolean;
   /** Sum of the records that it has safely, over its feeds. */
   readonly acknowledged: number;
+  /** Sum of the records here that it has not safely, over the feeds of which it has said what it has. */
+  readonly behind: number;
   /** Since it was last heard, milliseconds; undefined = not since this store was started. */
   readonly silentMs: number | undefined;
 }
@@ -301,16 +303,20 @@ export class FeedSources implements SourceHost {
 
   /** The stores that follow this one. */
   followers(): FollowerStatus[] {
-    const byStore = new Map<string, Follower[]>();
-    for (const { followers } of this.logs.values())
+    const byStore = new Map<string, { followers: Follower[]; behind: number }>();
+    for (const { followers, head } of this.logs.values())
       for (const follower of followers.values()) {
-        const { targetStore: store } = follower.duty;
-        byStore.set(store, [...(byStore.get(store) ?? []), follower]);
+        const { acked, duty } = follower;
+        const known = byStore.get(duty.targetStore) ?? { followers: [], behind: 0 };
+        known.followers.push(follower);
+        if (acked !== undefined && acked.log === head?.log)
+          known.behind += Math.max(0, head.sequence - acked.sequence);
+        byStore.set(duty.targetStore, known);
       }
-    return [...byStore].map(([store, followers]) => this.statusOf(store, followers));
+    return [...byStore].map(([store, { followers, behind }]) => this.statusOf(store, followers, behind));
   }
 
-  private statusOf(store: string, followers: readonly Follower[]): FollowerStatus {
+  private statusOf(store: string, followers: readonly Follower[], behind: number): FollowerStatus {
     const nowMs = this.timers.now();
     const silent = followers.map(({ heardAtMs }) => heardAtMs).filter((atMs) => atMs !== undefined);
     return {
@@ -318,6 +324,7 @@ export class FeedSources implements SourceHost {
       open: followers.filter(({ feed }) => feed !== undefined).length,
       feeds: followers.length,
       isCopying: followers.some(({ feed }) => feed?.isCopying === true),
+      behind,
       acknowledged: followers.reduce((sum, { acked }) => sum + (acked?.sequence ?? 0), 0),
       silentMs: silent.length === 0 ? undefined : Math.max(0, nowMs - Math.max(...silent)),
     };

@@ -4,6 +4,7 @@ import { REDIS_VERSION, VERSION } from '../../base/version.js';
 import { epochOf, liveKeyspaces } from '../../cluster/topology.js';
 import type { FollowerStatus } from '../../node/feeds/sources.js';
 import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
+import type { Blocking } from '../blocking.js';
 import type { ShardCounts } from '../counts-elsewhere.js';
 import type { MemoryFigures } from '../memory-gauge.js';
 import type { RespServer } from '../server.js';
@@ -85,9 +86,18 @@ function serverFields({ server, session, nowMs }: InfoSource): Field[] {
   ];
 }
 
+/** What clients wait for in blocking commands. */
+function blockings({ connections }: RespServer): Blocking[] {
+  return [...connections.values()].flatMap(({ blocking }) => (blocking?.isBlocked ? [blocking] : []));
+}
+
+/** Clients that wait for keys or for replicas. */
+export function blockedClients(server: RespServer): number {
+  return server.blockedClients + blockings(server).length;
+}
+
 function clientFields({ server }: InfoSource): Field[] {
   const connections = [...server.connections.values()];
-  const blocked = connections.flatMap(({ blocking }) => (blocking?.isBlocked ? [blocking] : []));
   const most = (bytes: readonly number[]) => bytes.reduce((max, each) => Math.max(max, each), 0);
   return [
     ['connected_clients', connections.length],
@@ -95,9 +105,9 @@ function clientFields({ server }: InfoSource): Field[] {
     ['maxclients', server.config.values.maxclients],
     ['client_recent_max_input_buffer', most(connections.map((each) => each.pendingInputBytes))],
     ['client_recent_max_output_buffer', most(connections.map((each) => each.queuedOutputBytes))],
-    ['blocked_clients', server.blockedClients + blocked.length],
+    ['blocked_clients', blockedClients(server)],
     ['tracking_clients', 0],
-    ['clients_in_timeout_table', blocked.filter(({ hasTimeout }) => hasTimeout).length],
+    ['clients_in_timeout_table', blockings(server).filter(({ hasTimeout }) => hasTimeout).length],
   ];
 }
 
@@ -252,7 +262,7 @@ function commandFields({ server }: InfoSource): Field[] {
 }
 
 /** Error replies of all threads, by code. */
-function errorCounts(server: RespServer, reports: readonly WorkerReport[]): Map<string, number> {
+export function errorCounts(server: RespServer, reports: readonly WorkerReport[]): Map<string, number> {
   const counts = new Map(server.errors.counts);
   for (const { errors } of reports)
     for (const [code, count] of errors) counts.set(code, (counts.get(code) ?? 0) + count);

@@ -27,6 +27,7 @@ const NOT_IN_REDIS = [
   'tags',
   'failover-after-ms',
   'cluster-announce-host',
+  'metrics-port',
   'workers',
   'batch-bytes-max',
   'scan-cursor-timeout-seconds',
