@@ -220,6 +220,9 @@ export const SNAPSHOT_PART_BYTES = 256 << 10;
 /** Restores that bring large collections into one shard piece by piece at the same time. */
 export const RESTORES_PER_SHARD_MAX = 64;
 
+/** Feeds that INFO shows one by one: those that are furthest behind. */
+export const INFO_FEEDS_MAX = 64;
+
 /** Connections that the port for metrics takes on each address. */
 export const METRICS_CONNECTIONS_MAX = 32;
 

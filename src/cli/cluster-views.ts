@@ -1,4 +1,4 @@
-import { copyState, storeLag } from '../cluster/copy-state.js';
+import { copyState, STORE_DOWN, storeLag } from '../cluster/copy-state.js';
 import { shardsOfSlots } from '../cluster/jump-hash.js';
 import { ManagerError, type StoreStatus } from '../cluster/manager.js';
 import {
@@ -64,13 +64,13 @@ export function byAddress(a: StoreAddress, b: StoreAddress): number {
 /** What the owners of a keyspace's shards say of them, in order of the shards. */
 export function shardReports(keyspace: PlacedKeyspace, statuses: readonly StoreStatus[]): ShardReport[] {
   return keyspace.placement.map((stores, shard) => {
-    const reportOf = (store: string | undefined) =>
-      statuses
-        .find(({ entry }) => entry.id === store)
-        ?.shards.find((each) => each.keyspace === keyspace.id && each.shard === shard);
-    const { state, keys, bytes } = reportOf(stores[0]) ?? NOT_REPORTED;
+    const statusOf = (store: string | undefined) => statuses.find(({ entry }) => entry.id === store);
+    const reported = statusOf(stores[0])?.shards.find(
+      (each) => each.keyspace === keyspace.id && each.shard === shard,
+    );
+    const { state, keys, bytes } = reported ?? NOT_REPORTED;
     const copyStates = stores.map((store, place) =>
-      place === 0 ? null : (copyState(reportOf(store), stores[0]!) ?? null),
+      place === 0 ? null : (copyState(statusOf(store), keyspace.id, shard, stores[0]!) ?? null),
     );
     return { state, keys, bytes, copyStates };
   });
@@ -99,7 +99,7 @@ export function describeKeyspace(
       data: copyStates[place] ?? null,
     }));
     const isDown = copies[0]?.state === 'down';
-    return { shard, slots: slots[shard]!, copies, state: isDown ? 'store is down' : state, keys, bytes };
+    return { shard, slots: slots[shard]!, copies, state: isDown ? STORE_DOWN : state, keys, bytes };
   });
   const { placement: _, ...view } = keyspace;
   return {

@@ -1,16 +1,26 @@
-import type { FollowStatus, ShardStatus } from './manager.js';
+import type { FollowStatus, ShardStatus, StoreStatus } from './manager.js';
 
 /** A copy that is behind for less long, milliseconds, is level as far as people are concerned. */
 const LEVEL_MS = 1000;
 const LEVEL = 'level';
 
+export const STORE_DOWN = 'store is down';
+
 /**
  * What there is to say of a copy of a shard that does not own it, for people.
- * @param status what its store says of it; undefined where it says nothing
+ * @param store what the master knows of its store; undefined where it knows nothing
  * @param owner the store whose copy it is
  */
-export function copyState(status: ShardStatus | undefined, owner: string): string | undefined {
+export function copyState(
+  store: Pick<StoreStatus, 'alive' | 'shards'> | undefined,
+  keyspace: string,
+  shard: number,
+  owner: string,
+): string | undefined {
+  const status = store?.shards.find((each) => each.keyspace === keyspace && each.shard === shard);
   if (status === undefined) return undefined;
+  // What it said last is not true any more.
+  if (store?.alive === false) return STORE_DOWN;
   if (status.state !== 'open') return status.state;
   const follow = status.follows.find(({ store, shard }) => store === owner && shard === status.shard);
   return follow === undefined ? 'does not follow yet' : followState(follow);

@@ -48,6 +48,8 @@ export interface MasterView {
   readonly topology: Topology;
   readonly stores: readonly StoreStatus[];
   readonly changes: readonly ChangeStatus[];
+  /** The time, as {@link StoreStatus} has it. */
+  readonly nowMs: number;
 }
 
 export interface MasterOptions {
@@ -149,7 +151,8 @@ export class Master implements ClusterManager {
   /** What it knows, for who does not wait until it knows more. */
   get view(): MasterView {
     const { isSettled, topology, state, placements } = this;
-    return { isSettled, topology, stores: storeStatuses(state), changes: placements.statuses() };
+    const changes = placements.statuses();
+    return { isSettled, topology, stores: storeStatuses(state), changes, nowMs: this.timers.now() };
   }
 
   /** A conversation for a store in this process. */

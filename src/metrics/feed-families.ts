@@ -1,8 +1,9 @@
 import { addressOf } from '../cluster/topology.js';
 import type { FeedStatus } from '../node/feeds/follower.js';
 import type { FollowerStatus } from '../node/feeds/sources.js';
+import { PAUSE_BOUNDS_MS, type PauseTally } from '../node/pause-tally.js';
 import type { Store } from '../node/store.js';
-import { type Family, gauge, gauges, type Row } from './family.js';
+import { type Distribution, type Family, gauge, gauges, type Row } from './family.js';
 
 /** What a node says of feeds: those that it follows, by which its copies come to be and stay, and who follows it. */
 export interface FeedFigures {
@@ -52,7 +53,7 @@ export const FEED_FAMILIES: readonly Family<FeedFigures>[] = [
   ),
   gauges(
     'vasto_feed_lag_records',
-    "Records of the source's log that the shard here lacks; 0 while it is copied.",
+    "Records of the source's log that the shard here lacks.",
     FEED,
     ofFeeds(({ lagRecords }) => lagRecords),
   ),
@@ -76,7 +77,7 @@ export const FEED_FAMILIES: readonly Family<FeedFigures>[] = [
   ),
   gauges(
     'vasto_feed_copied_bytes',
-    'Bytes of it.',
+    'Bytes of the copy that was made last, or is being made.',
     FEED,
     ofFeeds(({ copiedBytes }) => copiedBytes),
   ),
@@ -93,7 +94,7 @@ export const FEED_FAMILIES: readonly Family<FeedFigures>[] = [
   ),
   gauges(
     'vasto_follower_open_feeds',
-    'Those of them that are under way.',
+    'Feeds of the store that are under way.',
     ['store'],
     ofFollowers(({ open }) => open),
   ),
@@ -109,4 +110,16 @@ export const FEED_FAMILIES: readonly Family<FeedFigures>[] = [
     ['store'],
     ofFollowers(({ silentMs }) => (silentMs === undefined ? undefined : silentMs / 1000)),
   ),
+  {
+    kind: 'histogram',
+    name: 'vasto_shard_pause_seconds',
+    help: 'How long commands of a shard waited: held, for others to get the last writes; shut, until it answers for its slots.',
+    labels: ['cause'],
+    bounds: PAUSE_BOUNDS_MS.map((ms) => ms / 1000),
+    distributions: ({ store: { copies } }) => [pauses('held', copies.holds), pauses('shut', copies.gates)],
+  },
 ];
+
+function pauses(cause: string, { counts, count, totalMs }: PauseTally): Distribution {
+  return { labels: [cause], counts, count, sumSeconds: totalMs / 1000 };
+}

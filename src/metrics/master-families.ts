@@ -1,4 +1,3 @@
-import { storeLag } from '../cluster/copy-state.js';
 import type { ChangeStatus, FollowStatus, StoreStatus } from '../cluster/manager.js';
 import { addressOf, liveKeyspaces } from '../cluster/topology.js';
 import type { MasterView } from '../master/master.js';
@@ -29,24 +28,57 @@ function ofKeyspaces(field: 'keys' | 'bytes'): (view: MasterView) => Row[] {
   };
 }
 
-/** Of each copy that does not own its shard, how it follows the owner's. */
-function ofCopies(of: (follow: FollowStatus) => number): (view: MasterView) => Row[] {
-  return ({ topology, stores }) =>
-    stores.flatMap(({ entry, shards }) =>
-      shards.flatMap(({ keyspace, shard, follows }): Row[] => {
-        const known = topology.keyspaces.get(keyspace);
-        const owner = known?.shards[shard]?.stores[0];
-        const follow = follows.find((each) => each.store === owner && each.shard === shard);
-        if (known === undefined || follow === undefined) return [];
-        return [[of(follow), known.name, String(shard), addressOf(entry)]];
-      }),
+/** A copy that does not own its shard. */
+interface CopyFigures {
+  readonly labels: readonly [keyspace: string, shard: string, store: string];
+  /** How it follows the owner's, as its store said last; undefined where it has not said so. */
+  readonly follow: FollowStatus | undefined;
+  /** For how long there has been no word from a store that is away, milliseconds; 0 while it is there. */
+  readonly silenceMs: number;
+}
+
+/** What a master's families are told from. */
+export interface MasterFigures extends MasterView {
+  readonly copies: readonly CopyFigures[];
+}
+
+export function masterFigures(view: MasterView): MasterFigures {
+  const { topology, stores, nowMs } = view;
+  const byStore = new Map(
+    stores.map((status) => {
+      const shards = new Map(status.shards.map((each) => [`${each.keyspace}/${each.shard}`, each]));
+      return [status.entry.id, { ...status, shards }];
+    }),
+  );
+  const copies: CopyFigures[] = [];
+  for (const { id, name, shards } of liveKeyspaces(topology))
+    for (const [shard, { stores: holders }] of shards.entries())
+      for (const holder of holders.slice(1)) {
+        const status = byStore.get(holder);
+        if (status === undefined) continue;
+        const follows = status.shards.get(`${id}/${shard}`)?.follows ?? [];
+        copies.push({
+          labels: [name, String(shard), addressOf(status.entry)],
+          follow: follows.find((each) => each.store === holders[0] && each.shard === shard),
+          silenceMs: status.alive ? 0 : Math.max(0, nowMs - status.seenAtMs),
+        });
+      }
+  return { ...view, copies };
+}
+
+function ofCopies(
+  of: (follow: FollowStatus, copy: CopyFigures) => number,
+): (figures: MasterFigures) => Row[] {
+  return ({ copies }) =>
+    copies.flatMap((copy): Row[] =>
+      copy.follow === undefined ? [] : [[of(copy.follow, copy), ...copy.labels]],
     );
 }
 
 const COPY = ['keyspace', 'shard', 'store'];
 
 /** What a master knows that others do not. */
-export const MASTER_FAMILIES: readonly Family<MasterView>[] = [
+export const MASTER_FAMILIES: readonly Family<MasterFigures>[] = [
   gauge('vasto_master_settled', 'Whether it knows what stores remember, and acts.', ({ isSettled }) =>
     Number(isSettled),
   ),
@@ -79,12 +111,6 @@ export const MASTER_FAMILIES: readonly Family<MasterView>[] = [
     ['store'],
     ofStores(({ shards }) => shards.length),
   ),
-  gauges(
-    'vasto_master_store_lag_seconds',
-    'The longest for which the store has lacked something that a copy elsewhere has.',
-    ['store'],
-    ofStores(({ shards }) => storeLag(shards).lagMs / 1000),
-  ),
   gauges('vasto_master_keyspace_keys', "Keys, as the shards' owners say.", ['keyspace'], ofKeyspaces('keys')),
   gauges(
     'vasto_master_keyspace_bytes',
@@ -94,13 +120,13 @@ export const MASTER_FAMILIES: readonly Family<MasterView>[] = [
   ),
   gauges(
     'vasto_master_copy_lag_seconds',
-    'For how long the owner of the shard has had something that this copy lacks.',
+    'For how long the owner of the shard has had something that this copy lacks; it grows while the store is away.',
     COPY,
-    ofCopies(({ lagMs }) => lagMs / 1000),
+    ofCopies(({ lagMs }, { silenceMs }) => (lagMs + silenceMs) / 1000),
   ),
   gauges(
     'vasto_master_copy_lag_records',
-    'Records of the owner that this copy lacks; 0 while it is made.',
+    'Records of the owner that this copy lacks.',
     COPY,
     ofCopies(({ lagRecords }) => lagRecords),
   ),
@@ -108,7 +134,11 @@ export const MASTER_FAMILIES: readonly Family<MasterView>[] = [
     'vasto_master_copy_tailing',
     "Whether this copy is complete and follows the owner's writes.",
     COPY,
-    ofCopies(({ state }) => Number(state === 'tailing')),
+    ({ copies }) =>
+      copies.map(({ follow, silenceMs, labels }) => [
+        Number(follow?.state === 'tailing' && silenceMs === 0),
+        ...labels,
+      ]),
   ),
   gauges(
     'vasto_master_change_rows',

@@ -9,7 +9,7 @@ import { CLUSTER_FAMILIES } from './cluster-families.js';
 import { MetricsEndpoint } from './endpoint.js';
 import { type Exposition, ExpositionBuilder } from './exposition.js';
 import { FEED_FAMILIES, feedFigures } from './feed-families.js';
-import { MASTER_FAMILIES } from './master-families.js';
+import { MASTER_FAMILIES, masterFigures } from './master-families.js';
 import { type HeldFigures, NODE_FAMILIES } from './node-families.js';
 import { PROCESS_FAMILIES } from './process-families.js';
 import { Question } from './question.js';
@@ -58,7 +58,7 @@ class Gatherer {
     if (server !== undefined) await this.addNode(exposition, server);
     const topology: Topology | undefined = server?.store.keyspaces.topology ?? master?.topology;
     if (topology !== undefined) exposition.add(CLUSTER_FAMILIES, topology);
-    if (master !== undefined) exposition.add(MASTER_FAMILIES, master.view);
+    if (master !== undefined) exposition.add(MASTER_FAMILIES, masterFigures(master.view));
     return exposition.finish();
   }
 

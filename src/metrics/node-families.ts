@@ -121,7 +121,7 @@ const commandFamilies: readonly Family<NodeFigures>[] = [
     ({ server }) => server.forwardedCommands,
   ),
   counters('vasto_commands_total', 'Commands that ran here.', ['command'], commandCounts('calls')),
-  counters('vasto_command_seconds_total', 'Time that they took.', ['command'], ({ commands }) =>
+  counters('vasto_command_seconds_total', 'Time that commands took here.', ['command'], ({ commands }) =>
     commands.map(({ command, totals }) => [totals.microseconds / 1e6, command.name]),
   ),
   counters(
@@ -211,12 +211,12 @@ const memoryFamilies: readonly Family<NodeFigures>[] = [
   ),
   gauge(
     'vasto_rocksdb_table_reader_bytes',
-    'Indexes and filters of its files in memory.',
+    'Indexes and filters of files that RocksDB has in memory.',
     ({ held }) => held?.memory.tableReaders,
   ),
   gauge(
     'vasto_rocksdb_live_data_bytes',
-    'What is on disk and alive, by its estimate.',
+    'What is on disk and alive, by the estimate of RocksDB.',
     ofShards(({ liveBytes }) => liveBytes),
   ),
 ];
@@ -229,7 +229,7 @@ const dataFamilies: readonly Family<NodeFigures>[] = [
   ),
   counter(
     'vasto_batched_commands_total',
-    'Commands in those batches.',
+    'Commands in the batches that workers ran.',
     ofWorkers(({ commands }) => commands),
   ),
   counter(
@@ -261,7 +261,7 @@ const dataFamilies: readonly Family<NodeFigures>[] = [
   ),
   gauges(
     'vasto_keyspace_expiring_keys',
-    'Those of them that will expire.',
+    'Keys in the shards that are here, and that will expire.',
     ['keyspace', 'db', 'role'],
     byKeyspace(({ expiring }) => expiring),
   ),

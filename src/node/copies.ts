@@ -13,6 +13,7 @@ import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import type { Copyable } from './feeds/source.js';
 import { holdShard } from './holding.js';
+import { PauseTally } from './pause-tally.js';
 import type { HeldShard } from './registry.js';
 import { drained } from './segments.js';
 
@@ -54,6 +55,10 @@ interface OpenCopy extends HeldShard {
  * it fills, holds, marks and removes, its duty tells.
  */
 export class Copies {
+  /** For how long writes waited, so that others could get the last of them. */
+  readonly holds = new PauseTally();
+  /** For how long shards that came to own slots did not answer for them yet. */
+  readonly gates = new PauseTally();
   private readonly copies = new Map<string, Copy>();
   private isClosed = false;
 
@@ -70,7 +75,7 @@ export class Copies {
     entry: KeyspaceEntry | undefined,
   ): void {
     const known = memory ?? firstMemory(entry, this.host.self, shard);
-    const copy = new Copy(keyspace, shard, route, known, this.host.timers);
+    const copy = new Copy(keyspace, shard, route, known, this.host.timers, this.gates);
     this.copies.set(keyOf(keyspace, shard), copy);
     const duty = entry && dutyOf(entry, this.host.self, shard);
     // Nothing has waited since the store was started: the hand-over has to be tried again.
@@ -112,7 +117,7 @@ export class Copies {
       const memory = memories.get(key)!;
       let copy = this.copies.get(key);
       if (copy === undefined) {
-        copy = new Copy(keyspace, shard, route, memory, this.host.timers);
+        copy = new Copy(keyspace, shard, route, memory, this.host.timers, this.gates);
         this.copies.set(key, copy);
       } else copy.memory = memory;
       const entry = topology.keyspaces.get(keyspace)!;
@@ -271,8 +276,9 @@ export class Copies {
   }
 
   private async hold(copy: Copy, epoch: number): Promise<void> {
+    const { engine, timers } = this.host;
     try {
-      const hold = await holdShard(this.host.engine, copy.route, HOLD_MAX_MS, this.host.timers);
+      const hold = await holdShard(engine, copy.route, HOLD_MAX_MS, timers, this.holds);
       if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.isOver(copy)) {
         hold.release();
         return;

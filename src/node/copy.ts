@@ -7,6 +7,7 @@ import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
+import type { PauseTally } from './pause-tally.js';
 
 /** What commands are to see of a shard, see Shown; undefined = all, because there is nothing else. */
 interface ShownSlots {
@@ -21,6 +22,7 @@ interface Gate {
   /** Has those that wait get an error. */
   refuse(reason: Error): void;
   callOff(): void;
+  readonly sinceMs: number;
   isOverdue: boolean;
 }
 
@@ -51,6 +53,7 @@ export class Copy {
     readonly route: ShardRoute,
     public memory: CopyMemory,
     private readonly timers: Timers,
+    private readonly gates: PauseTally,
   ) {}
 
   /**
@@ -115,7 +118,7 @@ export class Copy {
         }),
       );
       const callOff = this.timers.after(maxMs, () => this.refuse(why()));
-      this.gate = { open, refuse, callOff, isOverdue: false };
+      this.gate = { open, refuse, callOff, sinceMs: this.timers.now(), isOverdue: false };
     } else if (this.gate.isOverdue) this.refuse(why());
   }
 
@@ -133,10 +136,13 @@ export class Copy {
   }
 
   open(): void {
-    this.gate?.callOff();
+    const { gate } = this;
     this.route.gate = undefined;
-    this.gate?.open();
+    if (gate === undefined) return;
     this.gate = undefined;
+    gate.callOff();
+    gate.open();
+    this.gates.add(this.timers.now() - gate.sinceMs);
   }
 
   /** Why it does not answer, for people. */

@@ -163,7 +163,7 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
     copies.mend();
     expect(await client.rendered('WAIT', 1, 20_000)).toBe(':1');
     expect((await infoOf(first)).slave0).toMatch(
-      /^ip=127\.0\.0\.1,port=\d+,state=online,offset=[1-9]\d*,lag=\d+$/,
+      /^ip=127\.0\.0\.1,port=\d+,state=online,offset=[1-9]\d*,lag=\d+,lag_records=0$/,
     );
     client.close();
   }, 120_000);

@@ -1,7 +1,9 @@
 import { machine, release, totalmem, type } from 'node:os';
 import { memoryBudgetBytes } from '../../base/config.js';
+import { INFO_FEEDS_MAX } from '../../base/limits.js';
 import { REDIS_VERSION, VERSION } from '../../base/version.js';
-import { epochOf, liveKeyspaces } from '../../cluster/topology.js';
+import { addressOf, epochOf, liveKeyspaces } from '../../cluster/topology.js';
+import type { FeedStatus } from '../../node/feeds/follower.js';
 import type { FollowerStatus } from '../../node/feeds/sources.js';
 import type { ShardReport, WorkerReport } from '../../workers/protocol.js';
 import type { Blocking } from '../blocking.js';
@@ -207,17 +209,26 @@ function statsFields({ server, reports, shards }: InfoSource): Field[] {
 
 /** A store that follows this one, as Redis shows a replica. Offsets count records of the logs, over all shards. */
 function followerLine({ store }: RespServer, follower: FollowerStatus): string {
-  const { open, feeds, isCopying, acknowledged, silentMs } = follower;
+  const { open, feeds, isCopying, acknowledged, behind, silentMs } = follower;
   const entry = store.keyspaces.topology.stores.get(follower.store);
   const state = open < feeds ? 'wait_bgsave' : isCopying ? 'send_bulk' : 'online';
   const lagSeconds = silentMs === undefined ? -1 : Math.floor(silentMs / 1000);
-  return `ip=${entry?.host ?? ''},port=${entry?.port || entry?.tlsPort || 0},state=${state},offset=${acknowledged},lag=${lagSeconds}`;
+  return `ip=${entry?.host ?? ''},port=${entry?.port || entry?.tlsPort || 0},state=${state},offset=${acknowledged},lag=${lagSeconds},lag_records=${behind}`;
+}
+
+/** A feed that this node follows. */
+function feedLine({ store }: RespServer, { duty, state, lagRecords, lagMs }: FeedStatus): string {
+  const { stores, keyspaces } = store.keyspaces.topology;
+  const source = stores.get(duty.sourceStore);
+  const keyspace = keyspaces.get(duty.keyspace)?.name ?? duty.keyspace;
+  const from = source === undefined ? duty.sourceStore : addressOf(source);
+  return `keyspace=${keyspace},shard=${duty.targetShard},source=${from},source_shard=${duty.sourceShard},state=${state},lag_records=${lagRecords},lag_ms=${lagMs}`;
 }
 
 function replicationFields({ server }: InfoSource): Field[] {
   const { sources, followers: following } = server.store.feeds;
   const followers = sources.followers();
-  const feeds = following.all();
+  const feeds = following.all().sort((one, other) => other.lagMs - one.lagMs);
   return [
     ['role', 'master'],
     ['connected_slaves', followers.length],
@@ -236,6 +247,9 @@ function replicationFields({ server }: InfoSource): Field[] {
     ['vasto_feeds_copying', feeds.filter(({ state }) => state === 'copying').length],
     ['vasto_feeds_lag_records', feeds.reduce((sum, { lagRecords }) => sum + lagRecords, 0)],
     ['vasto_feeds_lag_ms', feeds.reduce((most, { lagMs }) => Math.max(most, lagMs), 0)],
+    ...feeds
+      .slice(0, INFO_FEEDS_MAX)
+      .map((feed, index): Field => [`vasto_feed${index}`, feedLine(server, feed)]),
   ];
 }
 

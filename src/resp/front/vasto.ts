@@ -9,7 +9,7 @@ import {
 import { TOPOLOGY_WAIT_MS } from '../../base/limits.js';
 import { parseInteger } from '../../base/numbers.js';
 import type { ReplyWriter } from '../../base/reply-writer.js';
-import { copyState, storeLag } from '../../cluster/copy-state.js';
+import { copyState, STORE_DOWN, storeLag } from '../../cluster/copy-state.js';
 import { type KeyspaceRequest, ManagerError, type StoreStatus } from '../../cluster/manager.js';
 import { SLOTS } from '../../cluster/slots.js';
 import {
@@ -236,13 +236,12 @@ function writeShard(
   const owner = topology.stores.get(stores[0] ?? '');
   const status = statuses.find((each) => each.entry.id === stores[0]);
   const reported = status?.shards.find((each) => each.keyspace === entry.id && each.shard === shard);
-  const state = status?.alive === false ? 'store is down' : reported?.state;
+  const state = status?.alive === false ? STORE_DOWN : reported?.state;
   /** In words how much of the owner's data a store has; '' of the owner, and where nothing is known. */
   const stateOf = (store: string) => {
     if (store === stores[0]) return '';
     const copy = statuses.find((each) => each.entry.id === store);
-    const said = copy?.shards.find((each) => each.keyspace === entry.id && each.shard === shard);
-    return copyState(said, stores[0]!) ?? '';
+    return copyState(copy, entry.id, shard, stores[0]!) ?? '';
   };
   writeFields(reply, [
     ['shard', (out) => out.integer(shard)],

@@ -26,6 +26,10 @@ const follow = (facts: Partial<FollowStatus>): ShardStatus => ({
   ],
 });
 
+function stateOf(...shards: ShardStatus[]): string | undefined {
+  return copyState({ alive: true, shards }, 'k', 2, OWNER);
+}
+
 test.each([
   [{ isLevel: true }, 'level'],
   [{ lagMs: 300 }, 'level'],
@@ -34,12 +38,20 @@ test.each([
   [{ state: 'connecting', problem: 'no route' }, 'not connected: no route'],
   [{ store: 'bb' }, 'does not follow yet'],
 ] as const)('a copy that follows as %j is %s', (facts, text) => {
-  expect(copyState(follow(facts), OWNER)).toBe(text);
+  expect(stateOf(follow(facts))).toBe(text);
 });
 
 test('a shard that does not serve says why; one of which nothing is known, nothing', () => {
-  expect(copyState({ ...follow({}), state: 'the disk is full' }, OWNER)).toBe('the disk is full');
-  expect(copyState(undefined, OWNER)).toBeUndefined();
+  expect(stateOf({ ...follow({}), state: 'the disk is full' })).toBe('the disk is full');
+  expect(stateOf()).toBeUndefined();
+  expect(copyState(undefined, 'k', 2, OWNER)).toBeUndefined();
+  expect(copyState({ alive: true, shards: [follow({})] }, 'k', 3, OWNER)).toBeUndefined();
+});
+
+test('what a store said before it went is not told as if it were so', () => {
+  expect(copyState({ alive: false, shards: [follow({ isLevel: true })] }, 'k', 2, OWNER)).toBe(
+    'store is down',
+  );
 });
 
 test('a store is as far behind as the worst of what it follows', () => {
