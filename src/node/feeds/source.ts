@@ -6,7 +6,7 @@ import type { FeedState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedEngine } from './engine.js';
-import { LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS } from './timing.js';
+import { LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS, TAIL_EVERY_MS } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
 
@@ -53,6 +53,9 @@ export class FeedSource {
   /** The last read of the log has got all that there was. */
   private readAll = false;
   private ackedBytes = 0;
+  /** When the log was read last, Unix milliseconds. */
+  private readAtMs = 0;
+  private isHurried = false;
   private isOver = false;
   private wakeUp: () => void = () => undefined;
 
@@ -71,6 +74,12 @@ export class FeedSource {
 
   /** The shard has logged something. */
   logged(): void {
+    this.wakeUp();
+  }
+
+  /** Somebody waits for the follower to have what has been logged. */
+  hurry(): void {
+    this.isHurried = true;
     this.wakeUp();
   }
 
@@ -137,6 +146,7 @@ export class FeedSource {
         const at = this.at!;
         if (this.mustWait) await this.pause(LOOK_EVERY_MS);
         else if (at.phase === 'copying') await this.copy(route, open, at);
+        else if (this.restMs > 0) await this.pause(this.restMs);
         else await this.tail(route, open, at.position);
       }
     } catch (error) {
@@ -151,6 +161,17 @@ export class FeedSource {
   private get mustWait(): boolean {
     const onTheirWay = this.sentBytes - this.ackedBytes;
     return onTheirWay >= FEED_WINDOW_BYTES || (this.readAll && !this.isCopying && onTheirWay > 0);
+  }
+
+  /**
+   * How long the next read of the log waits for more to come together: each costs both stores about as much as a hundred
+   * rows do. The first after a while does not wait.
+   */
+  private get restMs(): number {
+    if (!this.readAll || this.isHurried) return 0;
+    const sinceMs = this.host.timers.now() - this.readAtMs;
+    // A clock that was set back must not hold anything up.
+    return sinceMs < 0 ? 0 : TAIL_EVERY_MS - sinceMs;
   }
 
   /** Tells the follower what comes: what it lacks of the log, if that is there, or else a copy. */
@@ -196,6 +217,8 @@ export class FeedSource {
   }
 
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
+    this.isHurried = false;
+    this.readAtMs = this.host.timers.now();
     const chunk = await this.host.engine.readLog(route, after, FEED_SLICE_BYTES, open.slots);
     if ('gone' in chunk) {
       this.begin(await this.host.engine.state(route), undefined);

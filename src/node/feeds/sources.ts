@@ -198,7 +198,10 @@ export class FeedSources implements SourceHost {
   marked(route: ShardRoute, position: FeedPosition): void {
     this.headFound(route, position);
     const nowMs = this.timers.now();
-    for (const { feed } of this.logs.get(route)?.followers.values() ?? []) feed?.tell(nowMs);
+    for (const { feed } of this.logs.get(route)?.followers.values() ?? []) {
+      feed?.tell(nowMs);
+      feed?.hurry();
+    }
   }
 
   headOf(route: ShardRoute): FeedPosition | undefined {
@@ -266,11 +269,14 @@ export class FeedSources implements SourceHost {
   // ---------------------------------------------------------------- for clients and operators
 
   /**
-   * How many replicas have all that these shards have logged so far: of each shard so many, the fewest count.
+   * How many replicas have all that these shards have logged so far: of each shard so many, the fewest count. Those that
+   * have not are sent it at once.
    * @returns a function that tells
    */
   replicasSince(routes: readonly ShardRoute[]): () => number {
     const marks = routes.map((route) => ({ route, head: this.headOf(route) }));
+    for (const route of routes)
+      for (const { feed } of this.logs.get(route)?.followers.values() ?? []) feed?.hurry();
     return () => Math.min(...marks.map(({ route, head }) => this.replicasWith(route, head)));
   }
 

@@ -9,3 +9,6 @@ export const LOOK_EVERY_MS = 5000;
 
 /** A copy that waits because of the rate looks so often whether that has been changed, milliseconds. */
 export const RATE_ASKED_EVERY_MS = 200;
+
+/** While there is always something, a source reads its log so often, unless somebody waits for it, milliseconds. */
+export const TAIL_EVERY_MS = 5;
