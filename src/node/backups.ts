@@ -31,6 +31,8 @@ interface Place {
 export interface UnderEpoch {
   /** The entry's: what was done to two shards under one epoch was done to parts of one whole. */
   readonly epoch: number;
+  /** How many shards the keyspace has under it. */
+  readonly shards: number;
 }
 
 /**
@@ -55,7 +57,7 @@ export class StoreBackups {
     // What came into force meanwhile may or may not have been before it.
     if (this.host.topology().keyspaces.get(keyspace) !== entry)
       throw tryAgain(`keyspace ${entry.name} has just been changed`);
-    return { ...opened, epoch: entry.epoch };
+    return { ...opened, epoch: entry.epoch, shards: entry.shards.length };
   }
 
   /**
@@ -88,9 +90,9 @@ export class StoreBackups {
     await orTryAgain(this.host.engine.close(route, snapshot));
   }
 
-  async state(keyspace: string, shard: number): Promise<RestoreState & UnderEpoch> {
-    const { entry, route } = this.findAtRest(keyspace, shard);
-    return { ...(await orTryAgain(this.host.engine.state(route))), epoch: entry.epoch };
+  /** What there is in this store's copy of a shard. Not while its keyspace is being changed. */
+  async state(keyspace: string, shard: number): Promise<RestoreState> {
+    return orTryAgain(this.host.engine.state(this.findAtRest(keyspace, shard).route));
   }
 
   /**

@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type AdminContext, print, progressBar, Refusal } from '../admin-actions.js';
 import type { PlacedKeyspace } from '../cluster-client.js';
 import { findKeyspace } from '../cluster-views.js';
@@ -17,6 +18,8 @@ const SHARDS_AT_ONCE = 4;
 const PARTS_AHEAD = 2;
 /** How often shards are read again because their keyspace was changed. */
 const ROUNDS_MAX = 20;
+/** Whoever told of the keyspace as it was may not have heard yet, milliseconds. */
+const ROUND_PAUSE_MS = 500;
 
 export interface BackupOptions {
   /** Whether a backup that is there may be replaced. */
@@ -25,10 +28,12 @@ export interface BackupOptions {
   readonly bytesPerSecond: number | undefined;
 }
 
-/** A shard's file, and the epoch of the keyspace under which the shard was read. */
+/** A shard's file, and what the keyspace was when the shard was read. */
 interface ReadShard {
   readonly file: ManifestFile;
   readonly epoch: number;
+  /** How many it had under that epoch. */
+  readonly shards: number;
 }
 
 /** Writes all that a keyspace has into a directory of this machine: each shard as it was at one moment. */
@@ -100,6 +105,7 @@ class BackupRun {
           throw new Refusal(
             `keyspace ${this.name} was changed ${round} times while it was backed up: try again when it is at rest`,
           );
+        await pause(ROUND_PAUSE_MS);
       }
     } finally {
       this.meter.clear();
@@ -114,20 +120,20 @@ class BackupRun {
     if (keyspace === undefined) throw new Refusal(`keyspace ${this.name} has been deleted`);
     this.keyspace = keyspace;
     const wanted = Array.from({ length: keyspace.shards }, (_, shard) => shard);
-    for (const shard of [...this.read.keys()]) if (shard >= keyspace.shards) await this.forget(shard);
+    for (const shard of [...this.read.keys()]) if (shard >= keyspace.shards) this.forget(shard);
     await inParallel(
       wanted.filter((shard) => !this.read.has(shard)),
       SHARDS_AT_ONCE,
       (shard) => this.readPersistently(id, shard),
     );
     const epoch = Math.max(...[...this.read.values()].map((each) => each.epoch));
-    for (const [shard, each] of [...this.read]) if (each.epoch !== epoch) await this.forget(shard);
+    for (const [shard, each] of [...this.read]) if (each.epoch !== epoch) this.forget(shard);
     const all = wanted.map((shard) => this.read.get(shard));
-    return all.every((each) => each !== undefined) ? all : undefined;
+    return all.every((each) => each?.shards === wanted.length) ? (all as ReadShard[]) : undefined;
   }
 
   /** A shard is to be read again. */
-  private async forget(shard: number): Promise<void> {
+  private forget(shard: number): void {
     const known = this.read.get(shard);
     if (known !== undefined) this.meter.takeBack(known.file.keys, known.file.bytes);
     this.read.delete(shard);
@@ -167,8 +173,7 @@ class BackupRun {
     begun();
     this.keysOfShards.set(shard, opened('keys'));
     const path = this.begun.pathOf(shard);
-    const shards = this.keyspace!.shards;
-    const head = { backup: this.begun.id, keyspace: this.name, shard, shards };
+    const head = { backup: this.begun.id, keyspace: this.name, shard };
     const writer = await refused(`${path} cannot be written`, () => ShardFileWriter.create(path, head));
     const before = { keys: 0, bytes: 0 };
     try {
@@ -183,7 +188,7 @@ class BackupRun {
       const facts = await refused(`${path} cannot be written`, () => writer.finish());
       this.meter.add(0, facts.bytes - before.bytes);
       const file = { name: basename(path), shard, takenAtMs: opened('taken-at-ms'), ...facts };
-      return { file, epoch: opened('epoch') };
+      return { file, epoch: opened('epoch'), shards: opened('shards') };
     } catch (error) {
       await writer.abandon();
       this.meter.takeBack(before.keys, before.bytes);

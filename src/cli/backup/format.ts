@@ -36,7 +36,6 @@ export interface FileHead {
   readonly backup: string;
   readonly keyspace: string;
   readonly shard: number;
-  readonly shards: number;
 }
 
 export function checksum(frame: number, ...parts: readonly Buffer[]): Buffer {

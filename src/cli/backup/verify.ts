@@ -43,8 +43,8 @@ export async function eachFrame(
   }
 }
 
-function isOf(head: FileHead, { id, keyspace }: Manifest, { shard }: ManifestFile): boolean {
-  return head.backup === id && head.shard === shard && head.shards === keyspace.shards;
+function isOf(head: FileHead, { id }: Manifest, { shard }: ManifestFile): boolean {
+  return head.backup === id && head.shard === shard;
 }
 
 /** Reads all that a backup has. @throws Refusal as {@link eachFrame} */

@@ -80,13 +80,14 @@ async function open(
   args: Arguments,
   [shard]: readonly number[],
 ): Promise<void> {
-  const { snapshot, takenAtMs, keys, bytes, epoch } = await backups.open(args.text(2), shard!);
+  const { snapshot, takenAtMs, keys, bytes, epoch, shards } = await backups.open(args.text(2), shard!);
   writeFields(reply, [
     ['snapshot', (out) => out.integer(snapshot)],
     ['taken-at-ms', (out) => out.integer(takenAtMs)],
     ['keys', (out) => out.integer(keys)],
     ['bytes', (out) => out.integer(bytes)],
     ['epoch', (out) => out.integer(epoch)],
+    ['shards', (out) => out.integer(shards)],
   ]);
 }
 
@@ -119,12 +120,11 @@ async function state(
   args: Arguments,
   [shard]: readonly number[],
 ): Promise<void> {
-  const { keys, remembers, latest, epoch } = await backups.state(args.text(2), shard!);
+  const { keys, remembers, latest } = await backups.state(args.text(2), shard!);
   writeFields(reply, [
     ['keys', (out) => out.integer(keys)],
     ['remembers', (out) => out.integer(remembers ? 1 : 0)],
     ['latest', (out) => out.integer(latest)],
-    ['epoch', (out) => out.integer(epoch)],
   ]);
 }
 

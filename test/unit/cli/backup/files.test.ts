@@ -22,7 +22,7 @@ async function write(directory: string, replaces = false, keyspace = KEYSPACE): 
   const files = [];
   for (let shard = 0; shard < keyspace.shards; shard++) {
     const path = begun.pathOf(shard);
-    const head = { backup: begun.id, keyspace: keyspace.name, shard, shards: keyspace.shards };
+    const head = { backup: begun.id, keyspace: keyspace.name, shard };
     const writer = await ShardFileWriter.create(path, head);
     for (const rows of FRAMES) await writer.add(rows, 2);
     files.push({ name: basename(path), shard, takenAtMs: 1, ...(await writer.finish()) });
@@ -70,7 +70,6 @@ describe('the directory of a backup', () => {
         backup: begun.id,
         keyspace: 'orders',
         shard: 0,
-        shards: 1,
       })
     ).abandon();
     // It is interrupted: the old one is what there is.
@@ -100,7 +99,6 @@ describe('the directory of a backup', () => {
         backup: begun.id,
         keyspace: 'orders',
         shard: 0,
-        shards: 1,
       })
     ).abandon();
     await expect(readManifest(directory)).rejects.toThrow(
