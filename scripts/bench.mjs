@@ -5,7 +5,7 @@ import { CLUSTER_TESTS, measureCluster } from './bench/cluster.mjs';
 import { COLLECTION_TESTS, measureCollections } from './bench/collections.mjs';
 import { largeSheet, measureLarge } from './bench/large.mjs';
 import { Progress } from './bench/progress.mjs';
-import { copySheet, followingSheet, measureReplication } from './bench/replication.mjs';
+import { copySheet, followingSheets, measureReplication } from './bench/replication.mjs';
 import {
   environment,
   markdownEnvironment,
@@ -157,9 +157,12 @@ async function runCollections(shared, options, progress) {
 
 async function runReplication(job, options, progress) {
   const tests = options.only === undefined ? [] : job.tests;
-  const figures = await measureReplication({ ...job, tests, keys: keysOf(options, 300_000) }, progress);
-  const cost = throughputSheet(figures.cost, ['two copies', 'one']);
-  return { sheets: [cost, followingSheet(figures.following), copySheet(figures.copies)], figures };
+  const pipelines = job.pipelines.filter((depth) => depth < 64);
+  const keys = keysOf(options, 300_000);
+  const figures = await measureReplication({ ...job, tests, pipelines, keys }, progress);
+  const { shared, apart, copies } = figures;
+  const sheets = [shared, apart].flatMap((part) => (part === undefined ? [] : followingSheets(part)));
+  return { sheets: [...sheets, copySheet(copies)], figures };
 }
 
 async function runResize(shared, options, progress) {

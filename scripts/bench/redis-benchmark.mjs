@@ -20,6 +20,7 @@ import { CLIENTS, KEY_COUNT, VALUE_BYTES } from './targets.mjs';
  * @property {boolean} [isCluster] whether the port is a node's of a cluster, all of which are to be driven
  * @property {number} [database] the number that is selected
  * @property {number} [valueBytes]
+ * @property {string} [cpus] the processors that redis-benchmark may use, as taskset takes them
  */
 
 /**
@@ -35,7 +36,9 @@ export async function redisBenchmark(run) {
   const flags = Object.entries(shared).flatMap(([flag, value]) => [flag, String(value)]);
   const mode = run.isCluster === true ? ['--cluster'] : [];
   const database = run.database === undefined ? [] : ['--dbnum', String(run.database)];
-  const output = await outputOf('redis-benchmark', [...mode, ...database, ...flags, ...words]);
+  const line = ['redis-benchmark', ...mode, ...database, ...flags, ...words];
+  const [program, ...args] = run.cpus === undefined ? line : ['taskset', '-c', run.cpus, ...line];
+  const output = await outputOf(program, args);
   return parseSummary(output);
 }
 

@@ -1,6 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { Client, fieldsOf, info } from './client.mjs';
 import { loadKeys } from './load.mjs';
-import { thousands } from './report.mjs';
+import { thousands, throughputSheet } from './report.mjs';
 import { ask, until } from './servers.mjs';
 import { median, percentile } from './statistics.mjs';
 import { Stores } from './stores.mjs';
@@ -10,7 +11,7 @@ import { measureInTurns } from './throughput.mjs';
 /*
  * What a second copy costs, and how fast it follows: SET into a keyspace with two copies beside one with a single copy,
  * both owned by the same store. The follower runs on the same machine, so what it does is taken from the processors that
- * clients, front and workers need: the processor time of each store tells what it would be on a machine of its own.
+ * clients, front and workers need. So it is measured once more with the owner on a processor of its own.
  */
 
 const SINGLE = 20;
@@ -20,7 +21,7 @@ const COST_FLOOR = 0.7;
 const COPY_ROUNDS = 3;
 /** Each store follows the other in the keyspace with two copies, and in that which is copied. */
 const FEEDS_LEVEL = 2;
-const PROBE_EVERY_MS = 20;
+const SAMPLE_EVERY_MS = 5;
 const LEVEL_WAIT_MS = 60_000;
 
 /**
@@ -28,7 +29,7 @@ const LEVEL_WAIT_MS = 60_000;
  * @property {number} writes
  * @property {number} levelMs from the first write until the follower has all of them
  * @property {number} catchUpMs from the last reply until then
- * @property {number[]} behindMs of writes now and then: how long after its reply the follower had it
+ * @property {number[]} behindMs now and then: for how long what had been written then was not acknowledged by the follower
  * @property {number} ownerUs processor time
  * @property {number} followerUs
  */
@@ -55,18 +56,48 @@ export async function measureReplication(options, progress) {
     progress.show(`loading ${thousands(KEY_COUNT)} keys into database ${database}`);
     await load(owner, database, KEY_COUNT);
   }
-  const meter = await FollowMeter.open(owner, follower);
-  const single = { port: owner.port, database: SINGLE, around: meter.aroundSingle };
-  const double = { port: owner.port, database: DOUBLE, around: meter.aroundDouble };
   const tests = options.tests.length > 0 ? options.tests : TESTS.filter(({ name }) => name === 'SET');
-  const rows = await measureInTurns({ ...options, tests }, double, single, progress);
-  meter.close();
+  const job = { ...options, tests };
+  const shared = await measureFollowing(job, owner, follower, undefined, progress);
+  const apart = availableParallelism() < 2 ? undefined : await measureApart(job, cluster, progress);
   const copies = await measureCopies(cluster, options, progress);
   await cluster.stop();
+  return { shared, apart, copies };
+}
+
+/**
+ * The same with the owner on a processor of its own, and all others on the rest, as if the follower were another machine.
+ * @param {import('./throughput.mjs').ThroughputOptions} options @param {Stores} cluster
+ * @param {import('./progress.mjs').Progress} progress
+ */
+async function measureApart(options, cluster, progress) {
+  const [owner, follower] = cluster.stores;
+  const last = availableParallelism() - 1;
+  const others = `1-${last}`;
+  owner.pin('0');
+  for (const server of [cluster.master, follower]) server.pin(others);
+  const figures = await measureFollowing(options, owner, follower, others, progress);
+  for (const server of cluster.servers) server.pin(`0-${last}`);
+  return figures;
+}
+
+/**
+ * Writes into the keyspace with two copies and into that with one, by turns.
+ * @param {import('./throughput.mjs').ThroughputOptions} options
+ * @param {import('./servers.mjs').Server} owner @param {import('./servers.mjs').Server} follower
+ * @param {string | undefined} cpus those of redis-benchmark
+ * @param {import('./progress.mjs').Progress} progress
+ */
+async function measureFollowing(options, owner, follower, cpus, progress) {
+  const meter = await FollowMeter.open(owner, follower);
+  const target = { port: owner.port, ...(cpus !== undefined && { cpus }) };
+  const single = { ...target, database: SINGLE, around: meter.aroundSingle };
+  const double = { ...target, database: DOUBLE, around: meter.aroundDouble };
+  const rows = await measureInTurns(options, double, single, progress);
+  meter.close();
   return {
     cost: rows.map((row) => ({ ...row, floor: COST_FLOOR })),
     following: rows.map(({ test, pipeline }) => meter.summary(test, pipeline)),
-    copies,
   };
 }
 
@@ -84,13 +115,13 @@ class FollowMeter {
 
   /**
    * @param {import('./servers.mjs').Server} owner @param {import('./servers.mjs').Server} follower
-   * @param {Client} client @param {Client} probe connections to the keyspace with two copies
+   * @param {Client} client @param {Client} observer connections to the keyspace with two copies
    */
-  constructor(owner, follower, client, probe) {
+  constructor(owner, follower, client, observer) {
     this.owner = owner;
     this.follower = follower;
     this.client = client;
-    this.probe = probe;
+    this.observer = observer;
   }
 
   /** @param {import('./servers.mjs').Server} owner @param {import('./servers.mjs').Server} follower */
@@ -121,14 +152,14 @@ class FollowMeter {
   aroundDouble = async (run, row) => {
     const [ownerBefore, followerBefore] = [this.owner.cpuMicroseconds(), this.follower.cpuMicroseconds()];
     const startedMs = performance.now();
-    const probing = { isOver: false };
-    const probed = this.#probe(probing);
+    const sampling = { isOver: false };
+    const sampled = this.#sample(sampling);
     const result = await run();
     const endedMs = performance.now();
-    probing.isOver = true;
+    sampling.isOver = true;
     await this.#level();
     const levelMs = performance.now();
-    const behindMs = await probed;
+    const behindMs = await sampled;
     if (row.isWarmUp) return result;
     this.#of(row).double.push({
       writes: row.requests,
@@ -141,18 +172,23 @@ class FollowMeter {
     return result;
   };
 
-  /** Writes now and then, and sees how long after the reply the follower has it. @param {{isOver: boolean}} probing */
-  async #probe(probing) {
+  /**
+   * Looks now and then how far the owner's log and the follower are, until there is nothing more to come.
+   * @param {{isOver: boolean}} sampling @returns {Promise<number[]>} see FollowingSample
+   */
+  async #sample(sampling) {
     const behindMs = [];
-    while (!probing.isOver) {
-      let writtenMs = 0;
-      this.probe.queue(['SET', 'probe', String(behindMs.length)], () => {
-        writtenMs = performance.now();
-      });
-      await this.probe.call('WAIT', '1', String(LEVEL_WAIT_MS));
-      behindMs.push(performance.now() - writtenMs);
-      await new Promise((done) => setTimeout(done, PROBE_EVERY_MS));
-    }
+    /** Ends of the log that have not been acknowledged. @type {{atMs: number, records: number}[]} */
+    const pending = [];
+    do {
+      const text = String(await this.observer.call('INFO', 'replication'));
+      const atMs = performance.now();
+      pending.push({ atMs, records: Number(/master_repl_offset:(\d+)/.exec(text)?.[1]) });
+      const acknowledged = Number(/,offset=(\d+)/.exec(text)?.[1]);
+      while (pending.length > 0 && pending[0].records <= acknowledged)
+        behindMs.push(atMs - /** @type {{atMs: number}} */ (pending.shift()).atMs);
+      await new Promise((done) => setTimeout(done, SAMPLE_EVERY_MS));
+    } while (!sampling.isOver || pending.length > 0);
     return behindMs;
   }
 
@@ -184,7 +220,7 @@ class FollowMeter {
 
   close() {
     this.client.close();
-    this.probe.close();
+    this.observer.close();
   }
 }
 
@@ -251,21 +287,21 @@ async function isSettled(client) {
 
 // ---------------------------------------------------------------- tables
 
-/** @param {ReturnType<FollowMeter['summary']>[]} following @returns {import('./report.mjs').Sheet} */
-export function followingSheet(following) {
+/** @param {Awaited<ReturnType<typeof measureFollowing>>} figures @returns {import('./report.mjs').Sheet[]} */
+export function followingSheets({ cost, following }) {
   const ms = (/** @type {number} */ value) => `${value.toFixed(1)} ms`;
   const us = (/** @type {number} */ value) => `${value.toFixed(1)} µs`;
-  return {
+  const lags = {
     head: [
       'test',
       'P',
-      'replicated/s',
+      'followed/s',
       'behind p50',
       'p99',
       'max',
-      'catches up in',
-      'CPU R=1',
-      'CPU R=2',
+      'level after',
+      'CPU: one copy',
+      'two',
       'follower',
     ],
     rows: following.map((row) => [
@@ -281,6 +317,7 @@ export function followingSheet(following) {
       us(row.followerUs),
     ]),
   };
+  return [throughputSheet(cost, ['two copies', 'one']), lags];
 }
 
 /** @param {CopySample[]} copies @returns {import('./report.mjs').Sheet} */

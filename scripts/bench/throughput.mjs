@@ -32,7 +32,7 @@ import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
 
 /**
  * What redis-benchmark is pointed at.
- * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'database' | 'isCluster' | 'keyCount'>
+ * @typedef {Pick<import('./redis-benchmark.mjs').BenchmarkRun, 'port' | 'database' | 'isCluster' | 'keyCount' | 'cpus'>
  *   & {around?: Around}} Side
  */
 
