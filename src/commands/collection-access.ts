@@ -1,4 +1,4 @@
-import { type CommandError, WRONG_TYPE } from '../base/command-errors.js';
+import { CommandError, WRONG_TYPE } from '../base/command-errors.js';
 import { type Collection, isValue } from '../types/collections/collection.js';
 import { HashValue } from '../types/collections/hash.js';
 import { ListValue } from '../types/collections/list.js';
@@ -7,6 +7,7 @@ import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { StreamValue } from '../types/collections/stream.js';
 import type { Row, RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
+import type { ShardContext } from './definition.js';
 
 /*
  * How commands get at collections. A command that reads:
@@ -23,6 +24,26 @@ import type { ShardView } from '../types/shard-view.js';
 export function findRow(view: ShardView, key: string, type: RowType): Row | undefined | CommandError {
   const row = view.find(key);
   return row !== undefined && row.type !== type ? WRONG_TYPE : row;
+}
+
+/**
+ * Has `take` reply from the first of several keys that is there; one of another type is an error.
+ * @returns whether any is there
+ */
+export function takeFromFirst(
+  { view, reply }: ShardContext,
+  keys: readonly string[],
+  type: RowType,
+  take: (row: Row) => void,
+): boolean {
+  for (const key of keys) {
+    const row = findRow(view, key, type);
+    if (row === undefined) continue;
+    if (row instanceof CommandError) reply.error(row);
+    else take(row);
+    return true;
+  }
+  return false;
 }
 
 /** The hash in a row of that type. */

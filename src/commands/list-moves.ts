@@ -2,7 +2,7 @@ import type { Arguments } from '../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
 import { RowType, type StringValue } from '../types/row.js';
-import { findRow, listOf, listToWrite, save } from './collection-access.js';
+import { findRow, listOf, listToWrite, save, takeFromFirst } from './collection-access.js';
 import type { ShardContext, ShardHandler } from './definition.js';
 import { type End, popAt, pushAt, replyPopped } from './lists.js';
 import { textsOf } from './waiting.js';
@@ -95,24 +95,17 @@ export function parseManyPop(args: Arguments, at: number): ManyPop | CommandErro
 
 /** Pops from the first list that there is, and replies it with its key. @returns whether there was one, or an error replied */
 export function popFirstOf(
-  { view, reply }: ShardContext,
+  context: ShardContext,
   keys: readonly string[],
   { end, count }: Pick<ManyPop, 'end' | 'count'>,
 ): boolean {
-  for (const key of keys) {
-    const row = findRow(view, key, RowType.List);
-    if (row === undefined) continue;
-    if (row instanceof CommandError) {
-      reply.error(row);
-      return true;
-    }
+  const { view, reply } = context;
+  return takeFromFirst(context, keys, RowType.List, (row) => {
     reply.array(2);
-    reply.bulk(key);
+    reply.bulk(row.key);
     replyPopped(reply, listOf(row), end, count);
     view.changed(row);
-    return true;
-  }
-  return false;
+  });
 }
 
 /** LMPOP numkeys key [key …] LEFT | RIGHT [COUNT count] */

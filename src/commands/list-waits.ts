@@ -1,6 +1,6 @@
 import { CommandError } from '../base/command-errors.js';
 import { RowType } from '../types/row.js';
-import { findRow, listOf } from './collection-access.js';
+import { listOf, takeFromFirst } from './collection-access.js';
 import {
   type CommandDefinition,
   countedKeys,
@@ -25,22 +25,14 @@ type ListDefinition = Omit<CommandDefinition, 'group' | 'runs'>;
 
 /** BLPOP and BRPOP key [key …] timeout */
 function popOrWait(end: End): ShardHandler {
-  const attempt = ({ view, reply }: ShardContext, keys: readonly string[]): boolean => {
-    for (const key of keys) {
-      const row = findRow(view, key, RowType.List);
-      if (row === undefined) continue;
-      if (row instanceof CommandError) {
-        reply.error(row);
-        return true;
-      }
+  const attempt = (context: ShardContext, keys: readonly string[]): boolean =>
+    takeFromFirst(context, keys, RowType.List, (row) => {
+      const { view, reply } = context;
       reply.array(2);
-      reply.bulk(key);
+      reply.bulk(row.key);
       reply.bulk(popAt(listOf(row), end));
       view.changed(row);
-      return true;
-    }
-    return false;
-  };
+    });
   return (context, args) => {
     const timeoutMs = parseTimeout(args, args.count - 1);
     if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);

@@ -4,9 +4,10 @@ import { parseInteger } from '../base/numbers.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
 import { type Row, RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
-import { findRow, sortedSetOf } from './collection-access.js';
+import { findRow, sortedSetOf, takeFromFirst } from './collection-access.js';
 import type { ShardHandler } from './definition.js';
 import { writeScore } from './sorted-set-access.js';
+import { textsOf } from './waiting.js';
 
 /** Commands that take members with the lowest or the highest scores. */
 
@@ -66,20 +67,6 @@ export function popFrom(end: PopEnd): ShardHandler {
   };
 }
 
-/** The first of the keys that is there: of the arguments from `first` to before `end`. */
-export function firstSortedSet(
-  view: ShardView,
-  args: Arguments,
-  first: number,
-  end: number,
-): Row | undefined | CommandError {
-  for (let index = first; index < end; index++) {
-    const row = findRow(view, args.text(index), RowType.SortedSet);
-    if (row !== undefined) return row;
-  }
-  return undefined;
-}
-
 export interface MultiplePop {
   /** How many keys there are. */
   readonly keys: number;
@@ -114,11 +101,11 @@ export function replyMultiplePop(view: ShardView, reply: ReplyWriter, row: Row, 
 }
 
 /** ZMPOP numkeys key [key ...] MIN | MAX [COUNT count] */
-export const popFromFirst: ShardHandler = ({ view, reply }, args) => {
+export const popFromFirst: ShardHandler = (context, args) => {
+  const { view, reply } = context;
   const pop = parseMultiplePop(args, 1);
   if (pop instanceof CommandError) return reply.error(pop);
-  const row = firstSortedSet(view, args, 2, 2 + pop.keys);
-  if (row instanceof CommandError) return reply.error(row);
-  if (row === undefined) return reply.nilArray();
-  replyMultiplePop(view, reply, row, pop);
+  const keys = textsOf(args, 2, 2 + pop.keys);
+  const take = (row: Row) => replyMultiplePop(view, reply, row, pop);
+  if (!takeFromFirst(context, keys, RowType.SortedSet, take)) reply.nilArray();
 };

@@ -1,26 +1,12 @@
 import { CommandError } from '../base/command-errors.js';
-import { type Row, RowType } from '../types/row.js';
-import { findRow } from './collection-access.js';
-import type { CommandDefinition, ShardContext, ShardHandler, Wait } from './definition.js';
+import { RowType } from '../types/row.js';
+import { takeFromFirst } from './collection-access.js';
+import type { CommandDefinition, ShardHandler, Wait } from './definition.js';
 import { countedKeys } from './definition.js';
 import { type PopEnd, parseMultiplePop, popMembers, replyMultiplePop } from './sorted-set-pops.js';
 import { attemptOrWait, parseTimeout, textsOf } from './waiting.js';
 
 /** Commands that take members of sorted sets, and wait until there are some. */
-
-/** An attempt at the first of the keys that is there, which `take` is for. */
-function attemptFirst(take: (context: ShardContext, row: Row) => void): Wait['attempt'] {
-  return (context, keys) => {
-    for (const key of keys) {
-      const row = findRow(context.view, key, RowType.SortedSet);
-      if (row === undefined) continue;
-      if (row instanceof CommandError) context.reply.error(row);
-      else take(context, row);
-      return true;
-    }
-    return false;
-  };
-}
 
 /** BZPOPMIN and BZPOPMAX key [key ...] timeout */
 function popOrWait(end: PopEnd): ShardHandler {
@@ -28,11 +14,13 @@ function popOrWait(end: PopEnd): ShardHandler {
     const timeoutMs = parseTimeout(args, args.count - 1);
     if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
     const keys = textsOf(args, 1, args.count - 1);
-    const attempt = attemptFirst(({ view, reply }, row) => {
-      reply.array(3);
-      reply.bulk(row.key);
-      popMembers(view, reply, row, { end, count: 1, inPairs: false });
-    });
+    const attempt: Wait['attempt'] = (each, ready) =>
+      takeFromFirst(each, ready, RowType.SortedSet, (row) => {
+        const { view, reply } = each;
+        reply.array(3);
+        reply.bulk(row.key);
+        popMembers(view, reply, row, { end, count: 1, inPairs: false });
+      });
     attemptOrWait(context, { keys, type: RowType.SortedSet, timeoutMs, attempt });
   };
 }
@@ -44,7 +32,8 @@ const popManyOrWait: ShardHandler = (context, args) => {
   const timeoutMs = parseTimeout(args, 1);
   if (timeoutMs instanceof CommandError) return context.reply.error(timeoutMs);
   const keys = textsOf(args, 3, 3 + pop.keys);
-  const attempt = attemptFirst(({ view, reply }, row) => replyMultiplePop(view, reply, row, pop));
+  const attempt: Wait['attempt'] = (each, ready) =>
+    takeFromFirst(each, ready, RowType.SortedSet, (row) => replyMultiplePop(each.view, each.reply, row, pop));
   attemptOrWait(context, { keys, type: RowType.SortedSet, timeoutMs, attempt });
 };
 

@@ -8,12 +8,12 @@ import { integerOf } from '../cluster/reply-scanner.js';
 import { findKeys } from '../commands/introspection.js';
 import type { Command } from '../commands/table.js';
 import { Keyspace } from '../node/keyspaces.js';
-import { callShard, readyRoute } from '../node/segments.js';
+import { callShard } from '../node/segments.js';
 import type { MovingSlot } from '../node/slot-moves.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { Connection } from './connection.js';
 import { answer, refuse } from './refusal.js';
-import { send } from './sending.js';
+import { sendWhenReady } from './sending.js';
 import type { RespServer } from './server.js';
 import type { Session } from './session.js';
 import { dropTransaction } from './watches.js';
@@ -95,7 +95,7 @@ function redirect(
     // What MULTI queues goes there with EXEC, when the transaction is planned.
     if (!isArriving || (session.queued !== undefined && command.name !== 'watch')) return false;
     // ASKING was said for the slot, whose keys arrive here.
-    runAt(connection, moving.here, command, args, frames);
+    sendWhenReady(connection, moving.here, command, args, frames);
     return true;
   }
   const refusal = redirection(map, { ...request, keyCount: 1 });
@@ -105,7 +105,7 @@ function redirect(
   }
   // Transactions go on to the owner, as does what MULTI queues for them.
   if (copy === undefined || session.queued !== undefined || command.runs === 'front') return false;
-  runAt(connection, copy, command, args, frames);
+  sendWhenReady(connection, copy, command, args, frames);
   return true;
 }
 
@@ -160,21 +160,4 @@ function slotMove({ nodes }: DoorMap, { from, to }: MovingSlot, keysHere: number
   const nodeOf = (id: string) => nodes.find((node) => node.id === id);
   const [source, target] = [nodeOf(from), nodeOf(to)];
   return source && target && { from: source, to: target, keysHere };
-}
-
-/** Runs a command on a shard that is here, though another node owns its slot. */
-function runAt(
-  connection: Connection,
-  here: ShardRoute,
-  command: Command,
-  args: Buffer[],
-  frames: Buffer,
-): void {
-  if (here.ready !== undefined || here.owner.isCongestedFor(frames.length)) {
-    connection.holdBack(args, frames);
-    connection.stallUntil(here.ready !== undefined ? readyRoute(here) : here.owner.relieved());
-    return;
-  }
-  if (command.name === 'watch') connection.session.watched.add(here);
-  send(connection, here, command, args, frames);
 }

@@ -14,7 +14,7 @@ import { frontHandler } from './front/handlers.js';
 import { answer, refuse } from './refusal.js';
 import { routeCommand, runOnShard } from './routing.js';
 import { deletedKeyspace, onlyShardOf, targetDatabase } from './selection.js';
-import { send } from './sending.js';
+import { holdUntilReady, send } from './sending.js';
 import type { RespServer } from './server.js';
 import { Attention } from './session.js';
 import { queueInTransaction } from './transaction.js';
@@ -83,11 +83,7 @@ export function perform(
   const { session } = connection;
   const route = session.route ?? locate(server, connection, command, args, frames);
   if (route === undefined) return;
-  if (route.ready !== undefined || route.owner.isCongestedFor(frames.length)) {
-    connection.holdBack(args, frames);
-    connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
-    return;
-  }
+  if (holdUntilReady(connection, route, args, frames)) return;
   if (command.name === 'watch') session.watched.add(route);
   const target = targetDatabase(server.store, session, command, args);
   if (target instanceof CommandError) {

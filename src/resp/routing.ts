@@ -8,8 +8,6 @@ import { findKeys } from '../commands/introspection.js';
 import type { Command } from '../commands/table.js';
 import { mayWait } from '../commands/waiting.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
-import { readyRoute } from '../node/segments.js';
-import type { ShardRoute } from '../workers/pool.js';
 import type { Connection } from './connection.js';
 import { forward, movedError } from './forwarding.js';
 import { refuse } from './refusal.js';
@@ -17,7 +15,7 @@ import { blockElsewhere } from './remote-blocking.js';
 import { watchElsewhere } from './remote-watch.js';
 import { scatter } from './scatter.js';
 import { targetDatabase } from './selection.js';
-import { send } from './sending.js';
+import { holdUntilReady, send, sendWhenReady } from './sending.js';
 import type { RespServer } from './server.js';
 import type { Session } from './session.js';
 
@@ -55,7 +53,7 @@ export function routeCommand(
     refuse(connection, WATCHED_ELSEWHERE, command, server);
     return;
   }
-  if (place.local !== undefined) sendTo(connection, place.local, command, args, frames);
+  if (place.local !== undefined) sendWhenReady(connection, place.local, command, args, frames);
   else if (command.name === 'watch' && !session.isPeer)
     watchElsewhere(server, connection, args, frames, keyspace, place);
   else if (mayWait(command, args)) blockElsewhere(server, connection, command, args, frames, keyspace, place);
@@ -115,7 +113,7 @@ function routeWithoutSlot(
   if (connection.session.isPeer) {
     // Another node has found that one shard has all keys; if it has not, it knows another topology.
     const place = commonPlace(command, args, keyspace);
-    if (place?.local !== undefined) sendTo(connection, place.local, command, args, frames);
+    if (place?.local !== undefined) sendWhenReady(connection, place.local, command, args, frames);
     else refuse(connection, movedError(keyspace, place ?? keyspace.places[0]!), command, server);
   } else if (command.runs === 'split') scatter(server, connection, command, args, frames, keyspace);
   else {
@@ -129,23 +127,6 @@ function commonPlace(command: Command, args: readonly Buffer[], keyspace: Keyspa
   const shards = new Set(keys.map(({ index }) => keyspace.shardsOfSlots[keySlot(args[index]!)]!));
   const [shard] = shards;
   return shard === undefined || shards.size > 1 ? undefined : keyspace.places[shard];
-}
-
-/** Sends a command to a shard of this node. */
-function sendTo(
-  connection: Connection,
-  route: ShardRoute,
-  command: Command,
-  args: Buffer[],
-  frames: Buffer,
-): void {
-  if (route.ready !== undefined || route.owner.isCongestedFor(frames.length)) {
-    connection.holdBack(args, frames);
-    connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
-    return;
-  }
-  if (command.name === 'watch') connection.session.watched.add(route);
-  send(connection, route, command, args, frames);
 }
 
 const NOT_A_PEER = new CommandError('ERR VASTO.ON is for other nodes of the cluster');
@@ -178,10 +159,5 @@ export function runOnShard(
     return;
   }
   const route = place.local;
-  if (route.ready !== undefined || route.owner.isCongestedFor(frames.length)) {
-    connection.holdBack(args, frames);
-    connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
-    return;
-  }
-  send(connection, route, inner, args.slice(2), frames);
+  if (!holdUntilReady(connection, route, args, frames)) send(connection, route, inner, args.slice(2), frames);
 }

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Command } from '../commands/table.js';
 import { mayWait } from '../commands/waiting.js';
-import { addCommand } from '../node/segments.js';
+import { addCommand, readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Instruction } from '../workers/protocol.js';
 import { sendBlocking } from './blocking.js';
@@ -25,6 +25,32 @@ export function send(
   if (target !== undefined) route.owner.batch.instruct(Instruction.UseTarget, target.shard);
   addCommand(route.owner, command, args, frames);
   connection.countUnderWay(slot);
+}
+
+/** Sends a command to a shard of this node as soon as that is ready, and its owner takes more. */
+export function sendWhenReady(
+  connection: Connection,
+  route: ShardRoute,
+  command: Command,
+  args: Buffer[],
+  frames: Buffer,
+): void {
+  if (holdUntilReady(connection, route, args, frames)) return;
+  if (command.name === 'watch') connection.session.watched.add(route);
+  send(connection, route, command, args, frames);
+}
+
+/** @returns whether the command waits for its shard, and is looked at again then */
+export function holdUntilReady(
+  connection: Connection,
+  route: ShardRoute,
+  args: Buffer[],
+  frames: Buffer,
+): boolean {
+  if (route.ready === undefined && !route.owner.isCongestedFor(frames.length)) return false;
+  connection.holdBack(args, frames);
+  connection.stallUntil(route.ready !== undefined ? readyRoute(route) : route.owner.relieved());
+  return true;
 }
 
 /**
