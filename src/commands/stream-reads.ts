@@ -155,13 +155,20 @@ interface ReadStream {
   readonly after: StreamId;
 }
 
-/** What is asked for by a client that has waited for it already: that it can be is known, and what is there is seen later. */
-function awaitedStreams(args: Arguments, { firstKey, keys }: ReadOptions): ReadStream[] {
-  return Array.from({ length: keys }, (_, index) => ({
-    key: args.text(firstKey + index),
-    row: undefined,
-    after: parseStreamId(args.text(firstKey + keys + index), 'first') ?? STREAM_ID_MAX,
-  }));
+/**
+ * What is asked for by a client that has waited for it already: that it can be is known, and what is there is seen later.
+ * Who has waited on another node still says `$`, and is given what is new from now on.
+ */
+function awaitedStreams({ view }: ShardContext, args: Arguments, options: ReadOptions): ReadStream[] {
+  const { firstKey, keys } = options;
+  return Array.from({ length: keys }, (_, index) => {
+    const key = args.text(firstKey + index);
+    const text = args.text(firstKey + keys + index);
+    if (text !== '$') return { key, row: undefined, after: parseStreamId(text, 'first') ?? STREAM_ID_MAX };
+    const row = findRow(view, key, RowType.Stream);
+    const isThere = row !== undefined && !(row instanceof CommandError);
+    return { key, row: undefined, after: isThere ? streamOf(row).lastId : STREAM_ID_MIN };
+  });
 }
 
 function findStreams(
@@ -228,7 +235,9 @@ function entriesAfter(stream: StreamValue, after: StreamId, count: number): Read
 export const read: ShardHandler = (context, args) => {
   const options = parseReadOptions(args, false);
   if (options instanceof CommandError) return context.reply.error(options);
-  const streams = context.isResumed ? awaitedStreams(args, options) : findStreams(context, args, options);
+  const streams = context.isResumed
+    ? awaitedStreams(context, args, options)
+    : findStreams(context, args, options);
   if (streams instanceof CommandError) return context.reply.error(streams);
   if (replyReadings(context, readStreams(streams, options))) return;
   const later = afterWaiting(options);
@@ -316,7 +325,9 @@ export const readGroup: ShardHandler = (context, args) => {
   const { reply } = context;
   const options = parseReadOptions(args, true);
   if (options instanceof CommandError) return reply.error(options);
-  const streams = context.isResumed ? awaitedStreams(args, options) : findStreams(context, args, options);
+  const streams = context.isResumed
+    ? awaitedStreams(context, args, options)
+    : findStreams(context, args, options);
   if (streams instanceof CommandError) return reply.error(streams);
   if (!context.isResumed && replyReadings(context, readForGroup(context, streams, options))) return;
   const later = afterWaiting(options);

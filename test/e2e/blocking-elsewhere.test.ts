@@ -123,18 +123,27 @@ describe('commands that wait for keys of another store', () => {
     atStore.send(encodeCommand(['BLPOP', 'b', 0]));
     timed.send(encodeCommand(['BLPOP', 'never', '0.8']));
     await blockedAre(3);
+    await other.command('XADD', 's', '5-0', 'f', 'old');
+    const readers = [await cluster.nodes[0]!.connect(), await cluster.nodes[1]!.connect()];
+    opened.push(...readers);
+    for (const [index, reader] of readers.entries()) {
+      reader.send(encodeCommand(['XREAD', 'BLOCK', 0, 'STREAMS', 's', '$']));
+      await blockedAre(4 + index);
+    }
     await cluster.place(THERE, 2);
     await waitUntil('all wait there', async () => {
       const client = await cluster.nodes[1]!.connect();
       const text = await client.text('INFO', 'clients');
       client.close();
-      return /blocked_clients:[23]\r/.test(text);
+      return /blocked_clients:[45]\r/.test(text);
     });
     expect(await other.rendered('RPUSH', 'a', 'x')).toBe(':1');
     expect(await next(waiting)).toBe('*[$"a" $"x"]');
     expect(await other.rendered('RPUSH', 'b', 'y')).toBe(':1');
     expect(await next(atStore)).toBe('*[$"b" $"y"]');
     expect(await next(timed)).toBe('*-1');
+    await other.command('XADD', 's', '6-0', 'f', 'new');
+    for (const reader of readers) expect(await next(reader)).toBe('*[*[$"s" *[*[$"6-0" *[$"f" $"new"]]]]]');
     await cluster.place(KEYSPACES, 3);
     expect(await waiting.rendered('BLPOP', 'a', '0.01')).toBe('*-1');
   });
