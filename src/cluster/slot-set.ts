@@ -43,7 +43,10 @@ export class SlotSet {
   static fromBytes(bytes: Uint8Array): SlotSet {
     if (bytes.length !== SLOTS / 8)
       throw new RangeError(`a set of slots has ${SLOTS / 8} bytes, not ${bytes.length}`);
-    return SlotSet.where((slot) => (bytes[slot >> 3]! & (1 << (slot & 7))) !== 0);
+    const bits = new Uint8Array(bytes);
+    let size = 0;
+    for (const word of wordsOf(bits)) size += onesIn(word);
+    return new SlotSet(bits, size);
   }
 
   /** A bit for each slot, that of slot 0 the lowest of the first byte. */

@@ -209,7 +209,7 @@ export class Copies {
   /** Slots that a copy lacks as far as it has noted, and whose rows have come. */
   private filledIn({ entry, duty, memory: { complete }, shard, keyspace }: Copy): SlotSet {
     let filled = SlotSet.EMPTY;
-    if (entry === undefined || duty === undefined) return filled;
+    if (entry === undefined || duty === undefined || complete.includes(duty.wanted)) return filled;
     const statuses = this.host.feeds();
     for (const { from, slots, start } of feedsTo(entry, this.host.self, shard)) {
       const lacking = slots.within(duty.wanted).without(complete);

@@ -8,7 +8,7 @@ import type { SimulatedShard } from './shard.js';
 export const KEYSPACE = 'data';
 
 /** A client gives up after so long, milliseconds. */
-const PATIENCE_MS = 6000;
+export const PATIENCE_MS = 4000;
 /** Whoever was told that a shard is elsewhere asks again so much later, milliseconds. */
 const AGAIN_MS = 20;
 
@@ -100,6 +100,8 @@ export class Command {
         return 'failed';
       }
       if (life?.isOver !== false) return 'unknown';
+      // What a client that has left had sent is not done.
+      if (this.host.scheduler.nowMs > this.untilMs) return 'failed';
     }
   }
 

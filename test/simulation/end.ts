@@ -15,8 +15,9 @@ export function unsettled(world: World): string[] {
   const lacking: string[] = [];
   if (known.change !== undefined && !restsOnLost(known.change, nodes))
     lacking.push(`a change (${known.change.kind}, ${known.change.phase}) is under way`);
+  // Shards go back when nothing is left of the last change.
   for (const [shard, { home }] of known.shards.entries())
-    if (home !== undefined) lacking.push(`shard ${shard} is not at home`);
+    if (home !== undefined && known.change === undefined) lacking.push(`shard ${shard} is not at home`);
   for (const { name, store, isDestroyed, entry } of nodes) {
     if (isDestroyed) {
       if (known.shards.some(({ stores }) => stores.includes(entry.id)))

@@ -3,7 +3,7 @@ import { addressOf, type KeyspaceEntry, keyspaceByName, type Topology } from '..
 import type { HeldShard } from '../../src/node/registry.js';
 import { storeEntry } from '../support/fake-cluster.js';
 import { Random } from '../support/random.js';
-import { type ClientHost, Command, KEYSPACE } from './client.js';
+import { type ClientHost, Command, KEYSPACE, PATIENCE_MS } from './client.js';
 import type { StoredRow, StoredShard } from './disk.js';
 import { checkEnd, unsettled } from './end.js';
 import { Ledger, type Write } from './ledger.js';
@@ -370,8 +370,12 @@ export class World implements ClientHost {
   private async heal(): Promise<void> {
     const { scheduler, nodes } = this;
     this.note('*', 'all is to be well');
-    // Whatever was to end later ends by itself; what began must, too.
-    await scheduler.advance(scheduler.nowMs + 10_000);
+    // Whatever goes wrong for a while ends by itself, and so does what clients wait for.
+    const { happenings, durationMs } = this.schedule;
+    const ends = happenings.map((each) =>
+      'forMs' in each ? each.atMs + each.forMs : each.atMs + PATIENCE_MS,
+    );
+    await scheduler.advance(scheduler.nowMs + Math.max(0, ...ends) - durationMs + LOOK_EVERY_MS);
     const untilMs = scheduler.nowMs + SETTLE_MAX_MS;
     let lacking = ['nothing was looked at'];
     while (scheduler.nowMs < untilMs && this.faults.length === 0) {

@@ -7,7 +7,8 @@ const keyOf = ({ feed, keyspace, targetShard }: Pick<FeedDuty, 'feed' | 'keyspac
   `${keyspace}/${targetShard} ${feed}`;
 
 function areSame(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
-  if (one === undefined || other === undefined) return one === other;
+  if (one === other) return true;
+  if (one === undefined || other === undefined) return false;
   return one.every((byte, index) => byte === other[index]);
 }
 
