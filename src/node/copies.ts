@@ -215,7 +215,7 @@ export class Copies {
       const lacking = slots.within(duty.wanted).without(complete);
       if (start !== 'copy' || lacking.isEmpty) continue;
       const feed = feedId(from, shard, entry.change?.id);
-      if (!this.mayFollow({ keyspace, targetShard: shard, feed, slots: slots.toBytes() })) continue;
+      if (!this.mayFollow({ keyspace, targetShard: shard, feed, asked: slots.toBytes() })) continue;
       const status = statuses.find((each) => isFeed(each, keyspace, shard, feed));
       if (status?.position !== undefined) filled = filled.with(lacking);
     }
@@ -356,14 +356,14 @@ export class Copies {
     keyspace,
     targetShard,
     feed,
-    slots,
-  }: Pick<FeedDuty, 'keyspace' | 'targetShard' | 'feed' | 'slots'>): boolean {
+    asked,
+  }: Pick<FeedDuty, 'keyspace' | 'targetShard' | 'feed' | 'asked'>): boolean {
     const copy = this.copies.get(keyOf(keyspace, targetShard));
     if (copy === undefined) return false;
     const { leftover, anew } = copy.memory;
     if (anew.includes(feed) || !copy.isShowing) return false;
     if (leftover.isEmpty) return true;
-    return slots !== undefined && SlotSet.fromBytes(slots).within(leftover).isEmpty;
+    return asked !== undefined && SlotSet.fromBytes(asked).within(leftover).isEmpty;
   }
 
   /** Whether a feed has to end, to begin anew with a copy. */

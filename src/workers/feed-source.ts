@@ -81,6 +81,11 @@ const filter = new FeedWriter();
 /** The rows of a record that are in the slots, as a record; none where there are none. */
 function inSlots(record: Buffer, slots: FeedSlots): Uint8Array[] {
   if (flushTimestamp(record) !== undefined) return [record];
+  let isWhole = true;
+  eachRecordEntry(record, ({ key }) => {
+    isWhole &&= hasSlot(slots, keySlot(key));
+  });
+  if (isWhole) return [record];
   filter.beginRows();
   eachRecordEntry(record, ({ key, entry }) => {
     if (hasSlot(slots, keySlot(key))) filter.addEntry(entry);

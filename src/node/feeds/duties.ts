@@ -12,8 +12,10 @@ export interface FeedDuty {
   readonly sourceShard: number;
   readonly targetStore: string;
   readonly targetShard: number;
-  /** undefined = all. */
+  /** Those that the target knows it to be of, which is what its flushes are about; undefined = all of its shard. */
   readonly slots: FeedSlots | undefined;
+  /** Those of which rows are asked for; undefined = all that there are. */
+  readonly asked: FeedSlots | undefined;
   readonly start: Feed['start'];
   /** Whether both are copies of the same shard. */
   readonly isReplica: boolean;
@@ -43,8 +45,8 @@ export function feedId(from: CopyPlace, toShard: number, change = ''): string {
   return `${from.store}/${from.shard}/${toShard}${from.shard === toShard ? '' : `@${change}`}`;
 }
 
-/** As long as nothing changes, a copy has no rows but those of its shard. */
-function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose, start }: Feed): FeedDuty {
+function dutyOf({ id, change, shards }: KeyspaceEntry, { from, to, slots, purpose, start }: Feed): FeedDuty {
+  const set = shards.length === 1 && change === undefined ? undefined : slots.toBytes();
   return {
     feed: feedId(from, to.shard, change?.id),
     start,
@@ -53,7 +55,9 @@ function dutyOf({ id, change }: KeyspaceEntry, { from, to, slots, purpose, start
     sourceShard: from.shard,
     targetStore: to.store,
     targetShard: to.shard,
-    slots: change === undefined ? undefined : slots.toBytes(),
+    slots: change === undefined ? undefined : set,
+    // Where nothing changes any more, the source's log may still tell of slots that have gone to other shards.
+    asked: set,
     isReplica: purpose === 'peer',
   };
 }

@@ -181,7 +181,7 @@ export class FeedFollower {
       reachedMark: (epoch: number) => host.reachedMark(duty, epoch),
     };
     this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
-    const { feed, keyspace, sourceShard, slots, start } = duty;
+    const { feed, keyspace, sourceShard, asked, start } = duty;
     stream.send({
       kind: 'open',
       clusterId: host.clusterId(),
@@ -190,7 +190,7 @@ export class FeedFollower {
       feed,
       keyspace,
       shard: sourceShard,
-      slots,
+      slots: asked,
       partWillDo: start !== 'copy',
       resume: this.at,
     });
