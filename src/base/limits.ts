@@ -145,6 +145,15 @@ export const JOURNAL_RECORD_BYTES = 1 << 16;
 /** How long a row may be in the journal only, milliseconds. */
 export const JOURNAL_AGE_MAX_MS = 5000;
 
+/** How long what has changed of a node may be in the journal only, milliseconds. */
+export const NODE_JOURNAL_AGE_MAX_MS = 60_000;
+
+/** Changes of a node that the journal has before it is written whole: who reads it applies them all. */
+export const NODE_PATCHES_MAX = 32;
+
+/** Nodes that one commit writes whole because records must go, or twice as many as it adds changes if that is more. */
+export const WRITE_BACK_NODES_MAX = 500;
+
 /** Rows that one commit writes back from the journal, or twice as many as it adds to it if that is more. */
 export const WRITE_BACK_ROWS_MAX = 1000;
 

@@ -48,6 +48,24 @@ export function readUint64(bytes: Buffer, at: number): number {
   return high * TWO_32 + low;
 }
 
+/** Writes an exact unsigned integer below 2^48 as 6 bytes, big-endian. Returns where it ends. */
+export function writeUint48(target: Buffer, at: number, value: number): number {
+  const high = Math.floor(value / TWO_32);
+  const low = value >>> 0;
+  target[at] = high >>> 8;
+  target[at + 1] = high;
+  target[at + 2] = low >>> 24;
+  target[at + 3] = low >>> 16;
+  target[at + 4] = low >>> 8;
+  target[at + 5] = low;
+  return at + 6;
+}
+
+/** Reads what {@link writeUint48} wrote. */
+export function readUint48(bytes: Buffer, at: number): number {
+  return bytes.readUIntBE(at, 6);
+}
+
 /** Longest encoding of a number below 2^53. */
 export const NUMBER_BYTES_MAX = 8;
 
@@ -86,16 +104,21 @@ export function textBytes(value: StringValue): number {
 /** Reads the pieces one after the other. Every method throws RowFormatError where the bytes end too early. */
 export class ByteReader {
   constructor(
-    private readonly bytes: Buffer,
+    private readonly source: Buffer,
     private at = 0,
   ) {}
 
   get isAtEnd(): boolean {
-    return this.at === this.bytes.length;
+    return this.at === this.source.length;
+  }
+
+  /** How many bytes have been read. */
+  get position(): number {
+    return this.at;
   }
 
   byte(): number {
-    const value = this.bytes[this.at++];
+    const value = this.source[this.at++];
     if (value === undefined) throw cutShort();
     return value;
   }
@@ -112,14 +135,14 @@ export class ByteReader {
 
   uint64(): number {
     this.need(8);
-    const value = readUint64(this.bytes, this.at);
+    const value = readUint64(this.source, this.at);
     this.at += 8;
     return value;
   }
 
   double(): number {
     this.need(8);
-    const value = this.bytes.readDoubleBE(this.at);
+    const value = this.source.readDoubleBE(this.at);
     this.at += 8;
     return value;
   }
@@ -129,7 +152,15 @@ export class ByteReader {
     this.need(length);
     const start = this.at;
     this.at += length;
-    return this.bytes.latin1Slice(start, this.at);
+    return this.source.latin1Slice(start, this.at);
+  }
+
+  /** Bytes, which share memory with what is read. */
+  bytes(length: number): Buffer {
+    this.need(length);
+    const start = this.at;
+    this.at += length;
+    return this.source.subarray(start, this.at);
   }
 
   /** A text with its length before it. */
@@ -139,11 +170,7 @@ export class ByteReader {
 
   /** As {@link text}; a long one shares memory with what is read. */
   value(): StringValue {
-    const length = this.number();
-    this.need(length);
-    const start = this.at;
-    this.at += length;
-    return stringValue(this.bytes.subarray(start, this.at));
+    return stringValue(this.bytes(this.number()));
   }
 
   /** @throws RowFormatError if something is left */
@@ -152,7 +179,7 @@ export class ByteReader {
   }
 
   private need(bytes: number): void {
-    if (this.at + bytes > this.bytes.length) throw cutShort();
+    if (this.at + bytes > this.source.length) throw cutShort();
   }
 }
 

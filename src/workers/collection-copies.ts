@@ -1,15 +1,22 @@
 import { COLLECTION_COPIES_MAX, COLLECTION_COPY_IDLE_MAX_MS } from '../base/limits.js';
 import { elementBound } from './element-keys.js';
+import type { NodeOverlay } from './node-journal.js';
 import type { Database, RangeReader } from './rocksdb.js';
 
-/** The reading of a large collection for a copy, as the collection was when it began. */
-export interface CollectionCopy {
-  readonly session: number;
+/** What is read for a copy. */
+interface CopiedCollection {
   readonly key: string;
-  /** The row, of the same moment. */
+  /** The row. */
   readonly row: Buffer;
-  readonly reader: RangeReader;
+  /** What the journal has of its nodes. */
+  readonly overlay: NodeOverlay;
   readonly isOnly: boolean;
+}
+
+/** The reading of a large collection for a copy, as the collection was when it began. */
+export interface CollectionCopy extends CopiedCollection {
+  readonly session: number;
+  readonly reader: RangeReader;
   /** Number of the piece that is read next. */
   piece: number;
   usedMs: number;
@@ -20,14 +27,7 @@ export class CollectionCopies {
   private readonly copies = new Map<number, CollectionCopy>();
   private lastSession = 0;
 
-  begin(
-    database: Database,
-    key: string,
-    row: Buffer,
-    version: number,
-    isOnly: boolean,
-    nowMs: number,
-  ): CollectionCopy {
+  begin(database: Database, collection: CopiedCollection, version: number, nowMs: number): CollectionCopy {
     this.expire(nowMs);
     if (this.copies.size >= COLLECTION_COPIES_MAX) {
       const [oldest] = [...this.copies.values()].sort((a, b) => a.usedMs - b.usedMs);
@@ -35,7 +35,7 @@ export class CollectionCopies {
     }
     const bounds = { from: elementBound(version), before: elementBound(version + 1) };
     const reader = database.openReader({ family: 'elem', values: true, ...bounds });
-    const copy = { session: ++this.lastSession, key, row, reader, isOnly, piece: 0, usedMs: nowMs };
+    const copy = { ...collection, session: ++this.lastSession, reader, piece: 0, usedMs: nowMs };
     this.copies.set(copy.session, copy);
     return copy;
   }

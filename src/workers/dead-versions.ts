@@ -39,6 +39,21 @@ export class DeadVersions {
     return this.dying.size > 0 && this.dying.has(version);
   }
 
+  /** Whether a collection has gone, or goes with the batch. */
+  has(version: number): boolean {
+    return this.isDying(version) || this.dead.includes(version) || this.removed.includes(version);
+  }
+
+  /** The collections that go with the batch. */
+  get ofBatch(): Iterable<number> {
+    return this.dying;
+  }
+
+  /** Those that have gone, as far as they have rows. */
+  get all(): readonly number[] {
+    return this.dead;
+  }
+
   stage(target: Database): void {
     for (const version of this.dying) target.put('meta', deadKey(version), EMPTY);
   }

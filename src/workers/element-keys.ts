@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { writeLatin1, writeUint64 } from '../types/binary.js';
+import { readUint64, writeLatin1, writeUint64 } from '../types/binary.js';
 import { ElementKind, memberHash } from '../types/collections/elements.js';
 
 /*
@@ -58,6 +58,11 @@ export function elementBound(version: number, kind: number = 0, from = ''): Buff
   bound[VERSION_BYTES] = kind;
   writeLatin1(bound, ELEMENT_PREFIX_BYTES, from);
   return bound;
+}
+
+/** The version in a key. */
+export function versionOf(key: Buffer): number {
+  return readUint64(key, 0);
 }
 
 /** The kind in a key. */

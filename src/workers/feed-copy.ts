@@ -91,9 +91,10 @@ function isForgotten(shard: Shard, key: Buffer, bytes: Buffer): boolean {
 function addWhole(shard: Shard, key: Buffer, bytes: Buffer, version: number, bytesMax: number): boolean {
   const start = writer.byteLength;
   writer.beginElements(key, bytes, ElementsKind.All, 0);
+  const { overlay } = shard.collections.nodes;
   const bounds = { from: elementBound(version), before: elementBound(version + 1) };
   shard.source().iterate({ family: 'elem', values: true, ...bounds }, (name, value) => {
-    writer.addElement(elementNameOf(name), value!);
+    writer.addElement(elementNameOf(name), overlay.row(name, value!));
     return writer.byteLength <= bytesMax;
   });
   if (writer.byteLength > bytesMax) {
@@ -121,7 +122,8 @@ function copyKey(
   if (version !== 0 && !addWhole(shard, name, bytes, version, bytesMax)) {
     const { copies } = shard.replication;
     const row = Buffer.from(bytes);
-    const copy = copies.begin(shard.source(), key, row, version, isOnly, shard.nowMs);
+    const overlay = shard.collections.nodes.overlayNow(version);
+    const copy = copies.begin(shard.source(), { key, row, overlay, isOnly }, version, shard.nowMs);
     return copyPiece(shard, copy, after, bytesMax)!;
   }
   if (version === 0) writer.addStored(name, bytes);
@@ -156,11 +158,14 @@ function copyPiece(
 }
 
 /** Adds elements up to the bound. @returns whether those were the last; undefined when the reading has been ended */
-function addPiece({ reader }: CollectionCopy, bytesMax: number): boolean | undefined {
+function addPiece({ reader, overlay }: CollectionCopy, bytesMax: number): boolean | undefined {
   try {
     for (;;) {
       const { rows, finished } = reader.next(ELEMENTS_READ);
-      for (let at = 0; at < rows.length; at += 2) writer.addElement(elementNameOf(rows[at]!), rows[at + 1]!);
+      for (let at = 0; at < rows.length; at += 2) {
+        const key = rows[at]!;
+        writer.addElement(elementNameOf(key), overlay.row(key, rows[at + 1]!));
+      }
       if (finished) return true;
       if (writer.byteLength >= bytesMax) return false;
     }

@@ -11,6 +11,7 @@ import { type StringValue, stringValue, valueBytes } from '../types/row.js';
 import { DeadVersions } from './dead-versions.js';
 import { elementBound, elementKey, elementKeyScratch, kindOf, orderedNameOf } from './element-keys.js';
 import { ElementRow, ElementTable, isDecoded } from './element-table.js';
+import { NodeJournal } from './node-journal.js';
 import type { Database } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
 import { valueScratch } from './row-scratch.js';
@@ -31,6 +32,10 @@ export interface ElementOwner {
 export class ShardElements implements ElementHost {
   readonly table = new ElementTable();
   readonly dead = new DeadVersions();
+  readonly nodes: NodeJournal = new NodeJournal({
+    nodeInMemory: (version, id) => this.nodeInMemory(version, id),
+    isDead: (version) => this.dead.has(version),
+  });
   dirty: ElementRow[] = [];
 
   constructor(
@@ -57,14 +62,29 @@ export class ShardElements implements ElementHost {
     this.dirty.push(element);
   }
 
-  /** Stages all that was noted. */
-  stage(target: Database): void {
+  private nodeInMemory(version: number, id: string): Encodable | undefined {
+    const hash = ElementTable.hashOf(version, ElementKind.Node, id);
+    const value = this.table.get(version, ElementKind.Node, id, hash)?.value;
+    return value !== undefined && isDecoded(value) ? value : undefined;
+  }
+
+  /**
+   * Stages all that was noted.
+   * @param isJournaled whether nodes may go to the journal: not where the target is an empty instance
+   */
+  stage(target: Database, nowMs: number, isJournaled: boolean): void {
+    const { nodes } = this;
     for (const { version, kind, name, value, stored } of this.dirty) {
       if (this.dead.isDying(version)) continue;
+      const isNode = isJournaled && kind === ElementKind.Node;
+      if (isNode && value !== undefined && isDecoded(value) && nodes.add(target, version, name, value, nowMs))
+        continue;
       const key = elementKeyScratch(version, kind, name);
       if (value !== undefined) target.put('elem', key, encodedElement(value));
       else if (stored) target.delete('elem', key);
+      if (isNode) nodes.revoke(target, version, name, nowMs);
     }
+    if (isJournaled) nodes.finish(target, nowMs);
     this.dead.stage(target);
   }
 
@@ -72,17 +92,35 @@ export class ShardElements implements ElementHost {
   committed(): void {
     for (const element of this.dirty) {
       element.dirty = false;
-      element.stored = element.value !== undefined;
+      const { value } = element;
+      element.stored = value !== undefined;
+      if (value !== undefined && isDecoded(value)) value.settled();
       this.cache.resized(element);
     }
     this.dirty = [];
+    this.nodes.committed();
+    for (const version of this.dead.ofBatch) this.nodes.drop(version);
     this.dead.committed();
+  }
+
+  /** Takes up what an instance has of collections that have gone, and of the journal of nodes. Nothing is in memory. */
+  takeUp(source: Database): void {
+    this.dead.read(source);
+    this.nodes.read(source);
+    for (const version of this.dead.all) this.nodes.drop(version);
+  }
+
+  /** The shard was emptied. */
+  clear(): void {
+    this.dead.clear();
+    this.nodes.clear();
   }
 
   /** Lets all go, what was noted included. */
   forget(): void {
     for (const element of this.dirty) element.dirty = false;
     this.dirty = [];
+    this.nodes.discard();
     this.dead.forget();
     for (const element of [...this.table.values()]) this.cache.remove(element);
   }
@@ -146,6 +184,8 @@ class VersionElements implements ElementStore {
     const { value } = element;
     if (value === undefined || isDecoded(value)) return value as N | undefined;
     const node = decode(valueBytes(value));
+    // What the batch itself has put there is not on disk: patches would be of nothing.
+    if (element.dirty) node.isWhole = true;
     element.value = node;
     this.shard.cache.resized(element);
     return node;
@@ -211,7 +251,7 @@ class VersionElements implements ElementStore {
     shard.owner.source().iterate({ family: 'elem', values: true, ...bounds }, (key, stored) => {
       const kind = kindOf(key);
       const name = nameOf(kind, orderedNameOf(key));
-      if (!hidden.has(`${kind}${name}`)) visit(kind, name, stringValue(stored!));
+      if (!hidden.has(`${kind}${name}`)) visit(kind, name, stringValue(this.current(kind, name, stored!)));
       return true;
     });
     for (const { kind, name, value } of staged)
@@ -232,13 +272,20 @@ class VersionElements implements ElementStore {
       return element;
     }
     const stored = shard.owner.source().get('elem', elementKeyScratch(version, kind, name));
-    return this.keep(kind, name, hash, stored && stringValue(stored), stored !== undefined);
+    const value = stored && stringValue(this.current(kind, name, stored));
+    return this.keep(kind, name, hash, value, stored !== undefined);
+  }
+
+  /** What a row is of which this stands in its place. */
+  private current(kind: ElementKind, name: string, stored: Buffer): Buffer {
+    return kind === ElementKind.Node ? this.shard.nodes.overlay.node(this.version, name, stored) : stored;
   }
 
   /** Takes a stored row in. One that is not there is remembered so, that asking again is as cheap. */
   private admit(kind: ElementKind, name: string, stored: Buffer | undefined): ElementRow {
     const hash = ElementTable.hashOf(this.version, kind, name);
-    return this.keep(kind, name, hash, stored && stringValue(stored), stored !== undefined);
+    const value = stored && stringValue(this.current(kind, name, stored));
+    return this.keep(kind, name, hash, value, stored !== undefined);
   }
 
   private keep(

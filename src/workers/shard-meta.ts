@@ -21,7 +21,7 @@ const NOTHING_KNOWN: ShardMeta = { live: 0, expiring: 0, keepsTombstones: false,
  * Version of everything a shard has on disk: rows, `ttl` keys, this record. docs/DATA_FORMAT.md describes each.
  * A shard of a later version is refused; one of an earlier version is brought forward when it is opened.
  */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 
 /*
  * The record under the key `shard` of the `meta` family:
@@ -40,7 +40,7 @@ const KEEPS_TOMBSTONES = 1;
 export function openShardMeta(database: Database): ShardMeta {
   const meta = readShardMeta(database);
   const record = database.get('meta', KEY);
-  // From here on there may be what an earlier format does not have: a journal, large collections.
+  // From here on there may be what an earlier format does not have: journals, large collections.
   if (record !== undefined && record.readUInt32BE(0) < FORMAT_VERSION) {
     writeShardMeta(database, meta);
     database.commit(true);

@@ -8,6 +8,7 @@ import { elementNameOf } from './element-changes.js';
 import { elementBound } from './element-keys.js';
 import { FEED_LOG_FROM } from './feed-log.js';
 import { eachJournalEntry } from './journal-codec.js';
+import type { NodeOverlay } from './node-journal.js';
 import type { RangeReader } from './rocksdb.js';
 import type { Shard } from './shard.js';
 import type { SnapshotPart } from './snapshot-protocol.js';
@@ -46,6 +47,8 @@ export class ShardSnapshot {
   private readonly journalReader: RangeReader;
   private readonly rowReader: RangeReader;
   private readonly elementReader: RangeReader;
+  /** What the journal of nodes had. */
+  private readonly nodes: NodeOverlay;
   private readonly shown: FeedSlots | undefined;
   private readonly isFlushed: (key: Buffer, timestamp: number) => boolean;
   /** What the journal has of keys, instead of what their rows are; undefined: these count. */
@@ -74,6 +77,7 @@ export class ShardSnapshot {
     this.journalReader = source.openReader({ family: 'log', ...journal });
     this.rowReader = source.openReader({ family: 'default', values: true });
     this.elementReader = source.openReader({ family: 'elem', values: true });
+    this.nodes = shard.collections.nodes.overlayNow();
   }
 
   close(): void {
@@ -191,7 +195,7 @@ export class ShardSnapshot {
       const { rows, finished } = this.elementReader.next(ROWS_READ);
       for (let at = 0; at < rows.length; at += 2) {
         if (Buffer.compare(rows[at]!, end) >= 0) return true;
-        writer.addElement(elementNameOf(rows[at]!), rows[at + 1]!);
+        writer.addElement(elementNameOf(rows[at]!), this.nodes.row(rows[at]!, rows[at + 1]!));
       }
       if (finished) return true;
     } while (writer.byteLength < bytesMax);

@@ -75,7 +75,7 @@ export class Shard extends ShardRows {
     this.forgetRows();
     this.journal.reset(contents);
     for (const row of this.journal.rows()) this.rows.keep(row);
-    this.collections.dead.read(database);
+    this.collections.takeUp(database);
     this.endOrphans(database);
   }
 
@@ -166,7 +166,7 @@ export class Shard extends ShardRows {
       }
     }
     this.hidden.stored(this.staged.rows);
-    this.collections.stage(target);
+    this.collections.stage(target, this.nowMs, this.flushedTo === undefined);
     // After a flush nothing is accepted or revoked: no row is stored. The records end with the instance that has them.
     if (this.flushedTo === undefined) this.journal.finish(target, this.nowMs);
     if (
@@ -191,7 +191,7 @@ export class Shard extends ShardRows {
       this.flushedTo = undefined;
       this.journaledBefore = [];
       this.journal.reset(NO_JOURNAL);
-      this.collections.dead.clear();
+      this.collections.clear();
       this.hidden.forgetCount();
     } else this.journal.committed();
     this.replication.committed();
@@ -319,7 +319,10 @@ export class Shard extends ShardRows {
 
   /** Whether {@link commit} would write back rows of the journal, or delete records, though no command has changed any. */
   isTidyDue(nowMs: number): boolean {
-    return this.replication.log.hasLeftovers || this.journal.isDue(this.database, nowMs);
+    const { replication, journal, collections } = this;
+    return (
+      replication.log.hasLeftovers || journal.isDue(this.database, nowMs) || collections.nodes.isDue(nowMs)
+    );
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   nameOf,
   orderedName,
 } from '../../src/types/collections/elements.js';
+import { patched } from '../../src/types/collections/node-patches.js';
 import { type StringValue, stringValue, valueBytes } from '../../src/types/row.js';
 
 /** Element rows of one collection in a Map, for tests. Nodes are encoded at {@link settle}, as a commit does. */
@@ -84,12 +85,26 @@ export class MemoryElements implements ElementStore {
     }
   }
 
-  /** Encodes the nodes; those that change from now on without being staged again are lost. */
+  /**
+   * Encodes the nodes, or patches what is stored of them; those that change from now on without being staged again are lost.
+   */
   settle(): void {
-    for (const [id, node] of this.nodes)
-      this.rows.set(rowKey(ElementKind.Node, id), stringValue(node.encode()));
+    for (const [id, node] of this.nodes) {
+      const key = rowKey(ElementKind.Node, id);
+      const bytes = node.encode();
+      if (bytes.length !== node.encodedBytes) throw new Error(`node ${id} has ${bytes.length} bytes`);
+      if (!node.isWhole && !patchedNode(node, valueBytes(this.rows.get(key)!)).equals(bytes))
+        throw new Error(`the patches of node ${id} do not make it what it is`);
+      this.rows.set(key, stringValue(bytes));
+      node.settled();
+    }
     this.nodes.clear();
   }
+}
+
+function patchedNode(node: Encodable, stored: Buffer): Buffer {
+  const patches = Buffer.alloc(node.patchBytesMax);
+  return patched(stored, patches.subarray(0, node.writePatches(patches, 0)));
 }
 
 function rowKey(kind: ElementKind, name: string): string {

@@ -41,11 +41,13 @@ export function readTreeState(reader: ByteReader): TreeState {
 
 const ID_BYTES = 6;
 
-function idText(number: number): string {
+/** The name of a node's row. @param number its id, below 2^48 */
+export function idText(number: number): string {
   return uint64Text(number).slice(-ID_BYTES);
 }
 
-function idNumber(id: string): number {
+/** The id in the name of a node's row. */
+export function idNumber(id: string): number {
   let value = 0;
   for (let index = 0; index < id.length; index++) value = value * 256 + id.charCodeAt(index);
   return value;
@@ -144,10 +146,8 @@ export class CountedTree<E> {
   /** Puts another entry in the place of the one at `index`: in an ordered tree, one that belongs there as well. */
   replaceAt(index: number, entry: E): E {
     const { id, leaf, offset, path } = this.place(index);
-    const old = leaf.entries[offset]!;
     this.store.setNode(id, leaf);
-    leaf.entries[offset] = entry;
-    leaf.bytes += this.codec.bytes(entry) - this.codec.bytes(old);
+    const old = leaf.replace(offset, entry);
     if (this.isTooLarge(leaf)) this.splitLeaf(path, id, leaf, offset);
     return old;
   }
@@ -249,10 +249,7 @@ export class CountedTree<E> {
   private insertInto({ path, id, leaf, offset }: Place<E>, entry: E): void {
     this.addToCounts(path, 1);
     this.store.setNode(id, leaf);
-    leaf.bytes += this.codec.bytes(entry);
-    if (offset === leaf.entries.length) leaf.entries.push(entry);
-    else if (offset === 0) leaf.entries.unshift(entry);
-    else leaf.entries.splice(offset, 0, entry);
+    leaf.insert(offset, entry);
     if (this.isTooLarge(leaf)) this.splitLeaf(path, id, leaf, offset);
   }
 
@@ -260,7 +257,7 @@ export class CountedTree<E> {
     this.state.size += count;
     for (const { id, node, slot } of path) {
       this.store.setNode(id, node);
-      node.counts[slot]! += count;
+      node.addCount(slot, count);
     }
   }
 
@@ -280,8 +277,7 @@ export class CountedTree<E> {
     if (offset === length - 1 && isLast(path)) at = length - 1;
     else if (offset === 0 && isFirst(path)) at = 1;
     else at = this.halfOf(leaf);
-    const right = Leaf.of(this.codec, leaf.entries.splice(at));
-    leaf.bytes -= right.bytes;
+    const right = leaf.split(at);
     const rightId = this.newId();
     this.store.setNode(id, leaf);
     this.store.setNode(rightId, right);
@@ -327,6 +323,7 @@ export class CountedTree<E> {
     }
     const { id, node, slot } = step;
     this.store.setNode(id, node);
+    node.restructure();
     node.counts[slot] = leftCount;
     node.children.splice(slot + 1, 0, rightId);
     node.counts.splice(slot + 1, 0, rightCount);
@@ -339,6 +336,7 @@ export class CountedTree<E> {
     let at = length >> 1;
     if (slot >= length - 2 && isLast(path)) at = length - 1;
     else if (slot === 0 && isFirst(path)) at = 1;
+    node.restructure();
     const bounds = node.bounds.splice(at);
     const bound = bounds[0] as E;
     if (bounds.length > 0) bounds[0] = undefined;
@@ -353,13 +351,7 @@ export class CountedTree<E> {
   private removeFrom({ path, id, leaf, offset }: Place<E>, count: number): void {
     this.addToCounts(path, -count);
     this.store.setNode(id, leaf);
-    if (count === 1) {
-      const entry = leaf.entries[offset]!;
-      leaf.bytes -= this.codec.bytes(entry);
-      if (offset === 0) leaf.entries.shift();
-      else if (offset === leaf.entries.length - 1) leaf.entries.pop();
-      else leaf.entries.splice(offset, 1);
-    } else for (const entry of leaf.entries.splice(offset, count)) leaf.bytes -= this.codec.bytes(entry);
+    leaf.remove(offset, count);
     this.shrunk(path, leaf);
   }
 
@@ -413,10 +405,9 @@ export class CountedTree<E> {
     const { node } = step;
     const leftId = node.children[slot]!;
     this.store.setNode(leftId, left);
-    if (left.isLeaf && right.isLeaf) {
-      left.entries.push(...right.entries);
-      left.bytes += right.bytes;
-    } else if (!left.isLeaf && !right.isLeaf) {
+    if (left.isLeaf && right.isLeaf) left.join(right);
+    else if (!left.isLeaf && !right.isLeaf) {
+      left.restructure();
       left.children.push(...right.children);
       left.counts.push(...right.counts);
       if (this.codec.isOrdered) left.bounds.push(node.bounds[slot + 1]!, ...right.bounds.slice(1));
@@ -428,6 +419,7 @@ export class CountedTree<E> {
 
   private removeChild({ id, node }: Step<E>, slot: number): void {
     this.store.setNode(id, node);
+    node.restructure();
     this.store.deleteNode(node.children[slot]!);
     node.children.splice(slot, 1);
     node.counts.splice(slot, 1);

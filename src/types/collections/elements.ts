@@ -25,6 +25,16 @@ export interface Encodable {
   /** Bytes it takes in memory: for the cache's budget. */
   readonly footprintBytes: number;
   encode(): Buffer;
+  /** Bytes that {@link encode} gives. */
+  readonly encodedBytes: number;
+  /** Whether it is to be written whole, and not what has changed since the last commit. */
+  isWhole: boolean;
+  /** Bytes that {@link writePatches} writes at most. */
+  readonly patchBytesMax: number;
+  /** Writes what has changed since the last commit, see node-patches.ts. Returns where it ends. */
+  writePatches(target: Buffer, at: number): number;
+  /** All that has changed is written. */
+  settled(): void;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { ByteReader, numberBytes, RowFormatError, textBytes, writeNumber, writeText } from '../binary.js';
+import { ByteReader, RowFormatError, readUint48, writeUint48 } from '../binary.js';
 import type { Encodable } from './elements.js';
+import { PATCH_OVERHEAD_BYTES, writePatchHeader } from './node-patches.js';
 
 /** How the entries of a tree are encoded, measured and, in an ordered tree, compared. */
 export interface EntryCodec<E> {
@@ -18,45 +19,163 @@ export interface EntryCodec<E> {
 }
 
 /** What a node costs in memory beside its entries. */
-const NODE_OVERHEAD_BYTES = 120;
+const NODE_OVERHEAD_BYTES = 200;
 /** What a child of an inner node costs in memory: its id, its count, their places. */
 const CHILD_OVERHEAD_BYTES = 60;
+/** A node of which more has changed between two commits is written whole. */
+export const NODE_PATCHES_BYTES_MAX = 1024;
 
 /*
+ * A leaf:        2, number of entries (2 bytes), entries
+ * An inner node: 3, number of children (2 bytes), for each child its id (6 bytes) and the number of entries below it (6
+ *                bytes); in an ordered tree then the bounds of all children but the first
+ * Before format 4:
  * A leaf:        0, number of entries, entries
- * An inner node: 1, number of children, for each child its id (text) and the number of entries below it;
- *                in an ordered tree then the bounds of all children but the first
+ * An inner node: 1, number of children, for each child its id (text) and the number of entries below it; then as above
  */
-const LEAF = 0;
-const INNER = 1;
+const OLD_LEAF = 0;
+const OLD_INNER = 1;
+const LEAF = 2;
+const INNER = 3;
+const HEADER_BYTES = 3;
+const COUNT_AT = 1;
+const ID_BYTES = 6;
+const COUNT_BYTES = 6;
+const CHILD_BYTES = ID_BYTES + COUNT_BYTES;
+/** A patch of a count: in inner nodes below 2^21 bytes, which is as many children as their number can tell. */
+const COUNT_PATCH_BYTES_MAX = 5 + COUNT_BYTES;
 
 export class Leaf<E> implements Encodable {
   readonly isLeaf = true;
+  /** What has changed since the last commit, unless the leaf is to be written whole: patch by patch. */
+  private readonly patchedAt: number[] = [];
+  private readonly removedBytes: number[] = [];
+  private readonly inserted: (E | undefined)[] = [];
+  patchBytesMax = 0;
 
   constructor(
     readonly codec: EntryCodec<E>,
     readonly entries: E[],
     /** Sum of the encoded entries. */
     public bytes: number,
+    public isWhole: boolean,
   ) {}
 
+  /** A new leaf. */
   static of<E>(codec: EntryCodec<E>, entries: E[]): Leaf<E> {
-    return new Leaf(
-      codec,
-      entries,
-      entries.reduce((sum, entry) => sum + codec.bytes(entry), 0),
-    );
+    return new Leaf(codec, entries, sumOfBytes(codec, entries), true);
   }
 
   get footprintBytes(): number {
     return NODE_OVERHEAD_BYTES + this.bytes + this.entries.length * this.codec.overheadBytes;
   }
 
+  get encodedBytes(): number {
+    return HEADER_BYTES + this.bytes;
+  }
+
+  insert(offset: number, entry: E): void {
+    const { entries } = this;
+    const bytes = this.codec.bytes(entry);
+    this.patch(offset, 0, entry, bytes);
+    this.bytes += bytes;
+    if (offset === entries.length) entries.push(entry);
+    else if (offset === 0) entries.unshift(entry);
+    else entries.splice(offset, 0, entry);
+  }
+
+  replace(offset: number, entry: E): E {
+    const { codec, entries } = this;
+    const old = entries[offset]!;
+    const [oldBytes, bytes] = [codec.bytes(old), codec.bytes(entry)];
+    this.patch(offset, oldBytes, entry, bytes);
+    this.bytes += bytes - oldBytes;
+    entries[offset] = entry;
+    return old;
+  }
+
+  remove(offset: number, count: number): void {
+    const { codec, entries } = this;
+    let bytes = 0;
+    for (let index = offset; index < offset + count; index++) bytes += codec.bytes(entries[index]!);
+    this.patch(offset, bytes, undefined, 0);
+    this.bytes -= bytes;
+    if (count > 1) entries.splice(offset, count);
+    else if (offset === 0) entries.shift();
+    else if (offset === entries.length - 1) entries.pop();
+    else entries.splice(offset, 1);
+  }
+
+  /** Takes the entries from an offset on away, for another leaf. */
+  split(offset: number): Leaf<E> {
+    this.becomeWhole();
+    const right = Leaf.of(this.codec, this.entries.splice(offset));
+    this.bytes -= right.bytes;
+    return right;
+  }
+
+  /** Takes over all entries of the leaf behind it. */
+  join({ entries, bytes }: Leaf<E>): void {
+    this.becomeWhole();
+    this.entries.push(...entries);
+    this.bytes += bytes;
+  }
+
+  /** Notes a change that is about to be made. */
+  private patch(offset: number, removedBytes: number, entry: E | undefined, insertedBytes: number): void {
+    if (this.isWhole) return;
+    if (this.patchBytesMax === 0) this.patchBytesMax = PATCH_OVERHEAD_BYTES;
+    this.patchBytesMax += PATCH_OVERHEAD_BYTES + insertedBytes;
+    if (this.patchBytesMax > NODE_PATCHES_BYTES_MAX) {
+      this.becomeWhole();
+      return;
+    }
+    this.patchedAt.push(HEADER_BYTES + this.bytesBefore(offset));
+    this.removedBytes.push(removedBytes);
+    this.inserted.push(entry);
+  }
+
+  private bytesBefore(offset: number): number {
+    const { codec, entries } = this;
+    if (offset === entries.length) return this.bytes;
+    let bytes = 0;
+    for (let index = 0; index < offset; index++) bytes += codec.bytes(entries[index]!);
+    return bytes;
+  }
+
+  private becomeWhole(): void {
+    this.settled();
+    this.isWhole = true;
+  }
+
+  settled(): void {
+    this.isWhole = false;
+    if (this.patchBytesMax === 0) return;
+    this.patchBytesMax = 0;
+    this.patchedAt.length = 0;
+    this.removedBytes.length = 0;
+    this.inserted.length = 0;
+  }
+
+  writePatches(target: Buffer, at: number): number {
+    const { codec, patchedAt, removedBytes, inserted, entries } = this;
+    if (patchedAt.length === 0) return at;
+    let end = at;
+    for (let index = 0; index < patchedAt.length; index++) {
+      const entry = inserted[index];
+      const bytes = entry === undefined ? 0 : codec.bytes(entry);
+      end = writePatchHeader(target, end, patchedAt[index]!, removedBytes[index]!, bytes);
+      if (entry !== undefined) end = codec.write(target, end, entry);
+    }
+    end = writePatchHeader(target, end, COUNT_AT, 2, 2);
+    return target.writeUInt16BE(entries.length, end);
+  }
+
   encode(): Buffer {
     const { codec, entries } = this;
-    const target = Buffer.allocUnsafe(1 + numberBytes(entries.length) + this.bytes);
+    const target = Buffer.allocUnsafe(this.encodedBytes);
     target[0] = LEAF;
-    let at = writeNumber(target, 1, entries.length);
+    let at = target.writeUInt16BE(entries.length, COUNT_AT);
     for (const entry of entries) at = codec.write(target, at, entry);
     return target;
   }
@@ -64,10 +183,14 @@ export class Leaf<E> implements Encodable {
 
 export class Inner<E> implements Encodable {
   readonly isLeaf = false;
+  /** Children whose counts have changed since the last commit, unless the node is to be written whole. */
+  private readonly counted: number[] = [];
+  /** Bytes of the encoded bounds; −1: not known. */
+  private knownBoundBytes = -1;
 
   constructor(
     readonly codec: EntryCodec<E>,
-    /** Ids of the children. */
+    /** Ids of the children. Whoever changes them, or bounds, says {@link restructure} before. */
     readonly children: string[],
     /** Entries below each child. */
     readonly counts: number[],
@@ -76,26 +199,65 @@ export class Inner<E> implements Encodable {
      * comes before it, and none below the children to the left comes behind it.
      */
     readonly bounds: (E | undefined)[],
+    public isWhole = true,
   ) {}
 
+  private get boundBytes(): number {
+    if (this.knownBoundBytes < 0) this.knownBoundBytes = sumOfBytes(this.codec, this.bounds);
+    return this.knownBoundBytes;
+  }
+
   get footprintBytes(): number {
-    let bytes = NODE_OVERHEAD_BYTES + this.children.length * CHILD_OVERHEAD_BYTES;
-    for (const bound of this.bounds)
-      if (bound !== undefined) bytes += this.codec.bytes(bound) + this.codec.overheadBytes;
-    return bytes;
+    const { children, bounds, codec } = this;
+    const overheadBytes = children.length * CHILD_OVERHEAD_BYTES + bounds.length * codec.overheadBytes;
+    return NODE_OVERHEAD_BYTES + overheadBytes + this.boundBytes;
+  }
+
+  get encodedBytes(): number {
+    return HEADER_BYTES + this.children.length * CHILD_BYTES + this.boundBytes;
+  }
+
+  /** Adds to the number of entries below a child. */
+  addCount(slot: number, count: number): void {
+    this.counts[slot]! += count;
+    if (!this.isWhole && !this.counted.includes(slot)) this.counted.push(slot);
+  }
+
+  /** More than counts is about to change. */
+  restructure(): void {
+    this.settled();
+    this.isWhole = true;
+    this.knownBoundBytes = -1;
+  }
+
+  get patchBytesMax(): number {
+    return this.counted.length * COUNT_PATCH_BYTES_MAX;
+  }
+
+  settled(): void {
+    this.isWhole = false;
+    this.counted.length = 0;
+  }
+
+  writePatches(target: Buffer, at: number): number {
+    const { counts, counted } = this;
+    let end = at;
+    for (const slot of counted) {
+      const offset = HEADER_BYTES + slot * CHILD_BYTES + ID_BYTES;
+      end = writePatchHeader(target, end, offset, COUNT_BYTES, COUNT_BYTES);
+      end = writeUint48(target, end, counts[slot]!);
+    }
+    return end;
   }
 
   encode(): Buffer {
     const { codec, children, counts, bounds } = this;
-    let bytes = 1 + numberBytes(children.length);
-    for (const [slot, child] of children.entries()) bytes += textBytes(child) + numberBytes(counts[slot]!);
-    for (const bound of bounds) if (bound !== undefined) bytes += codec.bytes(bound);
-    const target = Buffer.allocUnsafe(bytes);
+    const target = Buffer.allocUnsafe(this.encodedBytes);
     target[0] = INNER;
-    let at = writeNumber(target, 1, children.length);
-    for (const [slot, child] of children.entries()) {
-      at = writeText(target, at, child);
-      at = writeNumber(target, at, counts[slot]!);
+    let at = target.writeUInt16BE(children.length, COUNT_AT);
+    for (let slot = 0; slot < children.length; slot++) {
+      at += target.latin1Write(children[slot]!, at, ID_BYTES);
+      at = writeUint48(target, at, counts[slot]!);
     }
     for (const bound of bounds) if (bound !== undefined) at = codec.write(target, at, bound);
     return target;
@@ -104,22 +266,30 @@ export class Inner<E> implements Encodable {
 
 export type TreeNode<E> = Leaf<E> | Inner<E>;
 
+function sumOfBytes<E>(codec: EntryCodec<E>, entries: readonly (E | undefined)[]): number {
+  let bytes = 0;
+  for (const entry of entries) if (entry !== undefined) bytes += codec.bytes(entry);
+  return bytes;
+}
+
 /** @throws RowFormatError for bytes that are no node */
 export function decodeNode<E>(bytes: Buffer, codec: EntryCodec<E>): TreeNode<E> {
   const reader = new ByteReader(bytes);
   const form = reader.byte();
-  const count = reader.number();
-  if (form === LEAF) {
+  if (form > INNER) throw new RowFormatError(`a tree's node of form ${form}`);
+  const isOld = form < LEAF;
+  const count = isOld ? reader.number() : reader.byte() * 256 + reader.byte();
+  if (form === LEAF || form === OLD_LEAF) {
     const entries: E[] = [];
     for (let index = 0; index < count; index++) entries.push(codec.read(reader));
     reader.end();
-    return Leaf.of(codec, entries);
+    // What is there is not what patches are about, if it has another form.
+    return new Leaf(codec, entries, sumOfBytes(codec, entries), isOld);
   }
-  if (form !== INNER) throw new RowFormatError(`a tree's node of form ${form}`);
-  const node = new Inner<E>(codec, [], [], []);
+  const node = new Inner<E>(codec, [], [], [], form === OLD_INNER);
   for (let slot = 0; slot < count; slot++) {
-    node.children.push(reader.text());
-    node.counts.push(reader.number());
+    node.children.push(isOld ? reader.text() : reader.latin1(ID_BYTES));
+    node.counts.push(isOld ? reader.number() : readUint48(reader.bytes(COUNT_BYTES), 0));
   }
   if (codec.isOrdered)
     for (let slot = 0; slot < count; slot++) node.bounds.push(slot === 0 ? undefined : codec.read(reader));
