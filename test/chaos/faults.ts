@@ -73,7 +73,7 @@ export class Faults {
       case 'cut':
         return this.cut(action);
       case 'master':
-        return this.breakNode(this.cluster.nodes.master, action.how, action.forMs);
+        return this.breakMaster(action.how, action.forMs);
       case 'gateway':
         return this.killGateway(action.forMs);
       case 'replace dead':
@@ -149,6 +149,12 @@ export class Faults {
       this.note(`  the network of store ${number} is whole`);
       window.to = Date.now();
     });
+  }
+
+  private async breakMaster(how: 'kill' | 'freeze', forMs: number): Promise<void> {
+    const window = this.windows.openMaster();
+    await this.breakNode(this.cluster.nodes.master, how, forMs);
+    window.to = Date.now();
   }
 
   private async killGateway(forMs: number): Promise<void> {

@@ -53,12 +53,15 @@ export class Windows {
   private readonly topologies: { readonly at: number; readonly topology: Topology }[] = [];
   private windows: Window[] = [];
   private doors: DoorWindow[] = [];
+  /** When there was no master, who alone lets others take over. */
+  private masterless: { readonly from: number; to: number }[] = [];
 
   /** The cluster is whole again, and what happened before is settled. */
   clear(): void {
     this.topologies.splice(0, this.topologies.length - 1);
     this.windows = [];
     this.doors = [];
+    this.masterless = [];
   }
 
   saw(topology: Topology, at: number): void {
@@ -79,6 +82,13 @@ export class Windows {
   openDoor(door: string): DoorWindow {
     const window: DoorWindow = { door, from: Date.now(), to: Infinity };
     this.doors.push(window);
+    return window;
+  }
+
+  /** @returns to be closed by setting `to` */
+  openMaster(): { to: number } {
+    const window = { from: Date.now(), to: Infinity };
+    this.masterless.push(window);
     return window;
   }
 
@@ -130,6 +140,8 @@ export class Windows {
     // Several holders at once: nobody may be there to take over.
     const broken = new Set(all.filter(({ store }) => reach.stores.has(store)).map(({ store }) => store));
     if (broken.size > 1) return true;
+    if (this.masterless.some(({ from, to }) => from <= failure.endedAt && to + FAILOVER_MS >= window.from))
+      return true;
     const knownAfterMs = window.kind === 'kill' && !failure.isClusterClient ? NOTICE_MS : FAILOVER_MS;
     return failure.sentAt <= window.from + knownAfterMs;
   }
