@@ -13,6 +13,9 @@ type Role = 'server' | 'master' | 'store' | 'gateway';
 /** Small, so that many fit on one machine. */
 const STORE_FLAGS = ['--workers', '1', '--maxmemory', '64mb'];
 
+/** On a machine that does much else. */
+const READY_TIMEOUT_MS = 30_000;
+
 /** A process of a cluster. It keeps its port and its directory when it is started again. */
 export class ClusterNode {
   private process: TestServer | undefined;
@@ -69,10 +72,14 @@ export class ClusterNode {
     void this.running.exited.then((how) => {
       exit = how;
     });
-    await waitUntil('the master listens', () => {
-      if (exit !== undefined) throw new Error(`the master ended at start:\n${this.output}`);
-      return this.output.slice(seen).includes('join with');
-    });
+    await waitUntil(
+      'the master listens',
+      () => {
+        if (exit !== undefined) throw new Error(`the master ended at start:\n${this.output}`);
+        return this.output.slice(seen).includes('join with');
+      },
+      READY_TIMEOUT_MS,
+    );
   }
 
   /** Starts the process, again if need be, on the same port and directory. */
@@ -214,7 +221,7 @@ export class TestCluster {
     await waitUntil(
       `${count} stores are up`,
       async () => (await this.control.stores()).filter(({ alive }) => alive).length === count,
-      20_000,
+      READY_TIMEOUT_MS,
     );
   }
 
