@@ -116,20 +116,22 @@ function withPair(state: State, name: string, value: string | undefined): State 
  * A random command on a key. Collections stay small in number of elements, and pass the limits up to which they are one
  * row both ways when those are lowered.
  * @param sequence makes values unlike each other
+ * @param transactions share of writes whose reply tells all. Those of the others leave open which of several states they
+ *   met, where a fault allows several.
  */
-export function randomOperation(random: Random, kind: Kind, key: string, sequence: number): Operation {
+export function randomOperation(
+  random: Random,
+  kind: Kind,
+  key: string,
+  sequence: number,
+  transactions: number,
+): Operation {
   const roll = random.float();
   if (roll < 0.3) return read(kind, key);
   if (roll < 0.33) return removal(kind, key);
   const operation = WRITES[kind](random, key, `${sequence}`);
-  return kind !== 'counter' && random.chance(TRANSACTIONS) ? withRead(operation, key) : operation;
+  return kind !== 'counter' && random.chance(transactions) ? withRead(operation, key) : operation;
 }
-
-/**
- * Share of writes whose reply tells all. Those of the others leave open which of several states they met, where a fault
- * allows several.
- */
-const TRANSACTIONS = 0.6;
 
 const WRITES: Readonly<Record<Kind, (random: Random, key: string, unique: string) => Operation>> = {
   string: stringWrite,

@@ -134,6 +134,7 @@ const EXPLAINED: readonly RegExp[] = [
 /** Lines of a log that somebody should have looked at. */
 export function alarms(lines: readonly string[]): string[] {
   return lines.filter(
-    (line) => /WARNING|Warning:|ERROR|Error:|^\s+at /.test(line) && !EXPLAINED.some((each) => each.test(line)),
+    (line) =>
+      /WARNING|Warning:|ERROR|Error:|^\s+at /.test(line) && !EXPLAINED.some((each) => each.test(line)),
   );
 }
