@@ -9,7 +9,10 @@ import type { FaultKind, Windows } from './windows.js';
 
 /** How long others may take to take the place of a store that is dead, milliseconds. */
 const REPLACED_MS = 90_000;
-const FAILED_OVER_MS = 30_000;
+const FAILED_OVER_MS = 60_000;
+/** How long a change waits for the one before it. */
+const CHANGE_MS = 20_000;
+const RETRY_MS = 300;
 
 /** Doors of a store that a fault closes. */
 type CutAction = Extract<Action, { kind: 'cut' }>;
@@ -246,14 +249,21 @@ export class Faults {
     await this.request({ kind: 'move', keyspace: keyspace.name, shard, from, to });
   }
 
-  /** @returns whether the master has begun it; that it does not is an answer, too */
-  private async request(request: ChangeRequest): Promise<boolean> {
+  /**
+   * Waits for another change to end first, for a while.
+   * @returns whether the master has begun it; that it does not is an answer, too
+   */
+  private async request(request: ChangeRequest, untilMs = Date.now() + CHANGE_MS): Promise<boolean> {
     try {
       const { id } = await this.cluster.nodes.control.beginChange(request);
       this.note(id === '' ? `  nothing to ${request.kind}` : `  ${request.kind} has begun`);
       return id !== '';
     } catch (error) {
       if (!(error instanceof ManagerError)) throw error;
+      if (/ is under way/.test(error.message) && Date.now() < untilMs) {
+        await pause(RETRY_MS);
+        return this.request(request, untilMs);
+      }
       this.note(`  ${request.kind} is refused: ${error.code} ${error.message}`);
       return false;
     }

@@ -51,7 +51,7 @@ export interface ChaosFigures {
   readonly deposed: number;
   /** For each round the longest that a command took which succeeded, milliseconds. */
   readonly slowestMs: readonly number[];
-  /** What was wrong; empty if nothing was. The run ends with the first round that has any. */
+  /** What was wrong; empty if nothing was. The run ends with the first round that does not come to rest. */
   readonly findings: readonly string[];
   /** What all nodes have printed, where there are findings. */
   readonly logs: ReadonlyMap<string, string>;
@@ -95,6 +95,8 @@ class ChaosRun {
   private failuresInside = 0;
   private deposed = 0;
   private isOver = false;
+  /** The last round has not come to its end. */
+  private isStuck = false;
 
   constructor(
     private readonly options: ChaosOptions,
@@ -115,7 +117,7 @@ class ChaosRun {
       this.openClients();
       await Promise.all(this.clients.map(({ opened }) => opened));
       const endsAt = this.begunAt + this.options.minutes * 60_000;
-      while (this.round < this.options.rounds && Date.now() < endsAt && this.findings.length === 0)
+      while (this.round < this.options.rounds && Date.now() < endsAt && !this.isStuck)
         await this.oneRound(schedule.next());
     } finally {
       this.isOver = true;
@@ -170,6 +172,7 @@ class ChaosRun {
   private async oneRound(round: Round): Promise<void> {
     this.round++;
     this.roundAt = Date.now();
+    const told = this.findings.length;
     this.note(`round ${this.round}: ${round.theme}`);
     for (const lane of this.lanes) lane.start();
     try {
@@ -183,13 +186,14 @@ class ChaosRun {
       await this.look();
     } catch (error) {
       this.findings.push((error as Error).message);
+      this.isStuck = true;
       await this.stopLanes().catch(() => undefined);
     }
     this.slowestMs.push(this.tally.slowestMs);
     const { slowestMs, acknowledged } = this.tally;
     this.note(`slowest command ${slowestMs} ms; ${acknowledged} acknowledged in all`);
     this.tally.slowestMs = 0;
-    for (const finding of this.findings.slice(0, FINDINGS_MAX)) this.note(`FINDING ${finding}`);
+    for (const finding of this.findings.slice(told, told + FINDINGS_MAX)) this.note(`FINDING ${finding}`);
   }
 
   private async stopLanes(): Promise<void> {

@@ -59,6 +59,13 @@ export type Theme = (typeof THEMES)[number];
 export class Schedule {
   private readonly random: Random;
   private round = 0;
+  /** What the keyspaces are to be, if nothing of it was refused. */
+  private readonly planned = KEYSPACES.map(({ shards, replicas }) => ({
+    shards: shards as number,
+    replicas: replicas as number,
+  }));
+  /** Stores that something is done to in this round already. */
+  private broken = new Set<number>();
 
   constructor(
     seed: number,
@@ -73,6 +80,7 @@ export class Schedule {
     const theme = THEMES[this.round++ % THEMES.length]!;
     const { random } = this;
     const actions: Action[] = [];
+    this.broken = new Set();
     if (theme === 'one fault') actions.push(this.fault());
     if (theme === 'changes') for (let left = random.int(2, 4); left > 0; left--) actions.push(this.change());
     if (theme === 'fault in a change') actions.push(this.change(), this.fault(), this.change());
@@ -92,7 +100,7 @@ export class Schedule {
 
   private fault(): Action {
     const { random } = this;
-    const store = random.int(0, this.stores - 1);
+    const store = this.whole();
     // Some shorter than it takes to fail over, some longer.
     const forMs = random.int(300, 9000);
     switch (random.int(0, 9)) {
@@ -118,11 +126,21 @@ export class Schedule {
     }
   }
 
+  /** A store to which nothing was done in this round yet, if there is one. */
+  private whole(): number {
+    let store = this.random.int(0, this.stores - 1);
+    for (let left = this.stores; left > 0 && this.broken.has(store); left--)
+      store = (store + 1) % this.stores;
+    this.broken.add(store);
+    return store;
+  }
+
   private several(): Action {
     const { random } = this;
     const from = random.int(0, this.stores - 1);
     const count = random.pick([2, 2, 3, this.stores]);
     const stores = Array.from({ length: count }, (_, n) => (from + n) % this.stores);
+    for (const store of stores) this.broken.add(store);
     return { kind: 'kill', stores, forMs: random.int(300, 6000) };
   }
 
@@ -140,10 +158,10 @@ export class Schedule {
       case 1:
       case 2:
       case 3:
-        return { kind: 'resize', keyspace, shards: random.int(1, SHARDS_MAX) };
+        return { kind: 'resize', keyspace, shards: this.otherShards(keyspace) };
       case 4:
       case 5:
-        return { kind: 'replicas', keyspace, replicas: random.pick(KEYSPACES[keyspace]!.copies) };
+        return { kind: 'replicas', keyspace, replicas: this.otherReplicas(keyspace) };
       case 6:
         return { kind: 'replace', store };
       case 7:
@@ -161,6 +179,20 @@ export class Schedule {
           to: random.int(0, this.stores - 1),
         };
     }
+  }
+
+  private otherShards(keyspace: number): number {
+    const planned = this.planned[keyspace]!;
+    const shards = this.random.int(1, SHARDS_MAX - 1);
+    planned.shards = shards >= planned.shards ? shards + 1 : shards;
+    return planned.shards;
+  }
+
+  private otherReplicas(keyspace: number): number {
+    const planned = this.planned[keyspace]!;
+    const { copies } = KEYSPACES[keyspace]!;
+    planned.replicas = copies.find((count) => count !== planned.replicas)!;
+    return planned.replicas;
   }
 }
 
