@@ -8,9 +8,11 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { KEYSPACES } from './schedule.js';
 
 /** How long a command waits for a store that is away, milliseconds: longer than a failover takes. */
-const NODE_TIMEOUT_MS = 10_000;
+const NODE_TIMEOUT_MS = 15_000;
+/** A machine that does much else may leave a process alone for a while, which is no fault. */
+const FAILOVER_AFTER_MS = 5000;
 /** How long everything may take to come to rest once it is healed. */
-const REST_MS = 120_000;
+const REST_MS = 240_000;
 /** Low, so that small collections pass them all the time. */
 const COLLECTION_LIMITS = [
   ...['--hash-max-listpack-entries', '6', '--set-max-listpack-entries', '6'],
@@ -58,7 +60,8 @@ export class ChaosCluster {
 
   static async start(stores: number, solid: number): Promise<ChaosCluster> {
     const flags = ['--cluster-node-timeout', String(NODE_TIMEOUT_MS)];
-    const nodes = await TestCluster.prepare({ stores: 0, gateways: 1, flags });
+    const masterFlags = ['--failover-after-ms', String(FAILOVER_AFTER_MS)];
+    const nodes = await TestCluster.prepare({ stores: 0, gateways: 1, flags, masterFlags });
     const cluster = new ChaosCluster(nodes);
     try {
       await cluster.begin(stores, solid);

@@ -102,7 +102,7 @@ export class Schedule {
     const { random } = this;
     const store = this.whole();
     // Some shorter than it takes to fail over, some longer.
-    const forMs = random.int(300, 9000);
+    const forMs = random.int(300, 12_000);
     switch (random.int(0, 9)) {
       case 0:
       case 1:
@@ -141,7 +141,7 @@ export class Schedule {
     const count = random.pick([2, 2, 3, this.stores]);
     const stores = Array.from({ length: count }, (_, n) => (from + n) % this.stores);
     for (const store of stores) this.broken.add(store);
-    return { kind: 'kill', stores, forMs: random.int(300, 6000) };
+    return { kind: 'kill', stores, forMs: random.int(300, 9000) };
   }
 
   private master(): Action {

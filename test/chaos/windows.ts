@@ -44,7 +44,7 @@ export const GRACE_MS = 4000;
 /** Writes that were on their way to a process that died fail; how long others may not know that it did, milliseconds. */
 const NOTICE_MS = 1000;
 /** Until commands go elsewhere when a store does not answer: silence, failover, and that everybody has heard of it. */
-const FAILOVER_MS = 8000;
+const FAILOVER_MS = 12_000;
 /** How far copies may be behind, on a busy machine, milliseconds. */
 const LAG_MS = 3000;
 
