@@ -160,8 +160,11 @@ export const WRITE_BACK_ROWS_MAX = 1000;
 /** Bytes of rows and records that may be on their way in one feed between stores; a row or a commit goes whole. */
 export const FEED_WINDOW_BYTES = 1 << 20;
 
-/** Bytes that a slice of a copy, or a read of a feed log, has; a row or a commit goes whole. */
+/** Bytes that a read of a feed log has; a commit goes whole. */
 export const FEED_SLICE_BYTES = 256 << 10;
+
+/** Bytes that a slice of a copy has; a row goes whole. Clients wait while one is read, and while it is written. */
+export const COPY_SLICE_BYTES = 64 << 10;
 
 /** The largest message of a feed: what one commit has changed. */
 export const FEED_MESSAGE_BYTES_MAX = (1 << 30) + (64 << 20);
@@ -188,13 +191,13 @@ export const FEED_READ_RECORDS_MAX = 10_000;
 export const FEED_DELETIONS_MAX = 500;
 
 /** Rows that copying for a feed, or removing what is not to be here, looks at before it lets commands run. */
-export const FEED_SCAN_ROWS = 2000;
+export const FEED_SCAN_ROWS = 500;
 
 /** Bytes of rows that it reads, beyond what was asked for of those that are wanted. */
 export const FEED_SCAN_BYTES = 4 << 20;
 
 /** Rows that have arrived by a feed, and that are applied before commands run. */
-export const FEED_APPLY_ROWS = 1000;
+export const FEED_APPLY_ROWS = 250;
 
 /** Keys of one shard that clients wait for in blocking commands, each counted for every client. */
 export const WAITED_KEYS_MAX = 1 << 20;

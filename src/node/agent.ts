@@ -13,7 +13,7 @@ export const REPORT_EVERY_MS = 500;
 /** Of so many signs of life, one has the workers say anew what their shards hold. */
 const REPORTS_PER_COUNT = 4;
 /** What happens within so long is told together, milliseconds. */
-const NEWS_DELAY_MS = 5;
+const NEWS_DELAY_MS = 2;
 
 /** Space on the disk that holds a directory, bytes. */
 export interface DiskSpace {

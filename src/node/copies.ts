@@ -1,49 +1,17 @@
-import type { Logger } from '../base/logger.js';
-import { pauseFor, type Timers } from '../base/timers.js';
+import { pauseFor } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
-import { type CopyReport, HOLD_MAX_MS, type KeyspaceReport } from '../cluster/plan/reports.js';
+import type { CopyReport, KeyspaceReport } from '../cluster/plan/reports.js';
 import { SlotSet } from '../cluster/slot-set.js';
 import type { KeyspaceEntry, Topology } from '../cluster/topology.js';
-import type { FeedPosition } from '../types/feed.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Copy } from './copy.js';
-import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter, withMark } from './copy-memory.js';
+import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter } from './copy-memory.js';
 import { type FeedDuty, feedId } from './feeds/duties.js';
-import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import type { Copyable } from './feeds/source.js';
-import { holdShard } from './holding.js';
+import { type CopiesHost, Marking, RETRY_MS } from './marking.js';
 import { PauseTally } from './pause-tally.js';
 import type { HeldShard } from './registry.js';
-import { drained } from './segments.js';
-
-/** What copies need of their store. */
-export interface CopiesHost {
-  readonly engine: FeedEngine;
-  readonly timers: Timers;
-  readonly logger: Pick<Logger, 'verbose' | 'warning'>;
-  readonly self: string;
-  /** Writes down what copies remember, durably. */
-  persist(): void;
-  /** Has what the shards have committed survive the death of the machine. */
-  sync(): Promise<void>;
-  feeds(): readonly FeedStatus[];
-  /** Follows what may be followed now. */
-  follow(): void;
-  /** Resolves when nothing of feeds that have ended is being applied any more. */
-  settled(): Promise<void>;
-  /** A mark is in the log of a shard. */
-  marked(route: ShardRoute, position: FeedPosition): void;
-  /** There is something that the master should hear. */
-  report(): void;
-  /** How long commands wait for a shard that does not answer yet, milliseconds. */
-  waitMaxMs(): number;
-  /** A store as messages name it. */
-  storeText(id: string): string;
-}
-
-/** How long to wait before something is tried again that a worker did not do, milliseconds. */
-const RETRY_MS = 100;
 
 interface OpenCopy extends HeldShard {
   readonly route: ShardRoute;
@@ -60,9 +28,17 @@ export class Copies {
   /** For how long shards that came to own slots did not answer for them yet. */
   readonly gates = new PauseTally();
   private readonly copies = new Map<string, Copy>();
+  private readonly marking: Marking;
   private isClosed = false;
 
-  constructor(private readonly host: CopiesHost) {}
+  constructor(private readonly host: CopiesHost) {
+    this.marking = new Marking(host, {
+      isOver: (copy) => this.isOver(copy),
+      review: (copy) => this.review(copy),
+      noteFlow: (copy) => this.noteFlow(copy),
+      holds: this.holds,
+    });
+  }
 
   memoryOf(keyspace: string, shard: number): CopyMemory | undefined {
     return this.copies.get(keyOf(keyspace, shard))?.memory;
@@ -93,11 +69,12 @@ export class Copies {
     for (const { keyspace, shard } of shards) {
       const entry = topology.keyspaces.get(keyspace)!;
       const held = this.memoryOf(keyspace, shard);
+      const key = keyOf(keyspace, shard);
       const memory =
         held === undefined
           ? firstMemory(entry, self, shard)
           : memoryAfter(held, known.keyspaces.get(keyspace), entry, self, shard);
-      memories.set(keyOf(keyspace, shard), memory);
+      memories.set(key, this.marking.withHeldMark(memory, this.copies.get(key), entry));
     }
     return memories;
   }
@@ -136,16 +113,24 @@ export class Copies {
     const before = copy.duty;
     copy.duty = duty;
     copy.entry = entry;
-    if (!copy.isAnswering)
+    copy.forgetReached(this.host.self);
+    if (!copy.isAnswering) {
+      if (before !== undefined) copy.pauseBegins();
       copy.shut(this.host.waitMaxMs(), () => copy.whyShut(this.host.self, (id) => this.host.storeText(id)));
+    }
     if (before?.mark !== duty?.mark || duty?.held.isEmpty !== false) copy.letGo();
+    this.noteFlow(copy);
     if (duty === undefined) return;
     if (!duty.held.isEmpty) {
       if (copy.attempt !== duty.mark && copy.expired !== duty.mark) {
         copy.attempt = duty.mark;
-        void this.hold(copy, duty.mark);
+        void this.marking.hold(copy, duty.mark);
       }
-    } else if (duty.mark !== 0 && copy.marking !== duty.mark) void this.mark(copy, duty.mark);
+    } else if (duty.mark !== 0 && copy.marking !== duty.mark) {
+      const put = copy.memory.marks.find(({ epoch }) => epoch === duty.mark);
+      if (put !== undefined) this.host.marked(copy.route, put);
+      void this.marking.mark(copy, duty.mark);
+    }
   }
 
   // ---------------------------------------------------------------- what is done
@@ -175,6 +160,7 @@ export class Copies {
       await this.forgetOld(copy);
       await this.show(copy);
       if (copy.isAnswering) copy.open();
+      this.noteFlow(copy);
       if (!copy.memory.leftover.isEmpty) void this.remove(copy);
       this.host.report();
     } catch (error) {
@@ -187,6 +173,12 @@ export class Copies {
 
   private pause(ms: number): Promise<void> {
     return pauseFor(this.host.timers, ms);
+  }
+
+  /** Takes note of how long commands have waited, if they no longer do. */
+  private noteFlow(copy: Copy): void {
+    const ms = copy.pauseOver();
+    if (ms !== undefined) this.host.paused(ms);
   }
 
   private isOver(copy: Copy): boolean {
@@ -275,81 +267,13 @@ export class Copies {
     if (!this.isOver(copy)) this.review(copy);
   }
 
-  private async hold(copy: Copy, epoch: number): Promise<void> {
-    const { engine, timers } = this.host;
-    try {
-      const hold = await holdShard(engine, copy.route, HOLD_MAX_MS, timers, this.holds);
-      if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.isOver(copy)) {
-        hold.release();
-        return;
-      }
-      copy.held = { epoch, hold };
-      await this.putMark(copy, { epoch, ...hold.position });
-    } catch (error) {
-      this.host.logger.verbose(`a shard cannot hold its writes: ${(error as Error).message}`);
-      if (copy.duty?.mark === epoch) copy.expired = epoch;
-    }
-    this.host.report();
-  }
-
-  /** When all that was sent to the shard before is done, nothing more comes of the slots that others answer for now. */
-  private async mark(copy: Copy, epoch: number): Promise<void> {
-    const { route } = copy;
-    copy.marking = epoch;
-    while (!this.isOver(copy) && copy.duty?.mark === epoch) {
-      try {
-        const log = await this.host.engine.setLogging(route, true);
-        if (copy.memory.marks.some((mark) => mark.epoch === epoch && mark.log === log?.log)) return;
-        await drained(route);
-        const state = await this.host.engine.state(route);
-        if (state.log === undefined) throw new Error('the shard does not log its changes yet');
-        if (copy.duty?.mark !== epoch || this.isOver(copy)) return;
-        const { log: id, sequence } = state.log;
-        await this.putMark(copy, { epoch, log: id, sequence });
-        return;
-      } catch (error) {
-        this.host.logger.verbose(`a mark is put later: ${(error as Error).message}`);
-        await this.pause(RETRY_MS);
-      }
-    }
-  }
-
-  private async putMark(copy: Copy, mark: CopyMemory['marks'][number]): Promise<void> {
-    await this.host.sync();
-    if (copy.duty?.mark !== mark.epoch || this.isOver(copy)) return;
-    copy.memory = withMark(copy.memory, mark);
-    this.host.persist();
-    this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
-  }
-
-  /** All of another copy's log up to a mark is here. It counts when that survives whatever happens to the machine. */
-  reachedMark(duty: FeedDuty, epoch: number): void {
-    const copy = this.copies.get(keyOf(duty.keyspace, duty.targetShard));
-    if (copy === undefined) return;
-    void this.noteMark(copy, placeKey({ store: duty.sourceStore, shard: duty.sourceShard }), epoch);
-  }
-
-  private async noteMark(copy: Copy, place: string, epoch: number): Promise<void> {
-    const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
-    while (!isKnown() && !this.isOver(copy)) {
-      try {
-        await this.host.sync();
-      } catch (error) {
-        this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
-        await this.pause(RETRY_MS);
-        continue;
-      }
-      const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
-        ({ from }) => placeKey(from) === place,
-      );
-      if (isKnown() || !isFollowed) return;
-      copy.memory = { ...copy.memory, read: new Map(copy.memory.read).set(place, epoch) };
-      this.host.persist();
-      this.review(copy);
-    }
-  }
-
   // ---------------------------------------------------------------- what others ask
+
+  /** All of another copy's log up to a mark is here. */
+  reachedMark({ keyspace, targetShard, sourceStore, sourceShard }: FeedDuty, epoch: number): void {
+    const copy = this.copies.get(keyOf(keyspace, targetShard));
+    if (copy !== undefined) this.marking.reached(copy, { store: sourceStore, shard: sourceShard }, epoch);
+  }
 
   /** Whether a feed may begin to come into its shard now. */
   mayFollow({
@@ -392,7 +316,11 @@ export class Copies {
 
   marksIn(route: ShardRoute, log: string): CopyMemory['marks'] {
     for (const copy of this.copies.values())
-      if (copy.route === route) return copy.memory.marks.filter((mark) => mark.log === log);
+      if (copy.route === route) {
+        const { heldAt, memory } = copy;
+        const marks = heldAt === undefined ? memory.marks : [...memory.marks, heldAt];
+        return marks.filter((mark) => mark.log === log);
+      }
     return [];
   }
 
@@ -413,7 +341,7 @@ export class Copies {
       return { shard, failure: '', isComplete: false, isClean: false, holding: 0, expired: 0, feeds: [] };
     const { memory, duty, held } = copy;
     if (held !== undefined && !held.hold.isInForce) copy.expired = held.epoch;
-    const isMarked = memory.marks.some(({ epoch }) => epoch === held?.epoch);
+    const isHandover = entry.change?.phase === 'handover';
     const mine = feedsTo(entry, this.host.self, shard).map(({ from }) => {
       const feed = feedId(from, shard, entry.change?.id);
       return { from, status: statuses.find((each) => isFeed(each, entry.id, shard, feed)) };
@@ -423,12 +351,12 @@ export class Copies {
       failure: mine.map(({ status }) => status?.refusal ?? '').find((text) => text !== '') ?? '',
       isComplete: memory.complete.includes(duty.wanted),
       isClean: memory.leftover.isEmpty,
-      holding: held?.hold.isInForce === true && isMarked ? held.epoch : 0,
+      holding: copy.heldAt?.epoch ?? 0,
       expired: copy.expired,
       feeds: mine.map(({ from, status }) => ({
         from,
         isLevel: status?.isNearlyLevel === true,
-        mark: memory.read.get(placeKey(from)) ?? 0,
+        mark: isHandover ? copy.markFrom(from) : (memory.read.get(placeKey(from)) ?? 0),
         position: status?.position?.sequence ?? 0,
       })),
     };

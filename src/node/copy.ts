@@ -5,7 +5,7 @@ import type { CopyPlace } from '../cluster/plan/feeds.js';
 import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
-import { type CopyMemory, feedsTo } from './copy-memory.js';
+import { type CopyMemory, feedsTo, type OwnMark } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
 import type { PauseTally } from './pause-tally.js';
 
@@ -14,6 +14,15 @@ interface ShownSlots {
   readonly slots: SlotSet | undefined;
   /** See Shown. */
   readonly keepsOthers: boolean;
+}
+
+/** Writes are held, so that another owner gets all of them. */
+interface HandOver {
+  /** That of the phase for which they are. */
+  readonly epoch: number;
+  readonly hold: HeldShard;
+  /** All that was written before is on the disk. */
+  isSafe: boolean;
 }
 
 /** What has the commands of a shard wait. */
@@ -32,7 +41,12 @@ export class Copy {
   duty: ShardDuty | undefined;
   entry: KeyspaceEntry | undefined;
   /** The hand-over for which writes are, or were, held. */
-  held: { readonly epoch: number; readonly hold: HeldShard } | undefined;
+  held: HandOver | undefined;
+  /**
+   * By place of another copy, the latest mark up to which all of its log has been applied here. What CopyMemory says is
+   * on the disk, too.
+   */
+  reached: ReadonlyMap<string, number> = new Map();
   /** Epoch of the hand-over for which holding was tried last. */
   attempt = 0;
   /** Epoch of the last hand-over for which writes did not wait long enough. */
@@ -46,6 +60,8 @@ export class Copy {
   marking = 0;
   isEnded = false;
   private gate: Gate | undefined;
+  /** Since when commands wait. */
+  private pausedAtMs: number | undefined;
 
   constructor(
     readonly keyspace: string,
@@ -76,8 +92,44 @@ export class Copy {
 
   /** Copies whose logs it has to read to a mark before it may answer. */
   private get unread(): readonly CopyPlace[] {
-    const { read } = this.memory;
-    return this.duty?.awaited.filter((each) => (read.get(placeKey(each)) ?? 0) < each.mark) ?? [];
+    return this.duty?.awaited.filter((each) => this.markFrom(each) < each.mark) ?? [];
+  }
+
+  /** The latest mark in the log of another copy up to which everything is here, though perhaps not safely; 0 = none. */
+  markFrom(place: CopyPlace): number {
+    const key = placeKey(place);
+    return Math.max(this.memory.read.get(key) ?? 0, this.reached.get(key) ?? 0);
+  }
+
+  /** What has just been applied here of another copy's log goes to a mark. */
+  hasReached(place: CopyPlace, epoch: number): void {
+    this.reached = new Map(this.reached).set(placeKey(place), Math.max(epoch, this.markFrom(place)));
+  }
+
+  /** Forgets what was reached in logs that are not followed any more. */
+  forgetReached(self: string): void {
+    if (this.reached.size === 0 || this.entry === undefined) return;
+    const places = new Set(feedsTo(this.entry, self, this.shard).map(({ from }) => placeKey(from)));
+    this.reached = new Map([...this.reached].filter(([place]) => places.has(place)));
+  }
+
+  /** The end of the log while commands wait for a hand-over; undefined = they do not. */
+  get heldAt(): OwnMark | undefined {
+    const { held } = this;
+    return held?.hold.isInForce === true ? { epoch: held.epoch, ...held.hold.position } : undefined;
+  }
+
+  /** Commands wait from now on. */
+  pauseBegins(): void {
+    this.pausedAtMs ??= this.timers.now();
+  }
+
+  /** @returns for how long commands have waited, if they no longer do, milliseconds */
+  pauseOver(): number | undefined {
+    const { pausedAtMs, route } = this;
+    if (pausedAtMs === undefined || route.ready !== undefined) return undefined;
+    this.pausedAtMs = undefined;
+    return this.timers.now() - pausedAtMs;
   }
 
   /** Whether the worker shows what it should. */

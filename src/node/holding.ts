@@ -20,6 +20,7 @@ export interface HeldShard {
  * meanwhile; copies and feeds go on.
  * @param maxMs after so long commands go on, whatever has become of it
  * @param tally is told how long they waited
+ * @param onReleased commands go on, unless they wait for something else
  */
 export async function holdShard(
   engine: Pick<FeedEngine, 'state'>,
@@ -27,6 +28,7 @@ export async function holdShard(
   maxMs: number,
   timers: Timers = SYSTEM_TIMERS,
   tally?: PauseTally,
+  onReleased: () => void = () => undefined,
 ): Promise<HeldShard> {
   await readyRoute(route);
   if (route.closed) throw new Error('the shard is not on this store any more');
@@ -43,6 +45,7 @@ export async function holdShard(
     resume();
     if (!isOver) tally?.add(timers.now() - sinceMs);
     isOver = true;
+    onReleased();
   };
   const callOff = timers.after(maxMs, release);
   try {

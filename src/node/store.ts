@@ -28,6 +28,7 @@ import { type Keyspace, Keyspaces, type ShardPlace } from './keyspaces.js';
 import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
 import { UNMANAGED } from './no-manager.js';
+import { Pauses } from './pauses.js';
 import { Registry } from './registry.js';
 import { rewriteShard } from './rewriting.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
@@ -65,6 +66,8 @@ export class Store {
   readonly feeds: Feeds;
   /** How they get, and let go of, what is theirs. */
   readonly copies: Copies;
+  /** For how long commands waited for that. */
+  readonly pauses = new Pauses();
   /** What operators read of it for backups, and bring back. */
   readonly backups: StoreBackups;
   /** Is called when the master should hear of something at once. */
@@ -101,6 +104,8 @@ export class Store {
       follow: () => this.feeds.topologyChanged(),
       settled: () => this.feeds.followers.settled(),
       marked: (route, position) => this.feeds.sources.marked(route, position),
+      headOf: (route) => this.feeds.sources.headOf(route),
+      paused: (ms) => this.pauses.note(ms),
       report: () => this.onNews(),
       waitMaxMs: () => config.values['cluster-node-timeout'],
       storeText: (id) => storeTextOf(this.keyspaces.topology, id),

@@ -52,7 +52,7 @@ describe.skipIf(SUBJECT === 'redis')('what a node is emptied of', () => {
   }, 120_000);
 
   test('while slots come to a shard is all but that shard, and everything once that is over', async () => {
-    cluster = await TestCluster.start({ stores: 2, flags: ['--cluster-node-timeout', '300'] });
+    cluster = await TestCluster.start({ stores: 2, flags: ['--cluster-node-timeout', '1500'] });
     await cluster.createKeyspace(NAME, { db: 0, shards: 2 });
     for (const store of cluster.stores) await store.ask('CONFIG', 'SET', 'migration-rate', '100');
     const client = await cluster.stores[0]!.connect();

@@ -1,6 +1,6 @@
 import { flowsBetween } from '../slot-set.js';
 import type { KeyspaceChange, KeyspaceEntry, ShardEntry } from '../topology.js';
-import { dutiesIn, movingSlots, storesConcerned } from './duties.js';
+import { dutiesIn, movingSlots } from './duties.js';
 import type { CopyPlace } from './feeds.js';
 import { copyIn, feedIn, type KeyspaceReport, type KeyspaceReports } from './reports.js';
 
@@ -191,12 +191,14 @@ function handover(
 }
 
 /**
- * A master that has just begun does not know whether the takeover has happened already: a store that is away may be the
- * only one that has heard of it. Nothing may be decided over that one's head, but by somebody who aborts the change.
+ * A master that has just begun does not know whether the takeover has happened already: an owner that is away may be the
+ * only one that has heard of it. Nothing may be decided over that one's head, but by somebody who aborts the change. Other
+ * holders answer for nothing: one that alone has heard of it learns that it did not happen.
  */
-export function unheardIn(entry: KeyspaceEntry, { hasHeard, storeText }: StepContext): string[] {
-  if (entry.change?.phase !== 'handover') return [];
-  return storesConcerned(entry)
+export function unheardIn({ shards, change }: KeyspaceEntry, { hasHeard, storeText }: StepContext): string[] {
+  if (change?.phase !== 'handover') return [];
+  const owners = transfersOf(shards, change.target).flatMap(({ from, to }) => [from.store, to.store]);
+  return [...new Set(owners)]
     .filter((store) => !hasHeard(store))
     .map((store) => `${storeText(store)} has not been heard, and may know that the takeover has begun`);
 }

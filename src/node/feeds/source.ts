@@ -1,4 +1,4 @@
-import { FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
+import { COPY_SLICE_BYTES, FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
 import type { FollowerMessage, FollowerStream, LogMark } from '../../cluster/feed-messages.js';
 import type { CopyBegin, FeedPosition, FeedStart } from '../../types/feed.js';
@@ -205,7 +205,7 @@ export class FeedSource {
   ): Promise<void> {
     const { engine, timers, rate } = this.host;
     const startMs = timers.now();
-    const slice = await engine.copySlice(route, at.after, open.slots, FEED_SLICE_BYTES);
+    const slice = await engine.copySlice(route, at.after, open.slots, COPY_SLICE_BYTES);
     this.stream.send({ kind: 'slice', slice });
     this.sentBytes += slice.rows.length;
     const { log, sequence } = at.begin;

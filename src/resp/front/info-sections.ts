@@ -229,6 +229,7 @@ function replicationFields({ server }: InfoSource): Field[] {
   const { sources, followers: following } = server.store.feeds;
   const followers = sources.followers();
   const feeds = following.all().sort((one, other) => other.lagMs - one.lagMs);
+  const pauses = server.store.pauses.summary;
   return [
     ['role', 'master'],
     ['connected_slaves', followers.length],
@@ -250,6 +251,10 @@ function replicationFields({ server }: InfoSource): Field[] {
     ...feeds
       .slice(0, INFO_FEEDS_MAX)
       .map((feed, index): Field => [`vasto_feed${index}`, feedLine(server, feed)]),
+    ['vasto_handover_pauses', pauses.count],
+    ['vasto_handover_pause_p50_ms', pauses.p50Ms],
+    ['vasto_handover_pause_p99_ms', pauses.p99Ms],
+    ['vasto_handover_pause_max_ms', pauses.maxMs],
   ];
 }
 

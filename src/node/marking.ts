@@ -1,0 +1,183 @@
+import type { Logger } from '../base/logger.js';
+import { pauseFor, type Timers } from '../base/timers.js';
+import { placeKey } from '../cluster/plan/duties.js';
+import type { CopyPlace } from '../cluster/plan/feeds.js';
+import { HOLD_MAX_MS } from '../cluster/plan/reports.js';
+import type { KeyspaceEntry } from '../cluster/topology.js';
+import type { FeedPosition } from '../types/feed.js';
+import type { ShardRoute } from '../workers/pool.js';
+import type { Copy } from './copy.js';
+import { type CopyMemory, feedsTo, type OwnMark, withMark } from './copy-memory.js';
+import type { FeedEngine } from './feeds/engine.js';
+import type { FeedStatus } from './feeds/follower.js';
+import { holdShard } from './holding.js';
+import type { PauseTally } from './pause-tally.js';
+import { drained } from './segments.js';
+
+/** What copies need of their store. */
+export interface CopiesHost {
+  readonly engine: FeedEngine;
+  readonly timers: Timers;
+  readonly logger: Pick<Logger, 'verbose' | 'warning'>;
+  readonly self: string;
+  /** Writes down what copies remember, durably. */
+  persist(): void;
+  /** Has what the shards have committed survive the death of the machine. */
+  sync(): Promise<void>;
+  feeds(): readonly FeedStatus[];
+  /** Follows what may be followed now. */
+  follow(): void;
+  /** Resolves when nothing of feeds that have ended is being applied any more. */
+  settled(): Promise<void>;
+  /** A mark is in the log of a shard. */
+  marked(route: ShardRoute, position: FeedPosition): void;
+  /** The end of a shard's log, as far as it is known. */
+  headOf(route: ShardRoute): FeedPosition | undefined;
+  /** Commands of a shard have waited for a hand-over. */
+  paused(ms: number): void;
+  /** There is something that the master should hear. */
+  report(): void;
+  /** How long commands wait for a shard that does not answer yet, milliseconds. */
+  waitMaxMs(): number;
+  /** A store as messages name it. */
+  storeText(id: string): string;
+}
+
+/** How long to wait before something is tried again that a worker did not do, milliseconds. */
+export const RETRY_MS = 100;
+
+/** What marking needs of the copies. */
+interface MarkingHooks {
+  /** Whether a copy is not this store's any more. */
+  isOver(copy: Copy): boolean;
+  /** What is known of a copy has changed. */
+  review(copy: Copy): void;
+  /** Commands may not have to wait any more. */
+  noteFlow(copy: Copy): void;
+  /** See Copies. */
+  readonly holds: PauseTally;
+}
+
+/** How copies hand over to each other: they hold commands, put marks into their logs, and read to those of others. */
+export class Marking {
+  constructor(
+    private readonly host: CopiesHost,
+    private readonly hooks: MarkingHooks,
+  ) {}
+
+  /**
+   * Has commands wait. The mark that others read to is not written down: it only tells that they are level, and when a
+   * hold is over so is the hand-over. What counts is the mark of the takeover.
+   */
+  async hold(copy: Copy, epoch: number): Promise<void> {
+    const { engine, timers, logger } = this.host;
+    try {
+      copy.pauseBegins();
+      const { holds } = this.hooks;
+      const hold = await holdShard(engine, copy.route, HOLD_MAX_MS, timers, holds, () =>
+        this.hooks.noteFlow(copy),
+      );
+      if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.hooks.isOver(copy)) {
+        hold.release();
+        return;
+      }
+      const held = { epoch, hold, isSafe: false };
+      copy.held = held;
+      this.host.marked(copy.route, hold.position);
+      this.host.report();
+      await this.host.sync();
+      held.isSafe = true;
+    } catch (error) {
+      logger.verbose(`a shard cannot hold its writes: ${(error as Error).message}`);
+      if (copy.duty?.mark === epoch && copy.held?.epoch !== epoch) copy.expired = epoch;
+      this.hooks.noteFlow(copy);
+    }
+    this.host.report();
+  }
+
+  /** When all that was sent to the shard before is done, nothing more comes of the slots that others answer for now. */
+  async mark(copy: Copy, epoch: number): Promise<void> {
+    const { route } = copy;
+    copy.marking = epoch;
+    while (!this.hooks.isOver(copy) && copy.duty?.mark === epoch) {
+      try {
+        const log = await this.host.engine.setLogging(route, true);
+        if (copy.memory.marks.some((mark) => mark.epoch === epoch && mark.log === log?.log)) return;
+        await drained(route);
+        const state = await this.host.engine.state(route);
+        if (state.log === undefined) throw new Error('the shard does not log its changes yet');
+        if (copy.duty?.mark !== epoch || this.hooks.isOver(copy)) return;
+        const { log: id, sequence } = state.log;
+        await this.putMark(copy, { epoch, log: id, sequence });
+        return;
+      } catch (error) {
+        this.host.logger.verbose(`a mark is put later: ${(error as Error).message}`);
+        await pauseFor(this.host.timers, RETRY_MS);
+      }
+    }
+  }
+
+  private async putMark(copy: Copy, mark: OwnMark): Promise<void> {
+    await this.host.sync();
+    if (copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy)) return;
+    copy.memory = withMark(copy.memory, mark);
+    this.host.persist();
+    this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
+  }
+
+  /**
+   * All of another copy's log up to a mark is here. From then on it may be answered for: should it be lost with the
+   * machine, it is read once more. The master hears of it when it survives whatever happens to the machine, for then the
+   * former owner lets go of it.
+   */
+  reached(copy: Copy, place: CopyPlace, epoch: number): void {
+    copy.hasReached(place, epoch);
+    if (copy.entry?.change?.phase === 'handover' && copy.entry.change.since === epoch) {
+      this.host.report();
+      // There will be less to write when the mark of the takeover has been reached.
+      this.host.sync().catch((error: Error) => {
+        this.host.logger.verbose(`rows are not on the disk yet: ${error.message}`);
+      });
+      return;
+    }
+    if (copy.isAnswering) copy.open();
+    this.hooks.noteFlow(copy);
+    void this.noteMark(copy, placeKey(place), epoch);
+  }
+
+  private async noteMark(copy: Copy, place: string, epoch: number): Promise<void> {
+    const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
+    while (!isKnown() && !this.hooks.isOver(copy)) {
+      try {
+        await this.host.sync();
+      } catch (error) {
+        this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
+        await pauseFor(this.host.timers, RETRY_MS);
+        continue;
+      }
+      const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
+        ({ from }) => placeKey(from) === place,
+      );
+      if (isKnown() || !isFollowed) return;
+      copy.memory = { ...copy.memory, read: new Map(copy.memory.read).set(place, epoch) };
+      this.host.persist();
+      this.hooks.review(copy);
+    }
+  }
+
+  /**
+   * Where commands wait for a hand-over that now becomes a takeover, the end of the log is where the mark of that goes:
+   * it is known, and on the disk. So there is nothing to wait for but the topology itself.
+   */
+  withHeldMark(memory: CopyMemory, copy: Copy | undefined, entry: KeyspaceEntry): CopyMemory {
+    const { change } = entry;
+    if (copy?.heldAt === undefined || !copy.held!.isSafe || change?.phase !== 'takeover') return memory;
+    if (copy.entry?.change?.id !== change.id || memory.marks.some(({ epoch }) => epoch === change.since))
+      return memory;
+    const { log, sequence } = copy.heldAt;
+    const head = this.host.headOf(copy.route);
+    // Rows that a feed has brought may have let clients go on that waited for them.
+    if (head?.log !== log || head.sequence !== sequence) return memory;
+    return withMark(memory, { epoch: change.since, log, sequence });
+  }
+}
