@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { METRICS_ROWS_MAX } from '../base/limits.js';
-import type { Distribution, Family, Row } from './family.js';
+import { type Distribution, type Family, gauges, type Row } from './family.js';
 
 /** What Prometheus is told, and as what. */
 export interface Exposition {
@@ -10,39 +10,43 @@ export interface Exposition {
 
 /**
  * Makes the text of one scrape. Everything is made anew for each: what is no more (a keyspace, a feed) leaves nothing
- * behind, and between scrapes nothing is kept.
+ * behind, and between scrapes nothing is kept. Clients are served between two families: one with as many rows as it
+ * may have takes some 10 ms.
  */
 export class ExpositionBuilder {
-  private readonly registry = new Registry();
+  private readonly texts: string[] = [];
   private readonly leftOut: Row[] = [];
 
-  /** Has families told from `source`. */
-  add<Source>(families: readonly Family<Source>[], source: Source): void {
-    for (const family of families)
-      if (family.kind === 'histogram') this.addDistributions(family, family.distributions(source));
-      else this.addValues(family, family.rows(source));
+  /** Has families told from `source`; one without a value is not told at all. */
+  async add<Source>(families: readonly Family<Source>[], source: Source): Promise<void> {
+    for (const family of families) {
+      const registry = new Registry();
+      if (family.kind === 'histogram') this.tellDistributions(family, family.distributions(source), registry);
+      else this.tellValues(family, family.rows(source), registry);
+      if (registry.getMetricsAsArray().length === 0) continue;
+      this.texts.push(await registry.metrics());
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async finish(): Promise<Exposition> {
-    this.addValues(
-      {
-        kind: 'gauge',
-        name: 'vasto_metrics_left_out_rows',
-        help: `Rows that a family would have beyond ${METRICS_ROWS_MAX}; the first are told, the others are not.`,
-        labels: ['family'],
-      },
-      this.leftOut.splice(0),
+    const leftOut = gauges(
+      'vasto_metrics_left_out_rows',
+      `Rows that a family would have beyond ${METRICS_ROWS_MAX}; the first are told, the others are not.`,
+      ['family'],
+      (rows: readonly Row[]) => rows,
     );
-    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+    await this.add([leftOut], this.leftOut);
+    return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text: this.texts.join('\n') };
   }
 
-  /** Without a value a family is not told at all. */
-  private addValues(
+  private tellValues(
     { kind, name, help, labels }: Pick<Family<never>, 'kind' | 'name' | 'help' | 'labels'>,
     rows: readonly Row[],
+    registry: Registry,
   ): void {
     if (rows.length === 0) return;
-    const described = { name, help, labelNames: labels, registers: [this.registry] };
+    const described = { name, help, labelNames: labels, registers: [registry] };
     const told = this.bounded(name, rows);
     if (kind === 'counter') {
       const metric = new Counter(described);
@@ -53,16 +57,17 @@ export class ExpositionBuilder {
     }
   }
 
-  private addDistributions(
+  private tellDistributions(
     { name, help, labels, bounds }: Extract<Family<never>, { kind: 'histogram' }>,
     distributions: readonly Distribution[],
+    registry: Registry,
   ): void {
     if (distributions.length === 0) return;
     const told = this.bounded(name, distributions);
     const values = told.flatMap((each) => distributionValues(name, labels, bounds, each));
     const counted = { name, help, type: 'histogram', get: async () => ({ ...counted, values }) };
     // prom-client's own histograms can only be told of one event after the other; of a metric, a registry wants no more.
-    this.registry.registerMetric(counted as unknown as Metric);
+    registry.registerMetric(counted as unknown as Metric);
   }
 
   private bounded<Each>(name: string, rows: readonly Each[]): readonly Each[] {

@@ -54,11 +54,11 @@ class Gatherer {
   async gather(): Promise<Exposition> {
     const { role, server, master } = this.subject;
     const exposition = new ExpositionBuilder();
-    exposition.add(PROCESS_FAMILIES, role);
+    await exposition.add(PROCESS_FAMILIES, role);
     if (server !== undefined) await this.addNode(exposition, server);
     const topology: Topology | undefined = server?.store.keyspaces.topology ?? master?.topology;
-    if (topology !== undefined) exposition.add(CLUSTER_FAMILIES, topology);
-    if (master !== undefined) exposition.add(MASTER_FAMILIES, masterFigures(master.view));
+    if (topology !== undefined) await exposition.add(CLUSTER_FAMILIES, topology);
+    if (master !== undefined) await exposition.add(MASTER_FAMILIES, masterFigures(master.view));
     return exposition.finish();
   }
 
@@ -68,8 +68,8 @@ class Gatherer {
       this.held(server),
       store.id === '' ? undefined : this.disk.within(ANSWER_MS),
     ]);
-    exposition.add(NODE_FAMILIES, { server, commands: commandsUsed(store), held, disk });
-    exposition.add(FEED_FAMILIES, feedFigures(store));
+    await exposition.add(NODE_FAMILIES, { server, commands: commandsUsed(store), held, disk });
+    await exposition.add(FEED_FAMILIES, feedFigures(store));
   }
 
   private async held({ memory }: RespServer): Promise<HeldFigures | undefined> {

@@ -12,7 +12,7 @@ import { parseMetrics } from '../../support/metrics.js';
 
 async function textOf<Source>(families: readonly Family<Source>[], source: Source): Promise<string> {
   const exposition = new ExpositionBuilder();
-  exposition.add(families, source);
+  await exposition.add(families, source);
   return (await exposition.finish()).text;
 }
 

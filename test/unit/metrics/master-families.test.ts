@@ -10,8 +10,8 @@ import { parseMetrics, type Scraped } from '../../support/metrics.js';
 
 async function scrapeOf(master: Master): Promise<Scraped> {
   const exposition = new ExpositionBuilder();
-  exposition.add(CLUSTER_FAMILIES, master.topology);
-  exposition.add(MASTER_FAMILIES, masterFigures(master.view));
+  await exposition.add(CLUSTER_FAMILIES, master.topology);
+  await exposition.add(MASTER_FAMILIES, masterFigures(master.view));
   return parseMetrics((await exposition.finish()).text);
 }
 
