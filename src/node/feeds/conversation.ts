@@ -7,7 +7,7 @@ import type { ShardRoute } from '../../workers/pool.js';
 import type { FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import type { FeedMeter } from './feed-meter.js';
-import { BEAT_EVERY_MS, SILENT_MAX_MS } from './timing.js';
+import { BEAT_EVERY_MS, COPYING_SILENT_MAX_MS, SILENT_MAX_MS } from './timing.js';
 
 /** A source that sends so much more than it may is mistaken, bytes: a commit may be as large as a message. */
 const QUEUE_MESSAGES_MAX = 10_000;
@@ -79,8 +79,9 @@ export class FeedConversation {
   }
 
   private beat(): void {
-    if (this.parts.timers.now() - this.heardAtMs > SILENT_MAX_MS) {
-      this.end(new Error(`nothing was heard for ${SILENT_MAX_MS / 1000} s`));
+    const silentMaxMs = this.at?.phase === 'copying' ? COPYING_SILENT_MAX_MS : SILENT_MAX_MS;
+    if (this.parts.timers.now() - this.heardAtMs > silentMaxMs) {
+      this.end(new Error(`nothing was heard for ${silentMaxMs / 1000} s`));
       return;
     }
     this.acknowledge();

@@ -4,6 +4,12 @@ export const BEAT_EVERY_MS = 500;
 /** Whoever was silent for so long is dropped, milliseconds. */
 export const SILENT_MAX_MS = 3000;
 
+/**
+ * While a copy is being made, milliseconds: signs of life come behind its pieces, which take their time on a slow network.
+ * With less, a copy of which no piece arrives in time would begin anew for ever.
+ */
+export const COPYING_SILENT_MAX_MS = 30_000;
+
 /** A source that has nothing to send looks into the log so often all the same, milliseconds. */
 export const LOOK_EVERY_MS = 5000;
 
