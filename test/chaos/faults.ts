@@ -8,7 +8,7 @@ import { type Action, describeAction, KEYSPACES, type Round } from './schedule.j
 import type { FaultKind, Windows } from './windows.js';
 
 /** How long others may take to take the place of a store that is dead, milliseconds. */
-const REPLACED_MS = 90_000;
+const REPLACED_MS = 240_000;
 const FAILED_OVER_MS = 60_000;
 /** How long a change waits for the one before it. */
 const CHANGE_MS = 20_000;
