@@ -52,6 +52,8 @@ export function scanRows(
 
 /** The bytes of a row as it is committed: of what only the journal has, those in memory, which the next call overwrites. */
 export function committedBytes(shard: Shard, name: string, stored: Buffer): Buffer {
+  // Looking for each row in memory would cost as much as reading it.
+  if (!shard.hasJournaledRows) return stored;
   const cached = shard.rows.table.get(name);
   return cached !== undefined && cached.journaledIn !== 0 ? rowBytes(cached) : stored;
 }

@@ -222,6 +222,11 @@ export class Journal {
     this.writer.discard();
   }
 
+  /** Whether no row is journaled. */
+  get isEmpty(): boolean {
+    return this.first === this.records.length;
+  }
+
   /** The journaled rows. */
   *rows(): Generator<Row> {
     for (let index = this.first; index < this.records.length; index++) {

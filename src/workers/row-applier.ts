@@ -34,6 +34,9 @@ export class KeyWantedError extends Error {
 const ABSENT: RowHeader = { type: RowType.Absent, timestamp: 0, expiresAtMs: 0 };
 const EMPTY = Buffer.alloc(0);
 
+/** See isUntouched. */
+const ITERATOR_READS = 32;
+
 /**
  * Stages rows that do not come from commands into a shard's batch. Those in memory change there, as commands change
  * them, and so do collections; all others are written as they came, or brought into memory before. Counts,
@@ -96,9 +99,27 @@ export class RowApplier {
   /** What is stored of the rows that are not in memory, with one read. */
   private read(rows: readonly FeedRow[], held: readonly (Row | undefined)[]): (Buffer | undefined)[] {
     const keys = rows.filter((_, index) => held[index] === undefined).map(({ key }) => key);
-    const found = keys.length === 0 ? [] : this.shard.source().getMany('default', keys);
+    const found =
+      keys.length === 0 || this.isUntouched(keys) ? [] : this.shard.source().getMany('default', keys);
     let next = 0;
     return held.map((row) => (row === undefined ? found[next++] : undefined));
+  }
+
+  /** Whether nothing is stored from the first of these keys to the last: so it is of what is copied for the first time. */
+  private isUntouched(keys: readonly Buffer[]): boolean {
+    // An iterator costs as much as so many reads.
+    if (keys.length < ITERATOR_READS) return false;
+    let [first, last] = [keys[0]!, keys[0]!];
+    for (const key of keys) {
+      if (key.compare(first) < 0) first = key;
+      else if (key.compare(last) > 0) last = key;
+    }
+    let found = false;
+    this.shard.source().iterate({ family: 'default', from: first, values: false }, (key) => {
+      found = key.compare(last) <= 0;
+      return false;
+    });
+    return !found;
   }
 
   /** Brings a row into memory, as it is stored or staged here to be. */

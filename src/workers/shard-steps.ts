@@ -21,6 +21,9 @@ export interface StepsHost {
 
 /** Work on shards that does not come from commands: between batches of these, a step at a time. */
 export class ShardSteps {
+  /** That of the event loop in which a step has been begun. */
+  private turn: Promise<void> | undefined;
+
   constructor(private readonly host: StepsHost) {}
 
   /** @throws Error where the worker does not own it */
@@ -30,8 +33,18 @@ export class ShardSteps {
     return shard;
   }
 
-  /** Does `work` between two batches. Rejects when the shard has gone meanwhile. */
-  between<T>(shard: Shard, work: () => Promise<T>): Promise<T> {
+  /**
+   * Does `work` between two batches. Rejects when the shard has gone meanwhile. No two such steps are in one turn of the
+   * event loop, which is what brings batches: or else commands would wait for all steps of a task, not for one.
+   */
+  async between<T>(shard: Shard, work: () => Promise<T>): Promise<T> {
+    while (this.turn !== undefined) await this.turn;
+    this.turn = new Promise((resolve) => {
+      setImmediate(() => {
+        this.turn = undefined;
+        resolve();
+      });
+    });
     return this.host.exclusive(async () => {
       if (this.host.shards.get(shard.id) !== shard)
         throw new Error(`shard ${shard.id} has been closed, or is at another worker: ask again`);

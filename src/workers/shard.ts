@@ -97,6 +97,11 @@ export class Shard extends ShardRows {
     return new ElementChanges(this.collections, this.database, this.stored.nextVersion);
   }
 
+  /** Whether some rows are not in their place on the disk, but in the journal and in memory. */
+  get hasJournaledRows(): boolean {
+    return !this.journal.isEmpty;
+  }
+
   /** Lower bound of the next expiry, Unix milliseconds: when to sweep. 0 = nothing will expire. */
   get nextExpiryMs(): number {
     const times = [this.expiries.nextMs, this.elementExpiries.nextMs].filter((time) => time !== 0);
