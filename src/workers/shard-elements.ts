@@ -185,13 +185,18 @@ class VersionElements implements ElementStore {
     if (value === undefined || isDecoded(value)) return value as N | undefined;
     const node = decode(valueBytes(value));
     // What the batch itself has put there is not on disk: patches would be of nothing.
-    if (element.dirty) node.isWhole = true;
+    if (element.dirty) {
+      node.isWhole = true;
+      node.isStaged = true;
+    }
     element.value = node;
     this.shard.cache.resized(element);
     return node;
   }
 
   setNode(id: string, node: Encodable): void {
+    if (node.isStaged) return;
+    node.isStaged = true;
     this.stage(ElementKind.Node, id, node);
   }
 

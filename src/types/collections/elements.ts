@@ -27,6 +27,8 @@ export interface Encodable {
   encode(): Buffer;
   /** Bytes that {@link encode} gives. */
   readonly encodedBytes: number;
+  /** Whether it waits for the commit: then it need not be staged again. */
+  isStaged: boolean;
   /** Whether it is to be written whole, and not what has changed since the last commit. */
   isWhole: boolean;
   /** Bytes that {@link writePatches} writes at most. */

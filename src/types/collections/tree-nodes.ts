@@ -47,7 +47,9 @@ const COUNT_PATCH_BYTES_MAX = 5 + COUNT_BYTES;
 
 export class Leaf<E> implements Encodable {
   readonly isLeaf = true;
+  isStaged = false;
   /** What has changed since the last commit, unless the leaf is to be written whole: patch by patch. */
+  private patches = 0;
   private readonly patchedAt: number[] = [];
   private readonly removedBytes: number[] = [];
   private readonly inserted: (E | undefined)[] = [];
@@ -130,9 +132,11 @@ export class Leaf<E> implements Encodable {
       this.becomeWhole();
       return;
     }
-    this.patchedAt.push(HEADER_BYTES + this.bytesBefore(offset));
-    this.removedBytes.push(removedBytes);
-    this.inserted.push(entry);
+    // What was noted before stays in the arrays, to be written over: they are needed again all the time.
+    const index = this.patches++;
+    this.patchedAt[index] = HEADER_BYTES + this.bytesBefore(offset);
+    this.removedBytes[index] = removedBytes;
+    this.inserted[index] = entry;
   }
 
   private bytesBefore(offset: number): number {
@@ -144,24 +148,23 @@ export class Leaf<E> implements Encodable {
   }
 
   private becomeWhole(): void {
-    this.settled();
+    this.patches = 0;
+    this.patchBytesMax = 0;
     this.isWhole = true;
   }
 
   settled(): void {
-    this.isWhole = false;
-    if (this.patchBytesMax === 0) return;
+    this.patches = 0;
     this.patchBytesMax = 0;
-    this.patchedAt.length = 0;
-    this.removedBytes.length = 0;
-    this.inserted.length = 0;
+    this.isWhole = false;
+    this.isStaged = false;
   }
 
   writePatches(target: Buffer, at: number): number {
-    const { codec, patchedAt, removedBytes, inserted, entries } = this;
-    if (patchedAt.length === 0) return at;
+    const { codec, patches, patchedAt, removedBytes, inserted, entries } = this;
+    if (patches === 0) return at;
     let end = at;
-    for (let index = 0; index < patchedAt.length; index++) {
+    for (let index = 0; index < patches; index++) {
       const entry = inserted[index];
       const bytes = entry === undefined ? 0 : codec.bytes(entry);
       end = writePatchHeader(target, end, patchedAt[index]!, removedBytes[index]!, bytes);
@@ -183,6 +186,7 @@ export class Leaf<E> implements Encodable {
 
 export class Inner<E> implements Encodable {
   readonly isLeaf = false;
+  isStaged = false;
   /** Children whose counts have changed since the last commit, unless the node is to be written whole. */
   private readonly counted: number[] = [];
   /** Bytes of the encoded bounds; −1: not known. */
@@ -225,7 +229,7 @@ export class Inner<E> implements Encodable {
 
   /** More than counts is about to change. */
   restructure(): void {
-    this.settled();
+    this.counted.length = 0;
     this.isWhole = true;
     this.knownBoundBytes = -1;
   }
@@ -236,6 +240,7 @@ export class Inner<E> implements Encodable {
 
   settled(): void {
     this.isWhole = false;
+    this.isStaged = false;
     this.counted.length = 0;
   }
 
