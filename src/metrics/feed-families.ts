@@ -1,9 +1,9 @@
 import { addressOf } from '../cluster/topology.js';
 import type { FeedStatus } from '../node/feeds/follower.js';
 import type { FollowerStatus } from '../node/feeds/sources.js';
-import { PAUSE_BOUNDS_MS, type PauseTally } from '../node/pause-tally.js';
+import { PAUSE_BOUNDS_MS } from '../node/pauses.js';
 import type { Store } from '../node/store.js';
-import { type Distribution, type Family, gauge, gauges, type Row } from './family.js';
+import { type Family, gauge, gauges, type Row } from './family.js';
 
 /** What a node says of feeds: those that it follows, by which its copies come to be and stay, and who follows it. */
 export interface FeedFigures {
@@ -112,14 +112,13 @@ export const FEED_FAMILIES: readonly Family<FeedFigures>[] = [
   ),
   {
     kind: 'histogram',
-    name: 'vasto_shard_pause_seconds',
-    help: 'How long commands of a shard waited: held, for others to get the last writes; shut, until it answers for its slots.',
-    labels: ['cause'],
+    name: 'vasto_handover_pause_seconds',
+    help: 'For how long a shard took no commands because it was handed over.',
+    labels: [],
     bounds: PAUSE_BOUNDS_MS.map((ms) => ms / 1000),
-    distributions: ({ store: { copies } }) => [pauses('held', copies.holds), pauses('shut', copies.gates)],
+    distributions: ({ store }) => {
+      const { within, all, sumMs } = store.pauses.counts;
+      return [{ labels: [], counts: within, count: all, sumSeconds: sumMs / 1000 }];
+    },
   },
 ];
-
-function pauses(cause: string, { counts, count, totalMs }: PauseTally): Distribution {
-  return { labels: [cause], counts, count, sumSeconds: totalMs / 1000 };
-}

@@ -10,7 +10,6 @@ import { type FeedDuty, feedId } from './feeds/duties.js';
 import type { FeedStatus } from './feeds/follower.js';
 import type { Copyable } from './feeds/source.js';
 import { type CopiesHost, Marking, RETRY_MS } from './marking.js';
-import { PauseTally } from './pause-tally.js';
 import type { HeldShard } from './registry.js';
 
 interface OpenCopy extends HeldShard {
@@ -23,10 +22,6 @@ interface OpenCopy extends HeldShard {
  * it fills, holds, marks and removes, its duty tells.
  */
 export class Copies {
-  /** For how long writes waited, so that others could get the last of them. */
-  readonly holds = new PauseTally();
-  /** For how long shards that came to own slots did not answer for them yet. */
-  readonly gates = new PauseTally();
   private readonly copies = new Map<string, Copy>();
   private readonly marking: Marking;
   private isClosed = false;
@@ -36,7 +31,6 @@ export class Copies {
       isOver: (copy) => this.isOver(copy),
       review: (copy) => this.review(copy),
       noteFlow: (copy) => this.noteFlow(copy),
-      holds: this.holds,
     });
   }
 
@@ -51,7 +45,7 @@ export class Copies {
     entry: KeyspaceEntry | undefined,
   ): void {
     const known = memory ?? firstMemory(entry, this.host.self, shard);
-    const copy = new Copy(keyspace, shard, route, known, this.host.timers, this.gates);
+    const copy = new Copy(keyspace, shard, route, known, this.host.timers);
     this.copies.set(keyOf(keyspace, shard), copy);
     const duty = entry && dutyOf(entry, this.host.self, shard);
     // Nothing has waited since the store was started: the hand-over has to be tried again.
@@ -94,7 +88,7 @@ export class Copies {
       const memory = memories.get(key)!;
       let copy = this.copies.get(key);
       if (copy === undefined) {
-        copy = new Copy(keyspace, shard, route, memory, this.host.timers, this.gates);
+        copy = new Copy(keyspace, shard, route, memory, this.host.timers);
         this.copies.set(key, copy);
       } else copy.memory = memory;
       const entry = topology.keyspaces.get(keyspace)!;

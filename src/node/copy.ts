@@ -7,7 +7,6 @@ import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo, type OwnMark } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
-import type { PauseTally } from './pause-tally.js';
 
 /** What commands are to see of a shard, see Shown; undefined = all, because there is nothing else. */
 interface ShownSlots {
@@ -31,7 +30,6 @@ interface Gate {
   /** Has those that wait get an error. */
   refuse(reason: Error): void;
   callOff(): void;
-  readonly sinceMs: number;
   isOverdue: boolean;
 }
 
@@ -69,7 +67,6 @@ export class Copy {
     readonly route: ShardRoute,
     public memory: CopyMemory,
     private readonly timers: Timers,
-    private readonly gates: PauseTally,
   ) {}
 
   /**
@@ -170,7 +167,7 @@ export class Copy {
         }),
       );
       const callOff = this.timers.after(maxMs, () => this.refuse(why()));
-      this.gate = { open, refuse, callOff, sinceMs: this.timers.now(), isOverdue: false };
+      this.gate = { open, refuse, callOff, isOverdue: false };
     } else if (this.gate.isOverdue) this.refuse(why());
   }
 
@@ -188,13 +185,10 @@ export class Copy {
   }
 
   open(): void {
-    const { gate } = this;
+    this.gate?.callOff();
     this.route.gate = undefined;
-    if (gate === undefined) return;
+    this.gate?.open();
     this.gate = undefined;
-    gate.callOff();
-    gate.open();
-    this.gates.add(this.timers.now() - gate.sinceMs);
   }
 
   /** Why it does not answer, for people. */

@@ -2,7 +2,6 @@ import { SYSTEM_TIMERS, type Timers } from '../base/timers.js';
 import type { FeedPosition } from '../types/feed.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { FeedEngine } from './feeds/engine.js';
-import type { PauseTally } from './pause-tally.js';
 import { drained, readyRoute } from './segments.js';
 
 /** A shard whose commands wait, so that others can get all that it has. */
@@ -19,7 +18,6 @@ export interface HeldShard {
  * Has the commands of a shard wait, and tells where its log ends once those under way are done. Connections stall
  * meanwhile; copies and feeds go on.
  * @param maxMs after so long commands go on, whatever has become of it
- * @param tally is told how long they waited
  * @param onReleased commands go on, unless they wait for something else
  */
 export async function holdShard(
@@ -27,7 +25,6 @@ export async function holdShard(
   route: ShardRoute,
   maxMs: number,
   timers: Timers = SYSTEM_TIMERS,
-  tally?: PauseTally,
   onReleased: () => void = () => undefined,
 ): Promise<HeldShard> {
   await readyRoute(route);
@@ -37,14 +34,10 @@ export async function holdShard(
     resume = resolve;
   });
   route.hold(held);
-  const sinceMs = timers.now();
-  let isOver = false;
   const release = () => {
     callOff();
     route.unhold(held);
     resume();
-    if (!isOver) tally?.add(timers.now() - sinceMs);
-    isOver = true;
     onReleased();
   };
   const callOff = timers.after(maxMs, release);

@@ -11,7 +11,6 @@ import { type CopyMemory, feedsTo, type OwnMark, withMark } from './copy-memory.
 import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import { holdShard } from './holding.js';
-import type { PauseTally } from './pause-tally.js';
 import { drained } from './segments.js';
 
 /** What copies need of their store. */
@@ -54,8 +53,6 @@ interface MarkingHooks {
   review(copy: Copy): void;
   /** Commands may not have to wait any more. */
   noteFlow(copy: Copy): void;
-  /** See Copies. */
-  readonly holds: PauseTally;
 }
 
 /** How copies hand over to each other: they hold commands, put marks into their logs, and read to those of others. */
@@ -73,10 +70,7 @@ export class Marking {
     const { engine, timers, logger } = this.host;
     try {
       copy.pauseBegins();
-      const { holds } = this.hooks;
-      const hold = await holdShard(engine, copy.route, HOLD_MAX_MS, timers, holds, () =>
-        this.hooks.noteFlow(copy),
-      );
+      const hold = await holdShard(engine, copy.route, HOLD_MAX_MS, timers, () => this.hooks.noteFlow(copy));
       if (copy.duty?.mark !== epoch || copy.duty.held.isEmpty || this.hooks.isOver(copy)) {
         hold.release();
         return;

@@ -6,7 +6,7 @@ import { Copies } from '../../../src/node/copies.js';
 import { type FeedDuty, feedId } from '../../../src/node/feeds/duties.js';
 import type { FeedStatus } from '../../../src/node/feeds/follower.js';
 import type { CopiesHost } from '../../../src/node/marking.js';
-import { Pauses } from '../../../src/node/pauses.js';
+import { PAUSE_BOUNDS_MS, Pauses } from '../../../src/node/pauses.js';
 import type { FeedPosition } from '../../../src/types/feed.js';
 import { ManualTimers, quiet } from '../../support/fake-cluster.js';
 import { FakeEngine } from '../../support/fake-feeds.js';
@@ -251,5 +251,11 @@ describe('pauses', () => {
     pauses.note(5000);
     for (let ms = 1; ms <= 1024; ms++) pauses.note(ms);
     expect(pauses.summary).toEqual({ count: 1025, p50Ms: 512, p99Ms: 1014, maxMs: 5000 });
+    const { within, all, sumMs } = pauses.counts;
+    const withinMs = (bound: (typeof PAUSE_BOUNDS_MS)[number]) => within[PAUSE_BOUNDS_MS.indexOf(bound)];
+    expect([withinMs(1), withinMs(2), withinMs(1024), withinMs(4096), withinMs(8192)]).toEqual([
+      1, 2, 1024, 1024, 1025,
+    ]);
+    expect([all, sumMs]).toEqual([1025, 5000 + (1024 * 1025) / 2]);
   });
 });
