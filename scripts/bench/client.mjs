@@ -83,6 +83,6 @@ export function fieldsOf(reply) {
 export async function info(client, section) {
   const text = String(await client.call('INFO', section));
   return Object.fromEntries(
-    [...text.matchAll(/^(\w+):(\d+)\r?$/gm)].map(([, name, value]) => [name, Number(value)]),
+    [...text.matchAll(/^(\w+):(\d+(?:\.\d+)?)\r?$/gm)].map(([, name, value]) => [name, Number(value)]),
   );
 }

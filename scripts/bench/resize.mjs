@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Client, fieldsOf } from './client.mjs';
+import { Client, fieldsOf, info } from './client.mjs';
 import { loadKeys } from './load.mjs';
 import { thousands } from './report.mjs';
 import { median, percentile } from './statistics.mjs';
@@ -51,9 +51,10 @@ export async function measureResize(options, progress) {
   // The one that the new shard goes to.
   await cluster.addStore();
   const large = await measureLargeResize(cluster, options, progress);
-  const pauses = await measurePauses(cluster, options, progress);
+  const waits = await measureWaits(cluster, options, progress);
+  const pauses = await Promise.all(cluster.stores.map(pausesOf));
   await cluster.stop();
-  return { keys: options.keys, rate: options.rate, loadRate, ...large, pauses };
+  return { keys: options.keys, rate: options.rate, loadRate, ...large, waits, pauses };
 }
 
 const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
@@ -115,7 +116,7 @@ async function resize(control, load, keyspace, shards, progress) {
 // ---------------------------------------------------------------- pauses
 
 /**
- * @typedef {object} Pauses milliseconds; one figure for each shard of each change
+ * @typedef {object} Waits milliseconds; one figure for each shard of each change
  * @property {number[]} staying longest waits for keys of shards that gave something away, and kept these
  * @property {number[]} moving longest waits for keys that went from a shard to another
  */
@@ -123,9 +124,9 @@ async function resize(control, load, keyspace, shards, progress) {
 /**
  * How long clients waited, at most, for keys of each shard at each of several changes: about as long as they were held.
  * @param {Stores} cluster @param {ResizeOptions} options @param {import('./progress.mjs').Progress} progress
- * @returns {Promise<Pauses>}
+ * @returns {Promise<Waits>}
  */
-async function measurePauses(cluster, { rate }, progress) {
+async function measureWaits(cluster, { rate }, progress) {
   const { shardsOfSlots, keySlot } = await placement();
   const [first] = cluster.stores;
   await cluster.createKeyspace(first, `small SHARDS ${SHARDS} DB 1`);
@@ -142,8 +143,8 @@ async function measurePauses(cluster, { rate }, progress) {
     value,
   });
   const control = await Client.open(first.port);
-  /** @type {Pauses} */
-  const pauses = { staying: [], moving: [] };
+  /** @type {Waits} */
+  const waits = { staying: [], moving: [] };
   await load.during([], 1);
   for (let shards = SHARDS; shards < SHARDS_MAX; shards++) {
     const [from, to] = [shardsOfSlots(shards), shardsOfSlots(shards + 1)];
@@ -155,12 +156,24 @@ async function measurePauses(cluster, { rate }, progress) {
       if (ms > longest[shard]) longest[shard] = ms;
     };
     await resize(control, load, 'small', shards + 1, progress);
-    pauses.staying.push(...staying);
-    pauses.moving.push(...moving);
+    waits.staying.push(...staying);
+    waits.moving.push(...moving);
   }
   await load.stop();
   control.close();
-  return pauses;
+  return waits;
+}
+
+/**
+ * For how long shards of a store took no commands, as it says itself: of all the changes.
+ * @param {import('./servers.mjs').Server} store
+ */
+async function pausesOf({ port }) {
+  const client = await Client.open(port);
+  const fields = await info(client, 'replication');
+  client.close();
+  const ms = (/** @type {string} */ name) => fields[`vasto_handover_pause_${name}_ms`];
+  return { count: fields.vasto_handover_pauses, p50Ms: ms('p50'), p99Ms: ms('p99'), maxMs: ms('max') };
 }
 
 /** Where keys are, as the build has it. */
@@ -183,7 +196,7 @@ async function shardKeys(control, keyspace, from) {
 // ---------------------------------------------------------------- tables
 
 /** @param {Awaited<ReturnType<typeof measureResize>>} figures @returns {import('./report.mjs').Sheet[]} */
-export function resizeSheets({ keys, rate, change, keysThere, latencies, pauses }) {
+export function resizeSheets({ keys, rate, change, keysThere, latencies, waits, pauses }) {
   const ideal = keys / (SHARDS + 1);
   const copySeconds = latencies.find(({ phase }) => phase === 'prepare')?.seconds ?? change.seconds;
   const megabytes = change.bytes / 1e6;
@@ -206,7 +219,7 @@ export function resizeSheets({ keys, rate, change, keysThere, latencies, pauses 
       row('keys in the new shard', thousands(keysThere), ''),
     ],
   };
-  return [summary, latencySheet(rate, latencies), pauseSheet(pauses)];
+  return [summary, latencySheet(rate, latencies), waitSheet(waits), pauseSheet(pauses)];
 }
 
 /** @param {number} rate @param {Awaited<ReturnType<typeof measureResize>>['latencies']} latencies */
@@ -242,8 +255,8 @@ function latencySheet(rate, latencies) {
   };
 }
 
-/** @param {Pauses} pauses */
-function pauseSheet({ staying, moving }) {
+/** @param {Waits} waits */
+function waitSheet({ staying, moving }) {
   const ms = (/** @type {number} */ value) => `${Math.round(value)} ms`;
   const row = (/** @type {string} */ name, /** @type {number[]} */ values) => [
     name,
@@ -253,5 +266,20 @@ function pauseSheet({ staying, moving }) {
   return {
     head: ['longest wait at a hand-over', 'shards', 'min', 'median', 'p90', 'max'],
     rows: [row('keys that stay', staying), row('keys that go to another shard', moving)],
+  };
+}
+
+/** @param {Awaited<ReturnType<typeof pausesOf>>[]} pauses */
+function pauseSheet(pauses) {
+  const ms = (/** @type {number} */ value) => `${value.toFixed(1)} ms`;
+  return {
+    head: ['shards stood still, by store', 'times', 'p50', 'p99', 'max'],
+    rows: pauses.map(({ count, p50Ms, p99Ms, maxMs }, index) => [
+      `store ${index + 1}`,
+      String(count),
+      ms(p50Ms),
+      ms(p99Ms),
+      ms(maxMs),
+    ]),
   };
 }
