@@ -2,7 +2,7 @@ import type { ChangeRequest } from '../cluster/manager.js';
 import { wholeNumber } from './keyspace-words.js';
 
 /** What a word behind the name of a change is: what completion offers for it. */
-export type OperandKind = 'keyspace' | 'store' | 'number';
+export type OperandKind = 'keyspace' | 'store' | 'number' | 'directory';
 
 interface Operand {
   readonly name: string;

@@ -13,6 +13,8 @@ import {
   topology,
 } from './admin-actions.js';
 import { change, tasks } from './admin-changes.js';
+import { backup } from './backup/backup.js';
+import { restore } from './backup/restore.js';
 import { docsText, findDocs } from './command-docs.js';
 import { RequestError } from './keyspace-words.js';
 import { itemsOf, type Reply } from './reply.js';
@@ -133,6 +135,10 @@ export class ShellRunner {
         return describe(context, word.name);
       case 'compact':
         return compact(context, word.name);
+      case 'backup':
+        return backup(context, word.name, word.directory, { replaces: false, bytesPerSecond: undefined });
+      case 'restore':
+        return restore(context, word.directory, word.name, AS_SAVED);
       case 'delete':
         return remove(context, word.name, word.isSure);
       case 'create':
@@ -204,6 +210,9 @@ export class ShellRunner {
     return 'ok';
   }
 }
+
+/** Other shards, copies and rates are for `vasto admin restore`. */
+const AS_SAVED = { merges: false, renews: false, bytesPerSecond: undefined };
 
 const NOT_TEXT = '(not a string: TYPE tells what it is)';
 

@@ -9,6 +9,7 @@ export type ShellWord =
   | { readonly kind: 'help'; readonly words: readonly string[] }
   | { readonly kind: 'events'; readonly isOn: boolean | undefined }
   | { readonly kind: 'use' | 'describe' | 'compact'; readonly name: string }
+  | { readonly kind: 'backup' | 'restore'; readonly name: string; readonly directory: string }
   | { readonly kind: 'delete'; readonly name: string; readonly isSure: boolean }
   | { readonly kind: 'create'; readonly request: KeyspaceRequest }
   | { readonly kind: 'change'; readonly request: ChangeRequest; readonly isWaiting: boolean }
@@ -57,6 +58,17 @@ export const SHELL_WORDS = {
     usage: 'compact NAME',
     summary: 'rewrite a keyspace, so that what was deleted takes no space',
     operands: ['keyspace'],
+  },
+  backup: {
+    usage: 'backup NAME DIRECTORY',
+    summary: 'write all that a keyspace has to a directory of this machine',
+    operands: ['keyspace'],
+  },
+  restore: {
+    usage: 'restore DIRECTORY NAME',
+    summary: 'bring a backup into a keyspace, new or empty',
+    operands: ['directory', 'keyspace'],
+    isCommandToo: true,
   },
   resize: changeHelp('resize'),
   replicas: changeHelp('replicas'),
@@ -113,6 +125,13 @@ export function parseShellWord(words: readonly string[]): ShellWord | undefined 
     case 'describe':
     case 'compact':
       return exactly(words, 2, word, { kind: word, name: second ?? '' });
+    case 'backup':
+      return exactly(words, 3, word, { kind: word, name: second ?? '', directory: third ?? '' });
+    case 'restore':
+      // With a key, a time and a payload it is Redis's.
+      return words.length > 3
+        ? undefined
+        : exactly(words, 3, word, { kind: word, directory: second ?? '', name: third ?? '' });
     case 'delete':
       return parseDelete(words);
     case 'create':

@@ -63,9 +63,19 @@ export class RestoreTarget {
     const { shard } = this;
     return {
       keys: shard.count(),
-      remembers: shard.keepsTombstones || shard.replication.flushedAt !== 0,
+      remembers: shard.replication.flushedAt !== 0 || (shard.keepsTombstones && this.hasRows()),
       latest: Math.max(shard.environment.clock.latest, timestampOf(shard.nowMs)),
     };
+  }
+
+  /** Where there are no keys these are tombstones. */
+  private hasRows(): boolean {
+    let found = false;
+    this.shard.source().iterate({ family: 'default', values: false }, () => {
+      found = true;
+      return false;
+    });
+    return found;
   }
 
   /**

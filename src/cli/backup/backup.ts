@@ -87,8 +87,13 @@ class BackupRun {
     private readonly begun: BegunBackup,
     bytesPerSecond: number | undefined,
   ) {
-    const total = () => [...this.keysOfShards.values()].reduce((sum, keys) => sum + keys, 0);
-    this.meter = new Meter(progressBar(context), `backing up ${printable(name)}`, total, bytesPerSecond);
+    const phase = `backing up ${printable(name)}`;
+    // What it takes on the stores' disks says little of how many bytes will come.
+    const total = () => ({
+      keys: [...this.keysOfShards.values()].reduce((sum, keys) => sum + keys, 0),
+      bytes: 0,
+    });
+    this.meter = new Meter(progressBar(context), { phase, total, bytesPerSecond, stop: context.stop });
   }
 
   get seconds(): number {

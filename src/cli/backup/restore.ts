@@ -73,7 +73,11 @@ function doneText(name: string, { bytes }: Manifest, counts: Counts, seconds: nu
 
 /** Nothing is written before all of the backup is known to be good. */
 export async function verify(context: AdminContext, directory: string, manifest: Manifest): Promise<number> {
-  const meter = new Meter(progressBar(context), 'verifying', () => manifest.keys, undefined);
+  const meter = new Meter(progressBar(context), {
+    phase: 'verifying',
+    total: () => manifest,
+    stop: context.stop,
+  });
   try {
     await verifyFiles(directory, manifest, (keys, bytes) => meter.add(keys, bytes));
   } finally {
@@ -131,7 +135,12 @@ class RestoreRun {
     { bytesPerSecond }: RestoreOptions,
   ) {
     const phase = `restoring ${printable(keyspace.name)}`;
-    this.meter = new Meter(progressBar(context), phase, () => manifest.keys, bytesPerSecond);
+    this.meter = new Meter(progressBar(context), {
+      phase,
+      total: () => manifest,
+      bytesPerSecond,
+      stop: context.stop,
+    });
     this.shardsOfSlots = shardsOfSlots(keyspace.shards);
   }
 

@@ -80,6 +80,9 @@ describe('words of the shell', () => {
     ['replace h:1 h:2', changing({ kind: 'replace', store: 'h:1', by: 'h:2' })],
     ['drain h:1', changing({ kind: 'drain', store: 'h:1' })],
     ['Rebalance detach', changing({ kind: 'rebalance' }, false)],
+    ['backup a /b', { kind: 'backup', name: 'a', directory: '/b' }],
+    ['restore /b a', { kind: 'restore', name: 'a', directory: '/b' }],
+    ['restore key 0 payload', undefined],
   ])('%s', (line, meaning) => {
     expect(parseShellWord(line.split(' '))).toEqual(meaning);
   });
@@ -107,6 +110,9 @@ describe('words of the shell', () => {
     'replace',
     'replace a b c',
     'rebalance a',
+    'backup a',
+    'backup a /b c',
+    'restore /b',
   ])('refuses: %s', (line) => {
     expect(() => parseShellWord(line.split(' '))).toThrow(RequestError);
   });
@@ -144,6 +150,9 @@ describe('completion', () => {
     ['replace ', known.stores, ''],
     ['drain 10.0.0.1:', ['10.0.0.1:7000 '], '10.0.0.1:'],
     ['rebalance ', [], ''],
+    ['backup o', ['orders '], 'o'],
+    ['backup orders ', [], ''],
+    ['restore /b o', ['orders '], 'o'],
     ['describe orders ', [], ''],
     ['vasto keyspace re', ['replicas', 'resize'], 're'],
     ['vasto keyspace resize o', ['orders '], 'o'],

@@ -220,10 +220,11 @@ describe('a shard that takes a backup', () => {
     target.nowMs = START_MS + 1000;
     write(target, ['a', 'new']);
     target.keepTombstones();
+    const state = () => new RestoreTarget(target, stepOf(target)).state();
     write(target, ['b', 'new']);
     target.remove('b');
     target.commit(false);
-    expect(new RestoreTarget(target, stepOf(target)).state()).toMatchObject({ keys: 1, remembers: true });
+    expect(state()).toMatchObject({ keys: 1, remembers: true });
     expect(await restoreAll(target, parts)).toEqual({ applied: 1, skipped: 2, ended: 0 });
     expect(Object.keys(contentsOf(target))).toEqual(['a', 'b', 'c']);
     expect(contentsOf(target).a).toContain('new');
@@ -231,6 +232,24 @@ describe('a shard that takes a backup', () => {
     // What is written from now on beats what has come.
     write(target, ['c', 'later']);
     expect(await restoreAll(target, parts)).toEqual({ applied: 0, skipped: 3, ended: 0 });
+  });
+
+  it('remembers nothing before anything was deleted, though it would', async () => {
+    const shard = await open();
+    const state = () => new RestoreTarget(shard, stepOf(shard)).state();
+    shard.keepTombstones();
+    expect(state()).toMatchObject({ keys: 0, remembers: false });
+    write(shard, ['a', '1']);
+    shard.remove('a');
+    shard.commit(false);
+    expect(state()).toMatchObject({ keys: 0, remembers: true });
+    const other = await open();
+    await startLogging(other);
+    write(other, ['a', '1']);
+    await other.prepareFlush();
+    other.flush();
+    other.commit(false);
+    expect(new RestoreTarget(other, stepOf(other)).state()).toMatchObject({ keys: 0, remembers: true });
   });
 
   it('lets go of keys that have ended meanwhile', async () => {
