@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { readManifest } from '../../src/cli/backup/directory.js';
 import { keyspaceByName } from '../../src/cluster/topology.js';
-import { adminAt, readBackup } from '../support/backups.js';
+import { adminAt, adminOf, readBackup } from '../support/backups.js';
 import type { RawClient } from '../support/client.js';
 import { TestCluster } from '../support/cluster.js';
 import { temporaryDir, waitUntil } from '../support/environment.js';
@@ -72,7 +72,7 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
   }
 
   test('goes on when a store is killed and comes back, and so does the restore to other shards and copies', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     cluster = await TestCluster.start({ stores: 3 });
     await cluster.createKeyspace('orders', { shards: 3, replicas: 1 });
@@ -80,7 +80,7 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     const keys = await fill(client);
     const directory = join(temporaryDir(), 'orders');
 
-    const making = cluster.admin('backup', 'orders', directory, '--rate', '0.5', '--json');
+    const making = adminOf(cluster, 'backup', 'orders', directory, '--rate', '0.5', '--json');
     await waitUntil('some of the backup is there', () => bytesIn(directory) > 200_000, 30_000);
     await cluster.stores[1]!.kill9();
     await cluster.stores[1]!.start();
@@ -88,7 +88,8 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     expect([made.stderr, made.code]).toEqual(['', 0]);
     expect(JSON.parse(made.stdout).backup).toMatchObject({ keys, keyspace: { shards: 3 } });
 
-    const restoring = cluster.admin(
+    const restoring = adminOf(
+      cluster,
       ...['restore', directory, 'copies', '--shards', '4', '--replicas', '2'],
       ...['--rate', '0.5', '--json'],
     );
@@ -106,7 +107,7 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     expect(copies.map(([owner, copy]) => owner === copy)).toEqual([true, true, true, true]);
     expect(copies.reduce((sum, [owner]) => sum + owner!, 0)).toBe(keys);
     const again = join(temporaryDir(), 'copies');
-    expect((await cluster.admin('backup', 'copies', again)).code).toBe(0);
+    expect((await adminOf(cluster, 'backup', 'copies', again)).code).toBe(0);
     expect(await readBackup(again)).toEqual(await readBackup(directory));
     // What is written now is later, on every copy.
     const writer = await selected('copies');
@@ -116,14 +117,14 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     for (const each of [client, writer]) each.close();
   });
 
-  test('has each key once though the keyspace is resized meanwhile', { timeout: 120_000 }, async () => {
+  test('has each key once though the keyspace is resized meanwhile', { timeout: 240_000 }, async () => {
     cluster = await TestCluster.start({ stores: 2 });
     // Not all of them are read at the same time.
     await cluster.createKeyspace('orders', { shards: 6 });
     const client = await selected('orders');
     const keys = await fill(client);
     const directory = join(temporaryDir(), 'orders');
-    const making = cluster.admin('backup', 'orders', directory, '--rate', '0.5', '--json');
+    const making = adminOf(cluster, 'backup', 'orders', directory, '--rate', '0.5', '--json');
     await waitUntil('some of the backup is there', () => bytesIn(directory) > 200_000, 30_000);
     await cluster.control.beginChange({ kind: 'resize', keyspace: 'orders', shards: 8 });
     const begunMs = Date.now();
@@ -145,11 +146,12 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     const client = await selected('orders');
     await client.command('SET', 'a', '1');
     const directory = join(temporaryDir(), 'orders');
-    const refused = await cluster.admin('backup', 'orders', directory);
+    const refused = await adminOf(cluster, 'backup', 'orders', directory);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('set cluster-secret')]);
-    const made = await cluster.admin('backup', 'orders', directory, '--secret-file', secret);
+    const made = await adminOf(cluster, 'backup', 'orders', directory, '--secret-file', secret);
     expect([made.stderr, made.code]).toEqual(['', 0]);
-    const restored = await cluster.admin(
+    const restored = await adminOf(
+      cluster,
       'restore',
       directory,
       'again',

@@ -5,13 +5,25 @@ import { readManifest } from '../../src/cli/backup/directory.js';
 import { eachFrame } from '../../src/cli/backup/verify.js';
 import { ElementsKind, eachFeedEntry } from '../../src/types/feed-codec.js';
 import { elementVersion, rowHeader, withVersion } from '../../src/types/row-codec.js';
+import type { TestCluster } from './cluster.js';
 import { VASTO_MAIN } from './server.js';
 import { runTool, type ToolRun } from './tools.js';
 
+/** What is killed meanwhile may take its time to come back. */
+const ADMIN_TIMEOUT_MS = 110_000;
+
+function admin(...words: string[]): Promise<ToolRun> {
+  return runTool(process.execPath, [VASTO_MAIN, 'admin', ...words], '', ADMIN_TIMEOUT_MS);
+}
+
 /** Runs `vasto admin` against a server. */
 export function adminAt(port: number, ...words: string[]): Promise<ToolRun> {
-  const server = ['--server', `127.0.0.1:${port}`];
-  return runTool(process.execPath, [VASTO_MAIN, 'admin', ...words, ...server], '', 120_000);
+  return admin(...words, '--server', `127.0.0.1:${port}`);
+}
+
+/** Runs `vasto admin` against the master of a cluster. */
+export function adminOf({ master }: TestCluster, ...words: string[]): Promise<ToolRun> {
+  return admin(...words, '--master', master.address);
 }
 
 /** What a backup has of each key, timestamps and expiries included, whichever file it is in. */
