@@ -50,6 +50,40 @@ describe('a follower', () => {
     await Promise.all([source.close(), target.close()]);
   });
 
+  it('keeps what comes by a log in memory, and has its journal take it from the second change on', async () => {
+    const { source, target } = await pair();
+    write(source, ['copied', '1']);
+    await followToEnd(source, target, 'f');
+    expect(target.isCached('copied')).toBe(false);
+    for (const value of ['2', '3', '4']) {
+      source.nowMs += 5;
+      write(source, ['copied', value]);
+      await followToEnd(source, target, 'f');
+      expect(target.isCached('copied')).toBe(true);
+    }
+    expect(target.hasJournaledRows).toBe(true);
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it.each(['k000', 'k050', 'k099', 'j', 'l'])(
+    'sees, in a copy of many rows, that one is there already: %s',
+    async (key) => {
+      const { source, target } = await pair();
+      for (let index = 0; index < 100; index++)
+        write(source, [`k${String(index).padStart(3, '0')}`, 'source']);
+      target.nowMs += 5;
+      write(target, [key, 'later']);
+      // Not in memory: it must be found on the disk.
+      target.rows.clear();
+      await followToEnd(source, target, 'f', undefined, 100_000);
+      expect(textOf(target, key)).toBe('later');
+      expect(keysOf(target)).toHaveLength(key.length === 1 ? 101 : 100);
+      expect(auditDisk(target)).toMatchObject({ live: key.length === 1 ? 101 : 100 });
+      await Promise.all([source.close(), target.close()]);
+    },
+  );
+
   it('takes nothing twice, nothing out of order, and nothing before a copy', async () => {
     const { source, target } = await pair();
     write(source, ['a', '1']);
