@@ -2,7 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import { pause } from '../support/environment.js';
 import { Random } from '../support/random.js';
 import { type Event, KeyHistory } from './ledger.js';
-import { KINDS, type Operation, randomOperation, replyText } from './operations.js';
+import { KINDS, type Kind, type Operation, randomOperation, replyText } from './operations.js';
 import type { Failure } from './windows.js';
 
 /** Gives up a command after so long, milliseconds: longer than any pause that is allowed. */
@@ -17,6 +17,8 @@ const UNKNOWN_MAX = 2;
 /** Of writes at a plain door. ioredis Cluster loses count of replies when nodes go away under its transactions. */
 const TRANSACTIONS = 0.6;
 const KEYS_PER_KIND = 2;
+/** Kinds of keys whose writes, without a transaction, have replies that tell the state. */
+const TELLING: ReadonlySet<Kind> = new Set(['string', 'counter']);
 const WARM_UP_MS = 1500;
 
 /** A way into the cluster, and the keyspace behind it. */
@@ -151,7 +153,8 @@ export class Lane {
     private readonly tally: Tally,
   ) {
     this.random = new Random(seed);
-    this.histories = KINDS.flatMap((kind) =>
+    const kinds = client.door.isCluster ? KINDS.filter((kind) => TELLING.has(kind)) : KINDS;
+    this.histories = kinds.flatMap((kind) =>
       Array.from({ length: KEYS_PER_KIND }, (_, n) => new KeyHistory(`${name}:${kind}${n}`, kind)),
     );
   }

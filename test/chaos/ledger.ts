@@ -58,6 +58,9 @@ export class KeyHistory {
   }
 }
 
+/** Of a key that may have more states than this nothing is said in that round: they grow twofold with each reply that fits all. */
+const CANDIDATES_MAX = 1000;
+
 /** A state that the key may have, and which of the commands with an unknown outcome are part of it, as bits. */
 interface Candidate {
   readonly state: State;
@@ -97,6 +100,7 @@ class Judgement {
 
   judge(events: readonly Event[], found: State): string | undefined {
     for (const [index, event] of events.entries()) {
+      if (this.current.size > CANDIDATES_MAX || this.past.size > CANDIDATES_MAX) return undefined;
       const wrong = this.follow(event);
       if (wrong !== undefined) return `${wrong}, at number ${index + 1} of ${events.length}`;
       if (event.isOnReplica && this.allowance.waitsHold) this.past.clear();
