@@ -91,7 +91,13 @@ function keepLogs(logs: ReadonlyMap<string, string>): void {
 
 const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
 report(`seed ${seed} (the same again: npm run chaos -- --seed ${seed} --stores ${options.stores})`);
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+let isEnough = false;
+process.once('SIGINT', () => {
+  report('the run ends with this round; once more ends it at once');
+  isEnough = true;
+  process.once('SIGINT', () => process.exit(130));
+});
+process.once('SIGTERM', () => process.exit(130));
 const figures = await runChaos({
   seed,
   stores: options.stores,
@@ -101,6 +107,7 @@ const figures = await runChaos({
   ballastRows: 2000,
   report,
   progress,
+  isEnough: () => isEnough,
 });
 report(summary(seed, figures));
 if (figures.findings.length > 0) keepLogs(figures.logs);

@@ -19,6 +19,8 @@ export interface ChaosOptions {
   readonly ballastRows: number;
   /** Takes what somebody may want to read while it goes on. */
   readonly report: (line: string) => void;
+  /** Whether no further round is to begin. */
+  readonly isEnough?: () => boolean;
   /** Called twice a second. */
   readonly progress?: (status: ChaosStatus) => void;
 }
@@ -117,7 +119,8 @@ class ChaosRun {
       this.openClients();
       await Promise.all(this.clients.map(({ opened }) => opened));
       const endsAt = this.begunAt + this.options.minutes * 60_000;
-      while (this.round < this.options.rounds && Date.now() < endsAt && !this.isStuck)
+      const { rounds, isEnough } = this.options;
+      while (this.round < rounds && Date.now() < endsAt && !this.isStuck && isEnough?.() !== true)
         await this.oneRound(schedule.next());
     } finally {
       this.isOver = true;

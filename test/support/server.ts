@@ -35,7 +35,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 /** Program and arguments that start a server of a kind. */
