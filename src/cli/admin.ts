@@ -117,7 +117,7 @@ function addChanges({ admin, keyspace, leaf, group, runs }: Branch): void {
   };
   for (const kind of ['resize', 'replicas', 'move', 'abort'] as const) changing(keyspace, kind);
   const store = group(admin, 'store', 'replace or drain stores');
-  for (const kind of ['replace', 'drain'] as const) changing(store, kind);
+  for (const kind of ['replace', 'drain', 'undrain'] as const) changing(store, kind);
   changing(admin, 'rebalance');
   runs(leaf(admin, 'tasks', 'show changes that are going on'), tasks);
 }

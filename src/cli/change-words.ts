@@ -76,9 +76,14 @@ export const CHANGE_WORDS: Readonly<Record<ChangeKind, ChangeWord>> = {
     request: ([store = '', by = '']) => ({ kind: 'replace', store, by }),
   },
   drain: {
-    summary: 'give all that a store has to others',
+    summary: 'give all that a store has to others; it gets nothing more',
     operands: [STORE],
     request: ([store = '']) => ({ kind: 'drain', store }),
+  },
+  undrain: {
+    summary: 'let a store that was drained get something again',
+    operands: [STORE],
+    request: ([store = '']) => ({ kind: 'undrain', store }),
   },
   rebalance: {
     summary: 'spread the shards evenly over the stores',

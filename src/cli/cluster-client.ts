@@ -18,6 +18,8 @@ export interface StoreAddress {
   readonly address: string;
   readonly zone: string;
   readonly tags: readonly string[];
+  /** Nothing is placed there. */
+  readonly isDrained: boolean;
 }
 
 export interface StoreView extends StoreAddress {

@@ -39,8 +39,9 @@ export function keyspaceView({ id, name, db, shards, replicas, tags }: KeyspaceE
   return { id, name, db: db ?? null, shards: shards.length, replicas, tags };
 }
 
-function storeAddress({ id, host, port, tlsPort, zone, tags }: StoreEntry): StoreAddress {
-  return { id, address: `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`, zone, tags };
+function storeAddress({ id, host, port, tlsPort, zone, tags, isDrained }: StoreEntry): StoreAddress {
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`;
+  return { id, address, zone, tags, isDrained: isDrained === true };
 }
 
 export function storeView(status: StoreStatus, nowMs: number): StoreView {

@@ -245,6 +245,7 @@ function storeAddress(fields: ReadonlyMap<string, Reply>): StoreAddress {
     address: textOf(fields.get('address')) ?? '',
     zone: textOf(fields.get('zone')) ?? '',
     tags: texts(fields.get('tags')),
+    isDrained: numberOf(fields.get('drained')) === 1,
   };
 }
 
@@ -264,7 +265,8 @@ function changeWords(request: ChangeRequest): string[] {
     case 'replace':
       return ['STORE', 'REPLACE', request.store, ...(request.by === '' ? [] : [request.by])];
     case 'drain':
-      return ['STORE', 'DRAIN', request.store];
+    case 'undrain':
+      return ['STORE', request.kind.toUpperCase(), request.store];
     case 'rebalance':
       return ['REBALANCE'];
   }

@@ -44,7 +44,7 @@ function candidates(before: readonly string[], last: string, known: Completable)
 const KEYSPACE: readonly OperandKind[] = ['keyspace'];
 const KEYSPACE_ACTIONS = ['CREATE', 'DELETE', 'LIST', 'DESCRIBE', 'COMPACT'];
 const KEYSPACE_CHANGES = ['RESIZE', 'REPLICAS', 'MOVE', 'ABORT'];
-const STORE_CHANGES = ['REPLACE', 'DRAIN'];
+const STORE_CHANGES = ['REPLACE', 'DRAIN', 'UNDRAIN'];
 
 /** Behind VASTO KEYSPACE and VASTO STORE. */
 function ofVasto(

@@ -77,6 +77,7 @@ export const SHELL_WORDS = {
   stores: { usage: 'stores', summary: 'list the stores' },
   replace: changeHelp('replace'),
   drain: changeHelp('drain'),
+  undrain: changeHelp('undrain'),
   rebalance: changeHelp('rebalance'),
   tasks: { usage: 'tasks', summary: 'show changes that are going on' },
   topology: { usage: 'topology', summary: 'show stores and what they hold' },

@@ -91,10 +91,10 @@ export function storesTable(stores: readonly StoreView[]): string {
   return table(
     ['ADDRESS', 'STATE', 'SEEN', 'ZONE', 'TAGS', '>SHARDS', 'COPIES', '>FREE', '>DISK', 'ID'],
     stores.map((store) => {
-      const { address, state, seenMsAgo, zone, tags, shards, freeBytes, totalBytes, id } = store;
+      const { address, state, seenMsAgo, zone, tags, shards, freeBytes, totalBytes, id, isDrained } = store;
       return [
         address,
-        state,
+        isDrained ? `${state}, drained` : state,
         seenMsAgo === null ? 'never' : agoText(seenMsAgo),
         optional(zone),
         listed(tags),

@@ -100,8 +100,10 @@ export type ChangeRequest =
     }
   /** All that a store has to another one; '' = to whoever is best. The store may be dead where there are copies. */
   | { readonly kind: 'replace'; readonly store: string; readonly by: string }
-  /** All that a store has to others, each shard to whoever is best. */
+  /** All that a store has to others, each shard to whoever is best; it gets nothing more until `undrain`. */
   | { readonly kind: 'drain'; readonly store: string }
+  /** A store that was drained may get something again. Nothing is moved by that. */
+  | { readonly kind: 'undrain'; readonly store: string }
   /** So that all stores have their part. */
   | { readonly kind: 'rebalance' }
   /** The change of a keyspace is given up, before others have taken over. */

@@ -15,6 +15,8 @@ export interface PlacementStore {
   readonly totalBytes: number;
   /** It has no port for other stores: nothing that it holds can have other copies. */
   readonly isAlone?: boolean;
+  /** It was drained: it gets nothing. */
+  readonly isDrained?: boolean;
 }
 
 export interface PlacementRequest {
@@ -100,7 +102,10 @@ function fittingOf(
   { tags: wanted, replicas }: PlacementRequest,
 ): PlacementStore[] {
   return stores
-    .filter(({ tags, isAlone }) => wanted.every((tag) => tags.includes(tag)) && !(replicas > 1 && isAlone))
+    .filter(
+      ({ tags, isAlone, isDrained }) =>
+        isDrained !== true && wanted.every((tag) => tags.includes(tag)) && !(replicas > 1 && isAlone),
+    )
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -156,12 +161,18 @@ function refusal(
   { shards, replicas, tags, begun = [] }: PlacementRequest,
 ): string | undefined {
   if (stores.length === 0) return 'no store is connected to the master';
+  const drained = stores.filter(({ isDrained }) => isDrained === true);
+  if (drained.length === stores.length)
+    return `all living stores are drained: let ${drained[0]!.address} have something again first ('vasto admin store undrain ${drained[0]!.address}')`;
   const wanted = `the ${tags.length === 1 ? 'tag' : 'tags'} ${tags.join(', ')}`;
   const alone = replicas > 1 ? stores.filter(({ isAlone }) => isAlone).length : 0;
-  const others =
-    alone === 0 ? '' : ` (not counting ${alone} that other stores cannot copy from: set peer-port there)`;
+  const notes = [
+    ...(alone === 0 ? [] : [`${alone} that other stores cannot copy from: set peer-port there`]),
+    ...(drained.length === 0 ? [] : [`${drained.length} that are drained: undrain them`]),
+  ];
+  const others = notes.length === 0 ? '' : ` (not counting ${notes.join('; ')})`;
   if (fitting.length === 0 && alone === 0)
-    return `none of the ${count(stores.length, 'living store')} has ${wanted}`;
+    return `none of the ${count(stores.length, 'living store')} has ${wanted}${others}`;
   // A shard that has copies gets others beside them.
   const lacks = (holders: readonly string[]) =>
     holders.length + fitting.filter(({ id }) => !holders.includes(id)).length < replicas;

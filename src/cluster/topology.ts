@@ -30,6 +30,8 @@ export interface StoreEntry {
   readonly zone: string;
   readonly tags: readonly string[];
   readonly doors: readonly ClusterDoor[];
+  /** It was drained: nothing more is placed there. The master's to set, not the store's. */
+  readonly isDrained?: true;
 }
 
 /** A port that speaks the Redis Cluster protocol for one keyspace. */

@@ -39,7 +39,7 @@ export const vastoContainer: CommandDefinition = own({
         'Begins to give all that a store has to another one, or to whoever is best; the store may be dead where there ' +
         'are other copies. Stores are named by id, by the beginning of it, or as host:port',
       complexity: 'O(N) with N shards',
-      syntax: 'REPLACE store [by-store] | DRAIN store',
+      syntax: 'REPLACE store [by-store] | DRAIN store | UNDRAIN store',
     }),
     own({
       name: 'vasto|rebalance',

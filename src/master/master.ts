@@ -23,6 +23,7 @@ import {
   storeText,
   storeTextOf,
   type Topology,
+  withStore,
 } from '../cluster/topology.js';
 import { Changes } from './changes.js';
 import { Placements } from './placements.js';
@@ -134,6 +135,7 @@ export class Master implements ClusterManager {
       newEpoch: () => this.newEpoch(this.topology),
       makeId: this.makeId,
       publish: (entries) => this.publishKeyspaces(entries),
+      setDrained: (store, isDrained) => this.setDrained(store, isDrained),
       remind: (store) => this.members.get(store)?.send({ kind: 'topology', topology: this.topology }),
       announce: (text) => this.announce(text),
       storeText: (id) => this.storeText(id),
@@ -449,6 +451,18 @@ export class Master implements ClusterManager {
     this.state = { ...this.state, topology };
     this.publish();
     for (const conflict of conflicts) this.warn(conflict);
+  }
+
+  private setDrained(store: string, isDrained: boolean): void {
+    const { isDrained: was, ...entry } = this.topology.stores.get(store)!;
+    if ((was === true) === isDrained) return;
+    const epoch = this.newEpoch(this.topology);
+    const topology = withStore(this.topology, { ...entry, epoch, ...(isDrained && { isDrained }) });
+    this.state = { ...this.state, topology };
+    this.publish();
+    this.announce(
+      `${this.storeText(store)} ${isDrained ? 'is drained: it gets nothing more' : 'may get shards again'}`,
+    );
   }
 
   private publish(): void {

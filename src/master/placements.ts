@@ -23,6 +23,8 @@ export interface PlacementContext {
   makeId(bytes: number): string;
   /** Makes entries part of what all are to have, and tells all. */
   publish(entries: readonly KeyspaceEntry[]): void;
+  /** Remembers whether nothing is to be placed on a store. */
+  setDrained(store: string, isDrained: boolean): void;
   /** Sends a store the topology once more. */
   remind(store: string): void;
   announce(text: string): void;
@@ -83,11 +85,18 @@ export class Placements {
 
   begin(request: ChangeRequest): ChangeBegun {
     if (request.kind === 'abort') return this.abort(request.keyspace);
+    if (request.kind === 'undrain') {
+      const store = this.storeNamed(request.store);
+      this.context.setDrained(store, false);
+      return { id: '', explanation: [`${this.context.storeText(store)} may get shards again`] };
+    }
     const plan = this.plan(request);
     if ('reason' in plan) throw new ManagerError('IMPOSSIBLE', plan.reason);
     const { entries, explanation } = plan;
     const locked = entries.find((entry) => this.context.isLocked(entry));
     if (locked !== undefined) this.context.free(locked.name);
+    // From now on: what is made while it is emptied does not go there either.
+    if (request.kind === 'drain') this.context.setDrained(this.storeNamed(request.store), true);
     if (entries.length === 0) return { id: '', explanation };
     this.publish(entries);
     for (const entry of entries)
@@ -97,7 +106,7 @@ export class Placements {
     return { id: entries[0]!.change!.id, explanation };
   }
 
-  private plan(request: Exclude<ChangeRequest, { kind: 'abort' }>): Plan {
+  private plan(request: Exclude<ChangeRequest, { kind: 'abort' | 'undrain' }>): Plan {
     const { context } = this;
     const planContext = this.planContext();
     const all = liveKeyspaces(context.topology());

@@ -114,7 +114,11 @@ export function learn(
   for (const { store } of ordered) {
     const known = topology.stores.get(store.id);
     if (known === undefined || !isSameStore(known, store))
-      topology = withStore(topology, { ...store, epoch: newEpoch(topology) });
+      topology = withStore(topology, {
+        ...store,
+        ...(known?.isDrained === true && { isDrained: true }),
+        epoch: newEpoch(topology),
+      });
     const before = health.get(store.id);
     health.set(store.id, { ...(before ?? UNHEARD), alive: true, seenAtMs: nowMs, keyspaces: [] });
   }
@@ -260,6 +264,7 @@ export function planStores({ health }: MasterState, topology: Topology): PlanSto
       freeBytes,
       totalBytes,
       isAlone: peerPort === 0,
+      isDrained: entry.isDrained === true,
     });
   }
   return all;

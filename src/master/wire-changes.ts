@@ -86,6 +86,7 @@ export function fromWireChangeRequest(wire: WireChangeRequest): ChangeRequest {
     case 'replace':
       return { kind, store, by: to };
     case 'drain':
+    case 'undrain':
       return { kind, store };
     case 'rebalance':
       return { kind };

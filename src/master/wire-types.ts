@@ -13,6 +13,7 @@ export interface WireStore {
   zone: string;
   tags: string[];
   doors: { port: number; keyspace: string }[];
+  isDrained: boolean;
 }
 
 export interface WireKeyspace {

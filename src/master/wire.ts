@@ -50,6 +50,7 @@ export function toWireStore(entry: StoreEntry): WireStore {
     ...entry,
     tags: [...entry.tags],
     doors: entry.doors.map(({ port, keyspace }) => ({ port, keyspace })),
+    isDrained: entry.isDrained === true,
   };
 }
 
@@ -65,6 +66,7 @@ export function fromWireStore(wire: WireStore): StoreEntry {
     zone: wire.zone,
     tags: wire.tags,
     doors: wire.doors.map(({ port, keyspace }) => ({ port: portOf(port, 'the port of a door'), keyspace })),
+    ...(wire.isDrained && { isDrained: true }),
   };
 }
 

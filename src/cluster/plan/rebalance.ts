@@ -155,8 +155,8 @@ class Search {
     this.zones = stores.map(({ zone }) => zoneNames.indexOf(zone));
     this.isAlive = stores.map(({ alive }) => alive);
     this.takers = [...stores.keys()].filter((number) => {
-      const { alive, freeBytes, totalBytes } = stores[number]!;
-      return alive && freeBytes >= totalBytes * FREE_SHARE_MIN;
+      const { alive, freeBytes, totalBytes, isDrained } = stores[number]!;
+      return alive && isDrained !== true && freeBytes >= totalBytes * FREE_SHARE_MIN;
     });
     this.room = stores.map(({ freeBytes, totalBytes }) =>
       totalBytes === 0 ? Number.POSITIVE_INFINITY : freeBytes / ROOM_FACTOR,

@@ -164,7 +164,9 @@ function given(
 }
 
 /** Why a store cannot hold something of a keyspace. */
-function unfitReason({ address, alive, tags }: PlanStore, wanted: readonly string[]): string | undefined {
+function unfitReason(store: PlanStore, wanted: readonly string[]): string | undefined {
+  const { address, alive, tags, isDrained } = store;
+  if (isDrained === true) return `${address} is drained: undrain it, or choose another store`;
   if (!alive) return `${address} is away: start it, or choose another store`;
   const missing = wanted.find((tag) => !tags.includes(tag));
   return missing === undefined ? undefined : `${address} has not the tag ${missing}`;

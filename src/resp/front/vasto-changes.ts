@@ -44,6 +44,7 @@ function arityOf(action: string): CommandError {
 export function storeChange(args: Arguments): ChangeRequest | CommandError {
   const action = args.token(2);
   if (action === 'DRAIN' && args.count === 4) return { kind: 'drain', store: args.text(3) };
+  if (action === 'UNDRAIN' && args.count === 4) return { kind: 'undrain', store: args.text(3) };
   if (action === 'REPLACE' && args.count <= 5)
     return { kind: 'replace', store: args.text(3), by: args.count === 5 ? args.text(4) : '' };
   return SYNTAX_ERROR;

@@ -60,7 +60,8 @@ export const vastoHandlers: FrontHandlers = {
     ['KEYSPACE MOVE <name> <shard> <store> <store>', 'Begin to move a copy from one store to another.'],
     ['KEYSPACE ABORT <name>', 'Give its change up, before others have taken over.'],
     ['STORE REPLACE <store> [<store>]', 'Begin to give all that a store has to another one.'],
-    ['STORE DRAIN <store>', 'Begin to give all that a store has to others.'],
+    ['STORE DRAIN <store>', 'Begin to give all that a store has to others. It gets nothing more.'],
+    ['STORE UNDRAIN <store>', 'Let a store that was drained get shards again.'],
     ['REBALANCE', 'Begin to spread shards evenly over the stores.'],
     ['TASKS', 'Changes that are going on.'],
     ['STORES', 'What the master knows of each store.'],
@@ -277,6 +278,7 @@ function storeFields(entry: StoreEntry): Fields {
     ['tls-port', (reply) => reply.integer(entry.tlsPort)],
     ['zone', (reply) => reply.bulk(entry.zone)],
     ['tags', (reply) => writeTexts(reply, entry.tags)],
+    ['drained', (reply) => reply.integer(entry.isDrained === true ? 1 : 0)],
   ];
 }
 

@@ -150,7 +150,7 @@ describe('vasto admin', () => {
 describe('what is told of a cluster', () => {
   const base = { clusterId: 'c', epoch: 1, stores: [], keyspaces: [] };
   const keyspace = { id: '1', name: 'k', db: null, shards: 1, replicas: 1, tags: [], placement: [['a']] };
-  const address = { id: 'a', address: 'h:1', zone: '', tags: [] };
+  const address = { id: 'a', address: 'h:1', zone: '', tags: [], isDrained: false };
 
   it('names what changed', () => {
     expect(topologyChanges(base, { ...base, keyspaces: [keyspace], stores: [address] })).toEqual([

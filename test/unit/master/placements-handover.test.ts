@@ -50,6 +50,7 @@ function begun(entry: KeyspaceEntry) {
     publish: (entries) => {
       topology = entries.reduce(withKeyspace, topology);
     },
+    setDrained: () => undefined,
     remind: () => undefined,
     announce: () => undefined,
     storeText: (id) => id,
