@@ -235,7 +235,18 @@ describe('what is none of these messages', () => {
   const entry = { ...emptyStore(), id: 'a'.repeat(40) };
 
   function emptyStore() {
-    return { id: '', epoch: 0, host: '', port: 0, tlsPort: 0, peerPort: 0, zone: '', tags: [], doors: [], isDrained: false };
+    return {
+      id: '',
+      epoch: 0,
+      host: '',
+      port: 0,
+      tlsPort: 0,
+      peerPort: 0,
+      zone: '',
+      tags: [],
+      doors: [],
+      isDrained: false,
+    };
   }
 
   it('is said to be none, and why', () => {
