@@ -26,7 +26,11 @@ export class Waiters {
   ) {}
 
   static async open(server: TestServer, protocol: 2 | 3): Promise<Waiters> {
-    return new Waiters(await server.connect(), () => (protocol === 3 ? server.connect3() : server.connect()));
+    const control = await server.connect();
+    const waiters = new Waiters(control, () => (protocol === 3 ? server.connect3() : server.connect()));
+    // Those of the session before may not have been seen to leave.
+    await waiters.settled();
+    return waiters;
   }
 
   isPending(place: number): boolean {
