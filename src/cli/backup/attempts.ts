@@ -3,7 +3,7 @@ import { Refusal } from '../admin-actions.js';
 import { TryAgainError } from './store-client.js';
 
 /** How long something is tried that comes to nothing, milliseconds: a store may be started again meanwhile. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const PAUSE_MS = 300;
 /** How often something is begun that goes well for a while. */
 const BEGINNINGS_MAX = 20;
