@@ -56,6 +56,8 @@ export class FeedSource {
   /** When the log was read last, Unix milliseconds. */
   private readAtMs = 0;
   private isHurried = false;
+  /** All that was logged has been sent. */
+  private isIdle = false;
   private isOver = false;
   private wakeUp: () => void = () => undefined;
 
@@ -72,9 +74,9 @@ export class FeedSource {
     return this.at?.phase === 'copying';
   }
 
-  /** The shard has logged something. */
+  /** The shard has logged something. That is often: only who has nothing else to wait for is to hear of it. */
   logged(): void {
-    this.wakeUp();
+    if (this.isIdle) this.wakeUp();
   }
 
   /** Somebody waits for the follower to have what has been logged. */
@@ -146,6 +148,7 @@ export class FeedSource {
         const at = this.at!;
         if (this.mustWait) await this.pause(LOOK_EVERY_MS);
         else if (at.phase === 'copying') await this.copy(route, open, at);
+        else if (this.isLevel(route, at.position)) await this.idle();
         else if (this.restMs > 0) await this.pause(this.restMs);
         else await this.tail(route, open, at.position);
       }
@@ -230,9 +233,20 @@ export class FeedSource {
       this.readAll = chunk.records.length < FEED_SLICE_BYTES / 2;
       this.at = { phase: 'tailing', position: chunk.last };
     }
+  }
+
+  /** Whether nothing has been logged behind a position, as far as is known; now and then that is looked at. */
+  private isLevel(route: ShardRoute, { log, sequence }: FeedPosition): boolean {
     const head = this.host.headOf(route);
-    const hasMore = head !== undefined && head.log === chunk.last.log && head.sequence > chunk.last.sequence;
-    if (!hasMore) await this.pause(LOOK_EVERY_MS);
+    const sinceMs = this.host.timers.now() - this.readAtMs;
+    if (sinceMs < 0 || sinceMs >= LOOK_EVERY_MS) return false;
+    return head === undefined || (head.log === log && head.sequence <= sequence);
+  }
+
+  private async idle(): Promise<void> {
+    this.isIdle = true;
+    await this.pause(LOOK_EVERY_MS);
+    this.isIdle = false;
   }
 
   /** Until a time, and until what was sent is within the rate, which may be changed meanwhile. */
