@@ -5,7 +5,7 @@ import { ReplyWriter, type RespVersion } from '../base/reply-writer.js';
 import { errorReply } from '../cluster/link-request.js';
 import { elementsOf, errorOf, integerOf, stringOf } from '../cluster/reply-scanner.js';
 import { keySlot } from '../cluster/slots.js';
-import { parseCursor } from '../commands/scan.js';
+import { parseCursor, UNKNOWN_CURSOR } from '../commands/scan.js';
 import type { Command } from '../commands/table.js';
 import { parsePrefixOptions } from '../commands/vasto.js';
 
@@ -193,8 +193,13 @@ export function draw(weights: readonly number[], point: number): number {
 
 /** Cursors of a shard are below this: that of a keyspace is shard × 2^53 + the shard's own. */
 const SHARD_CURSORS = 1n << 53n;
+/** Those of scans that a shard has begun are not below this. */
+const BEGUN_CURSORS = 1n << 20n;
 
 /**
+ * Where a shard is to be begun, the number of shards that there were stands in the place of its own cursor: if there are
+ * fewer now, keys may have come into shards that were scanned already, and the scan is to begin again.
+ *
  * A cursor goes through one shard after the other, whichever node is asked. A shard that was begun is gone on with,
  * though it may be asked for elsewhere by now: twice is better than not at all.
  */
@@ -206,22 +211,27 @@ const scan: Splitter = (args, { shards, asked }) => {
   // A cursor that names no shard of the keyspace is unknown to any of them, too.
   const begun = named < shards ? named : 0;
   const shard = value === 0n ? asked[0] : begun;
-  const own = named < shards ? value % SHARD_CURSORS : value;
+  const within = named < shards ? value % SHARD_CURSORS : value;
+  if (within < BEGUN_CURSORS && within > BigInt(shards)) return UNKNOWN_CURSOR;
+  const own = within < BEGUN_CURSORS ? 0n : within;
   if (shard === undefined) return { parts: [], merge: () => NOTHING_TO_SCAN };
   return {
     parts: [{ shard, args: [args[0]!, Buffer.from(String(own), 'latin1'), ...args.slice(2)] }],
     merge: reading(([reply]) => {
       const [next, found] = elementsOf(reply!)!;
-      return arrayReply([cursorReply(shard, stringOf(next!)!.latin1Slice(), asked), found!]);
+      return arrayReply([cursorReply(shard, stringOf(next!)!.latin1Slice(), asked, shards), found!]);
     }),
   };
 };
 
 const NOTHING_TO_SCAN = Buffer.from('*2\r\n$1\r\n0\r\n*0\r\n', 'latin1');
 
-function cursorReply(shard: number, own: string, asked: readonly number[]): Buffer {
+function cursorReply(shard: number, own: string, asked: readonly number[], shards: number): Buffer {
   let cursor = BigInt(shard) * SHARD_CURSORS + BigInt(own);
-  if (own === '0') cursor = BigInt(asked.find((next) => next > shard) ?? 0) * SHARD_CURSORS;
+  if (own === '0') {
+    const next = asked.find((each) => each > shard);
+    cursor = next === undefined ? 0n : BigInt(next) * SHARD_CURSORS + BigInt(shards);
+  }
   const text = String(cursor);
   return Buffer.from(`$${text.length}\r\n${text}\r\n`, 'latin1');
 }

@@ -33,11 +33,23 @@ export class HiddenRows {
     return this.tallies?.isComplete === false;
   }
 
-  /** @param shown undefined = all, and that is not about to change */
-  show(shown: Shown | undefined): void {
+  /**
+   * @param shown undefined = all, and that is not about to change
+   * @returns whether rows come into sight that were hidden
+   */
+  show(shown: Shown | undefined): boolean {
+    const reveals = this.reveals(shown?.slots);
     this.shown = shown;
     if (shown === undefined) this.tallies = undefined;
     else this.tallies ??= new SlotTallies();
+    return reveals;
+  }
+
+  private reveals(after: FeedSlots | undefined): boolean {
+    const { slots: before, tallies } = this;
+    if (before === undefined || tallies === undefined) return false;
+    if (after !== undefined) return after.some((bits, index) => (bits & ~before[index]!) !== 0);
+    return !tallies.isComplete || tallies.outside(before).live > 0;
   }
 
   /** Whether commands see a key, if it is there. */

@@ -4,6 +4,7 @@ import type { KeyRange, ShardView } from '../types/shard-view.js';
 import { CachedRows } from './cached-rows.js';
 import { averageTtlMs, NOTHING_COUNTED, type Tally, tallyStaged } from './counting.js';
 import { ExpiryIndex } from './expiry-index.js';
+import type { Shown } from './feed-protocol.js';
 import { HiddenRows } from './hidden-rows.js';
 import { Replication } from './replication.js';
 import { Restores } from './restore-target.js';
@@ -73,6 +74,11 @@ export abstract class ShardRows implements ShardView {
 
   /** See {@link ShardView}. */
   abstract flush(): void;
+
+  /** See ShardFeeds.show. Scans that are under way have not seen what comes into sight: they are to begin again. */
+  show(shown: Shown | undefined): void {
+    if (this.hidden.show(shown)) this.scans.clear();
+  }
 
   get canFlush(): boolean {
     return !this.hidden.areKept;

@@ -36,7 +36,7 @@ export class WorkerFeeds {
       case 'forgetFeed':
         return new FeedTarget(shard, task.feed, step).end();
       case 'show':
-        return read(() => shard.hidden.show(task.shown)).then(() =>
+        return read(() => shard.show(task.shown)).then(() =>
           task.shown?.keepsOthers ? step(() => shard.replication.forgetFlush()) : undefined,
         );
       case 'removeSlots':

@@ -185,6 +185,14 @@ describe('commands over several shards', () => {
     );
   });
 
+  it('scan again from the beginning where there are fewer shards than before, and go on where there are more', () => {
+    const nothing = () => array(bulk('0'), array());
+    const next = run(['SCAN', '0'], 3, nothing).split('\r\n')[2]!;
+    expect(next).toBe(String((1n << 53n) + 3n));
+    expect(run(['SCAN', next], 2, nothing)).toMatch(/^-ERR invalid cursor/);
+    expect(run(['SCAN', next], 4, nothing)).toBe(array(bulk(String((2n << 53n) + 4n)), array()));
+  });
+
   it('ask only the shards that they are about, where those are named', () => {
     const ask = (words: string[], asked: number[], answer: (shard: number, words: string[]) => string) =>
       run(words, 5, answer, 2, asked);
@@ -197,12 +205,12 @@ describe('commands over several shards', () => {
       return array(bulk('0'), array());
     };
     const next = ask(['SCAN', '0'], [2, 4], step).split('\r\n')[2]!;
-    expect(next).toBe(String(4n << 53n));
+    expect(next).toBe(String((4n << 53n) + 5n));
     expect(ask(['SCAN', next], [2, 4], step)).toBe(array(bulk('0'), array()));
     // A shard that was begun and is asked for elsewhere by now is gone on with.
-    const begun = String((1n << 53n) + 7n);
-    expect(ask(['SCAN', begun], [2], step)).toBe(array(bulk(String(2n << 53n)), array()));
-    expect(scanned).toEqual(['2:0', '4:0', '1:7']);
+    const begun = String((1n << 53n) + (7n << 20n));
+    expect(ask(['SCAN', begun], [2], step)).toBe(array(bulk(String((2n << 53n) + 5n)), array()));
+    expect(scanned).toEqual(['2:0', '4:0', `1:${7 << 20}`]);
   });
 
   it('of no shards find nothing', () => {

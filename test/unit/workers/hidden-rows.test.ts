@@ -55,6 +55,29 @@ describe('rows that commands do not see', () => {
     await shard.close();
   });
 
+  it('end scans that are under way when they come into sight', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['a', '1'], ['b', '1']);
+    const begin = () => shard.saveCursor(shard.openCursor('0')!.session, 'a');
+    const goesOn = (cursor: string) => shard.openCursor(cursor) !== undefined;
+    const own = slotSet([slotOf('a')]);
+    const first = begin();
+    shard.show({ slots: undefined, keepsOthers: false });
+    shard.show({ slots: own, keepsOthers: true });
+    shard.show({ slots: own, keepsOthers: false });
+    expect(goesOn(first)).toBe(true);
+    shard.show({ slots: slotSet(['a', 'b'].map(slotOf)), keepsOthers: false });
+    expect(goesOn(first)).toBe(false);
+    const second = begin();
+    shard.count();
+    shard.show(undefined);
+    expect(goesOn(second)).toBe(true);
+    shard.show({ slots: own, keepsOthers: true });
+    shard.show(undefined);
+    expect(goesOn(second)).toBe(false);
+    await shard.close();
+  });
+
   it('that are not counted yet are among the keys of a quick count, and are looked at for an exact one', async () => {
     const { shard } = await openCopy();
     write(shard, ['a', '1'], ['b', '1']);
