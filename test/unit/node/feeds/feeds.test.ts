@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes } from '../../../support/fake-stores.js';
@@ -164,6 +164,28 @@ describe('feeds between two stores', () => {
     expect(count()).toBe(0);
     followAs(true);
     expect(count()).toBe(1);
+  });
+
+  test('read a log when there is something in it, together what comes at about the same time, and at once for who waits', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    const read = vi.spyOn(owner.engine, 'readLog');
+    await timers.advance(2000);
+    expect(read).not.toHaveBeenCalled();
+    owner.write('a', '1', 1);
+    await settle(() => replica.shard.values.a === '1');
+    owner.write('b', '1', 2);
+    owner.write('c', '1', 3);
+    for (let turn = 0; turn < 50; turn++) await quiet();
+    expect(replica.shard.values.b).toBeUndefined();
+    await timers.advance(5);
+    await settle(() => replica.shard.values.c === '1');
+    expect(read).toHaveBeenCalledTimes(2);
+    owner.write('d', '1', 4);
+    owner.feeds.sources.replicasSince([owner.shard.route]);
+    await settle(() => replica.shard.values.d === '1');
   });
 
   test('try again after something could not be applied', async () => {
