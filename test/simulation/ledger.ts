@@ -61,10 +61,9 @@ export class Ledger {
     return `${key} ${row === undefined ? 'is not there' : `is as write ${row.write} left it`}, but ${describe(write)}`;
   }
 
-  /** Writes that a row tells of, itself or by what took its place: all that are no later than it. */
-  toldBy({ key, write }: StoredRow): Write[] {
-    const row = this.writes[write]!;
-    return this.of(key).filter((each) => each.at !== undefined && !isBefore(row, each));
+  /** Whether a row tells of a write of its key: it is that, or what took its place. */
+  tells({ write: id }: StoredRow, write: Write): boolean {
+    return write.at !== undefined && !isBefore(this.writes[id]!, write);
   }
 
   get keys(): IterableIterator<string> {

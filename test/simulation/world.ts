@@ -1,10 +1,13 @@
+import { Buffer } from 'node:buffer';
+import { shardsOfSlots } from '../../src/cluster/jump-hash.js';
 import { type ChangeRequest, ManagerError } from '../../src/cluster/manager.js';
+import { keySlot } from '../../src/cluster/slots.js';
 import { addressOf, type KeyspaceEntry, keyspaceByName, type Topology } from '../../src/cluster/topology.js';
 import type { HeldShard } from '../../src/node/registry.js';
 import { storeEntry } from '../support/fake-cluster.js';
 import { Random } from '../support/random.js';
 import { type ClientHost, Command, KEYSPACE, PATIENCE_MS } from './client.js';
-import type { StoredRow, StoredShard } from './disk.js';
+import type { StoredShard } from './disk.js';
 import { checkEnd, unsettled } from './end.js';
 import { Ledger, type Write } from './ledger.js';
 import { Network } from './network.js';
@@ -336,25 +339,26 @@ export class World implements ClientHost {
     const others = this.nodes
       .filter((each) => each !== node)
       .flatMap((each) => shardsOf(each).filter(({ held }) => this.isHolder(each, held.shard)));
-    for (const { stored } of before)
-      for (const row of stored.rows.values())
-        for (const write of this.ledger.toldBy(row)) {
-          const isTold = [...others, ...after].some((each) =>
-            this.tells(each.stored.rows.get(row.key), write),
-          );
-          if (isTold || write.excuse !== '') continue;
-          write.excuse = why;
-          this.hasLost = true;
-          if (write.isAcknowledged) this.note('excused', `write ${write.id} of ${write.key}: ${why}`);
-        }
+    for (const write of this.ledger.writes) {
+      if (write.at === undefined || write.excuse !== '' || !this.isKnown(write, before)) continue;
+      if (this.isKnown(write, others) || this.isKnown(write, after)) continue;
+      write.excuse = why;
+      this.hasLost = true;
+      if (write.isAcknowledged) this.note('excused', `write ${write.id} of ${write.key}: ${why}`);
+    }
+  }
+
+  /** Whether one of some shards tells of a write: by a row, or by having none any more. */
+  private isKnown(write: Write, shards: readonly HeldData[]): boolean {
+    const home = shardsOfSlots(this.published?.shards.length ?? 1)[keySlot(Buffer.from(write.key))];
+    return shards.some(({ held, stored }) => {
+      const row = stored.rows.get(write.key);
+      return row === undefined ? write.isDeletion && held.shard === home : this.ledger.tells(row, write);
+    });
   }
 
   private isHolder(node: StoreNode, shard: number): boolean {
     return this.published?.shards[shard]?.stores.includes(node.entry.id) === true;
-  }
-
-  private tells(row: StoredRow | undefined, write: Write): boolean {
-    return row !== undefined && this.ledger.toldBy(row).includes(write);
   }
 
   applied(write: Write, node: StoreNode): void {
