@@ -386,6 +386,7 @@ export class World implements ClientHost {
       await scheduler.advance(scheduler.nowMs + LOOK_EVERY_MS);
       const destroyed = nodes.findIndex(({ isDestroyed }) => isDestroyed);
       if (destroyed >= 0) nodes.at(-1)!.start();
+      if (destroyed >= 0 && this.isTarget(nodes[destroyed]!)) this.ask({ kind: 'abort' });
       if (destroyed >= 0 && this.isNamed(nodes[destroyed]!))
         this.ask({ kind: 'replace', store: destroyed, by: undefined });
       lacking = unsettled(this);
@@ -393,6 +394,13 @@ export class World implements ClientHost {
     }
     if (lacking.length > 0) this.violated(`it does not come to rest: ${lacking.join('; ')}`);
     else checkEnd(this);
+  }
+
+  /** Whether a change is to give something to a store. */
+  private isTarget({ entry: { id } }: StoreNode): boolean {
+    const { change } = this.published!;
+    const isUnderWay = change !== undefined && 'target' in change && change.phase !== 'undo';
+    return isUnderWay && change.target.some(({ stores }) => stores.includes(id));
   }
 
   /** Whether a store is still to have, or to hand over, something of the keyspace, and nothing else is going on. */
