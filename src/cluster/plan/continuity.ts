@@ -26,6 +26,7 @@ export interface CopyMemory {
  * - If a copy is not followed any more, and its log was not read to the mark at its end, its slots do not count: what
  *   was written there last came to others by the same log, and is not in theirs. The owner's count all the same: what it
  *   has not read by then has been given up, and there is nobody else to get them from.
+ *   At the takeover a former holder keeps what it had of slots that others have now: they follow all former holders.
  * - What was filled for a change counts for that change alone: it is followed no further, and so grows old, when that
  *   is over.
  */
@@ -42,15 +43,15 @@ export function completeAfter(
   const since = before.change !== undefined && 'former' in before.change ? before.change.since : Infinity;
   const isOwner = after.shards[shard]?.stores[0] === store;
   const awaited = dutiesIn(before, store).shards.find((each) => each.shard === shard)?.awaited ?? [];
+  const phase = after.change?.phase;
   let left = complete;
   for (const { from, to, slots } of dutiesIn(before, store).feeds) {
     // One that was to be filled has taken no writes.
     if (to.shard !== shard || markFrom(from) >= since || !hasHeld(before, from)) continue;
     if (isOwner && !awaited.some((each) => isPlace(each, from))) continue;
     const isFollowed = duties.feeds.some((feed) => feed.to.shard === shard && isPlace(feed.from, from));
-    if (!isFollowed) left = left.without(slots);
+    if (!isFollowed) left = left.without(phase === 'takeover' ? slots.within(duty.wanted) : slots);
   }
-  const phase = after.change?.phase;
   if (phase === 'takeover') return left.within(duty.kept);
   const isGoingOn = phase !== undefined && isSameChange(before, after);
   return left.within(isGoingOn ? duty.wanted : duty.slots);

@@ -39,3 +39,18 @@ describe('what a copy has complete when a former holder is given up', () => {
     expect(left('a', 0).equals(SlotSet.ALL)).toBe(true);
   });
 });
+
+it('a former owner keeps what it had until others have it, though it follows nobody any more', () => {
+  const before = { ...SETTLED, epoch: 20 };
+  const { former: __, ...facts } = RESTING.change as Extract<KeyspaceEntry['change'], { former: unknown }>;
+  const taken: KeyspaceEntry = {
+    ...before,
+    epoch: 21,
+    shards: [{ stores: ['d'], since: 21 }],
+    change: { ...facts, id: 'c2', since: 21, phase: 'takeover', former: before.shards },
+  };
+  const left = (store: string) =>
+    completeAfter({ entry: before, complete: SlotSet.ALL, markFrom: () => 0 }, taken, store, 0);
+  expect(left('a').equals(SlotSet.ALL)).toBe(true);
+  expect(left('b').equals(SlotSet.ALL)).toBe(true);
+});
