@@ -209,7 +209,7 @@ export class World implements ClientHost {
         this.later(happening.forMs, () => node.start());
         return;
       case 'restart':
-        void node.stop();
+        node.stop().catch((error: Error) => this.violated(`${node.name} does not stop: ${error.stack}`));
         this.later(happening.forMs, () => node.start());
         return;
       case 'destroy':
