@@ -57,8 +57,6 @@ const NOTHING_SAID: KeyspaceReport = { epoch: 0, copies: [] };
 export class Placements {
   /** What each change waits for, by id of its keyspace. */
   private readonly waiting = new Map<string, Waiting>();
-  /** By id of the keyspace, the epoch of the last phase that this master has begun. */
-  private readonly begun = new Map<string, number>();
   private readonly remindedAtMs = new Map<string, number>();
   /** Shards that nobody can take over, as they were announced last. */
   private readonly stuck = new Map<string, string>();
@@ -98,7 +96,7 @@ export class Placements {
     // From now on: what is made while it is emptied does not go there either.
     if (request.kind === 'drain') this.context.setDrained(this.storeNamed(request.store), true);
     if (entries.length === 0) return { id: '', explanation };
-    this.publish(entries);
+    this.context.publish(entries);
     for (const entry of entries)
       this.context.announce(`keyspace ${entry.name}: a change (${request.kind}) begins`);
     for (const line of explanation) this.context.announce(line);
@@ -146,7 +144,7 @@ export class Placements {
 
   private abort(name: string): ChangeBegun {
     const entry = this.context.free(name);
-    const outcome = abortChange(entry, this.stepContext(entry));
+    const outcome = abortChange(entry, this.stepContext());
     if ('reason' in outcome) throw new ManagerError('IMPOSSIBLE', outcome.reason);
     this.enter(outcome.entry, 'aborted: what had been prepared is removed');
     return { id: entry.change!.id, explanation: [] };
@@ -186,7 +184,7 @@ export class Placements {
   private step(entry: KeyspaceEntry): boolean {
     const { context } = this;
     const reports = this.reportsOf(entry);
-    const step = nextStep(entry, reports, this.stepContext(entry));
+    const step = nextStep(entry, reports, this.stepContext());
     switch (step.kind) {
       case 'enter':
         this.enter(step.entry, step.why);
@@ -198,24 +196,16 @@ export class Placements {
         return true;
       case 'none': {
         this.waiting.delete(entry.id);
-        const back = planFailback(entry, reports, { ...this.stepContext(entry), id: context.makeId(8) });
+        const back = planFailback(entry, reports, { ...this.stepContext(), id: context.makeId(8) });
         if (back !== undefined) this.enter(back, 'shards go back to the stores that had them');
         return entry.shards.some(({ home }) => home !== undefined);
       }
     }
   }
 
-  private publish(entries: readonly KeyspaceEntry[]): void {
-    for (const { id, change } of entries) {
-      if (change === undefined) this.begun.delete(id);
-      else this.begun.set(id, change.since);
-    }
-    this.context.publish(entries);
-  }
-
   private enter(entry: KeyspaceEntry, why: string, what: string = entry.change?.phase ?? 'done'): void {
     const { context } = this;
-    this.publish([entry]);
+    context.publish([entry]);
     // What was waited for was another phase.
     this.waiting.delete(entry.id);
     context.announce(`keyspace ${entry.name}: ${what}: ${why}`);
@@ -256,7 +246,7 @@ export class Placements {
     // Those that may be back in a moment.
     for (const id of context.topology().stores.keys())
       if (isAway(id) && !isGivenUp(id)) reports.set(id, NOTHING_SAID);
-    const { entry: next, explanation, stuck } = planFailover(entry, reports, this.stepContext(entry));
+    const { entry: next, explanation, stuck } = planFailover(entry, reports, this.stepContext());
     const text = stuck.join('; ');
     if (text !== '' && this.stuck.get(entry.id) !== text) context.announce(`keyspace ${entry.name}: ${text}`);
     this.stuck.set(entry.id, text);
@@ -271,14 +261,12 @@ export class Placements {
     return reports;
   }
 
-  private stepContext(entry: KeyspaceEntry): StepContext {
+  private stepContext(): StepContext {
     const { context } = this;
-    // Of what it has begun itself it knows how far it has come.
-    const isOwn = entry.change !== undefined && this.begun.get(entry.id) === entry.change.since;
     return {
       newEpoch: () => context.newEpoch(),
       nowMs: context.timers.now(),
-      hasHeard: (id) => isOwn || context.health().has(id),
+      hasHeard: (id) => context.health().has(id),
       storeText: (id) => context.storeText(id),
     };
   }

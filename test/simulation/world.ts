@@ -353,7 +353,8 @@ export class World implements ClientHost {
     const home = shardsOfSlots(this.published?.shards.length ?? 1)[keySlot(Buffer.from(write.key))];
     return shards.some(({ held, stored }) => {
       const row = stored.rows.get(write.key);
-      return row === undefined ? write.isDeletion && held.shard === home : this.ledger.tells(row, write);
+      if (row !== undefined) return this.ledger.tells(row, write);
+      return write.isDeletion && held.shard === home && !stored.keepsTombstones;
     });
   }
 

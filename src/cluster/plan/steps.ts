@@ -29,7 +29,7 @@ export interface StepContext {
   readonly newEpoch: () => number;
   /** Unix milliseconds. */
   readonly nowMs: number;
-  /** Whether the store has been heard since the master began, or cannot know of what is under way what the master does not. */
+  /** Whether the store has been heard since the master began. */
   readonly hasHeard: (id: string) => boolean;
   /** A store as messages name it. */
   readonly storeText: (id: string) => string;

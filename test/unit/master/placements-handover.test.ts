@@ -79,7 +79,7 @@ function healthOf(entry: KeyspaceEntry, store: string, nowMs: number): StoreHeal
   return { alive: true, seenAtMs: nowMs, freeBytes: 0, totalBytes: 0, shards: [], keyspaces };
 }
 
-test('a hand-over that a master has begun itself does not wait for stores that it never heard', async () => {
+test('a hand-over does not wait for holders that a master has never heard', async () => {
   const { timers, placements, now } = begun(KEYSPACE);
   placements.begin({ kind: 'move', keyspace: 'k', shard: 0, from: 'store-a', to: 'store-b' });
   await timers.advance(2000);
@@ -87,8 +87,8 @@ test('a hand-over that a master has begun itself does not wait for stores that i
   placements.close();
 });
 
-test('one that it has found waits for them: they may know more', async () => {
-  const target = [{ stores: ['store-b', 'store-c'] }];
+test('one that it has found waits for owners that it has never heard: they may know more', async () => {
+  const target = [{ stores: ['store-c', 'store-b'] }];
   const facts = { id: 'c1', kind: 'move', startedAtMs: 0, sinceMs: 0, replicas: 2, attempts: 0 } as const;
   const found = {
     ...KEYSPACE,
