@@ -326,6 +326,8 @@ export class World implements ClientHost {
       stored: { ...stored, rows: new Map(stored.rows) },
     }));
     act();
+    // What others have of it may not be seen before they are there.
+    this.hasLost = true;
     this.excuse(node, before, shardsOf(node), why);
   }
 
