@@ -1,4 +1,4 @@
-import type { StoreStatus } from '../../src/cluster/manager.js';
+import { ManagerError, type StoreStatus } from '../../src/cluster/manager.js';
 import { type KeyspaceEntry, keyspaceByName, type Topology } from '../../src/cluster/topology.js';
 import { RawClient } from '../support/client.js';
 import { type ClusterNode, TestCluster } from '../support/cluster.js';
@@ -149,12 +149,11 @@ export class ChaosCluster {
 
   /** Until no change is going on and all shards are at home. */
   async settled(): Promise<void> {
-    await this.nodes.storesUp();
     let problem = '';
     await waitUntil(
       'all changes are over',
       async () => {
-        problem = await this.unsettled();
+        problem = await this.unsettled().catch(unavailable);
         return problem === '';
       },
       REST_MS,
@@ -165,13 +164,15 @@ export class ChaosCluster {
 
   private async unsettled(): Promise<string> {
     const { control } = this.nodes;
+    const away = (await control.stores()).filter(({ alive }) => !alive);
+    if (away.length > 0) return `${away.map(({ entry }) => `${entry.host}:${entry.port}`).join(', ')} away`;
     const [statuses, topology] = await Promise.all([control.changeStatuses(), control.fetchTopology()]);
     if (statuses.length > 0) return JSON.stringify(statuses);
-    const away = [...topology.keyspaces.values()].filter(
+    const unfinished = [...topology.keyspaces.values()].filter(
       ({ deleted, change, shards }) =>
         !deleted && (change !== undefined || shards.some(({ home }) => home !== undefined)),
     );
-    return away.map(({ name, shards }) => `${name}: ${JSON.stringify(shards)}`).join('; ');
+    return unfinished.map(({ name, shards }) => `${name}: ${JSON.stringify(shards)}`).join('; ');
   }
 
   /** Until every copy serves and has all that the others have. Nobody may be writing. */
@@ -180,15 +181,19 @@ export class ChaosCluster {
     await waitUntil(
       'all copies are level',
       async () => {
-        const { control } = this.nodes;
-        const [stores, topology] = await Promise.all([control.stores(), control.fetchTopology()]);
-        problem = unlevel(stores, topology);
+        problem = await this.unlevel().catch(unavailable);
         return problem === '';
       },
       REST_MS,
     ).catch((error: Error) => {
       throw new Error(`${error.message}: ${problem}`);
     });
+  }
+
+  private async unlevel(): Promise<string> {
+    const { control } = this.nodes;
+    const [stores, topology] = await Promise.all([control.stores(), control.fetchTopology()]);
+    return unlevelCopies(stores, topology);
   }
 
   /** A connection to the copies that a store has of a keyspace, past its proxies. */
@@ -209,8 +214,14 @@ export class ChaosCluster {
   }
 }
 
+/** A master that does not answer in time on a busy machine is asked again. */
+export function unavailable(error: Error): string {
+  if (error instanceof ManagerError && error.code === 'UNAVAILABLE') return error.message;
+  throw error;
+}
+
 /** What is not level yet, in words; '' if all is. */
-function unlevel(stores: readonly StoreStatus[], { keyspaces }: Topology): string {
+function unlevelCopies(stores: readonly StoreStatus[], { keyspaces }: Topology): string {
   for (const { id, name, shards, deleted } of keyspaces.values()) {
     if (deleted) continue;
     for (const [shard, { stores: holders }] of shards.entries())

@@ -3,7 +3,7 @@ import { ManagerError } from '../../src/cluster/manager.js';
 import type { ClusterNode } from '../support/cluster.js';
 import { pause, waitUntil } from '../support/environment.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
-import type { ChaosCluster, ChaosStore } from './cluster.js';
+import { type ChaosCluster, type ChaosStore, unavailable } from './cluster.js';
 import { type Action, describeAction, KEYSPACES, type Round } from './schedule.js';
 import type { FaultKind, Windows } from './windows.js';
 
@@ -172,10 +172,10 @@ export class Faults {
       const [window, door] = this.open('kill', store);
       const replaced = this.windows.open('replaced', store.id);
       await this.cluster.kill(store.node);
-      await waitUntil('others own its shards', () => this.ownsNothing(store), FAILED_OVER_MS);
+      await waitUntil('others own its shards', () => answered(this.ownsNothing(store)), FAILED_OVER_MS);
       const isBegun = await this.request({ kind: 'replace', store: store.id, by: '' });
       if (isBegun)
-        await waitUntil('others have taken its place', () => this.holdsNothing(store), REPLACED_MS);
+        await waitUntil('others have taken its place', () => answered(this.holdsNothing(store)), REPLACED_MS);
       this.note(`  others have taken the place of store ${store.number}`);
       await this.cluster.restart(store.node);
       window.to = replaced.to = door.to = Date.now();
@@ -185,7 +185,7 @@ export class Faults {
   /** So that there is something to lose. */
   private async fill(store: ChaosStore): Promise<void> {
     if (!(await this.request({ kind: 'rebalance' }))) return;
-    await waitUntil('the rebalancing is over', () => this.isAtRest(), REPLACED_MS);
+    await waitUntil('the rebalancing is over', () => answered(this.isAtRest()), REPLACED_MS);
     this.note(
       `  store ${store.number} ${(await this.ownsNothing(store)) ? 'still owns nothing' : 'owns something'}`,
     );
@@ -268,6 +268,11 @@ export class Faults {
       return false;
     }
   }
+}
+
+/** False as long as the master does not answer. */
+function answered(question: Promise<boolean>): Promise<boolean> {
+  return question.catch((error: Error) => unavailable(error) === '');
 }
 
 function proxiesOf({ networks }: ChaosStore, what: CutAction['what']): readonly TcpProxy[] {
