@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import temporaryRoot from '../support/temporary-root.js';
 import { type ChaosFigures, type ChaosStatus, runChaos } from './run.js';
 
 /* `npm run chaos`: the run by itself, with somebody watching. */
@@ -89,6 +90,7 @@ function keepLogs(logs: ReadonlyMap<string, string>): void {
   report(`what the nodes have logged is in ${options.logs}`);
 }
 
+process.once('exit', temporaryRoot());
 const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
 report(`seed ${seed} (the same again: npm run chaos -- --seed ${seed} --stores ${options.stores})`);
 let isEnough = false;

@@ -37,6 +37,7 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
         const { nodes } = copies;
         await write(nodes, random, 300);
         await copies.same();
+        let keys = 0;
         for (let round = 0; round < 4; round++) {
           copies.cut();
           await write(nodes, random, 300);
@@ -50,9 +51,10 @@ describe.skipIf(SUBJECT === 'redis')('copies whose stores all take writes', () =
           copies.mend();
           await victim.start();
           await write(nodes, random, 100);
-          const contents = await copies.same();
-          expect(contents.size).toBeGreaterThan(0);
+          keys += (await copies.same()).size;
         }
+        // One round may end with a FLUSHDB, but hardly each of them.
+        expect(keys).toBeGreaterThan(0);
       }),
     180_000,
   );

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,17 +26,9 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-const temporaryDirs: string[] = [];
-
-process.on('exit', () => {
-  for (const dir of temporaryDirs) rmSync(dir, { recursive: true, force: true });
-});
-
-/** An empty directory that goes when the test process does. */
+/** An empty directory that goes when the run of tests ends, see temporary-root.ts. */
 export function temporaryDir(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'vasto-test-'));
-  temporaryDirs.push(dir);
-  return dir;
+  return mkdtempSync(join(tmpdir(), 'vasto-'));
 }
 
 /**
