@@ -52,12 +52,14 @@ const LAG_MS = 3000;
 export class Windows {
   private readonly topologies: { readonly at: number; readonly topology: Topology }[] = [];
   private windows: Window[] = [];
+  private clearedAt = 0;
   private doors: DoorWindow[] = [];
   /** When there was no master, who alone lets others take over. */
   private masterless: { readonly from: number; to: number }[] = [];
 
   /** The cluster is whole again, and what happened before is settled. */
   clear(): void {
+    this.clearedAt = Date.now();
     this.topologies.splice(0, this.topologies.length - 1);
     this.windows = [];
     this.doors = [];
@@ -130,6 +132,8 @@ export class Windows {
 
   /** ioredis hangs up on nodes that serve nothing any more, whatever it has sent to them. */
   private hasMoved({ keyspace, key, sentAt, endedAt }: Failure): boolean {
+    // What the last round has moved, a client may find out with its next commands only.
+    if (sentAt <= this.clearedAt + GRACE_MS) return true;
     return this.holders(keyspace, key, sentAt - GRACE_MS, endedAt).isChanging;
   }
 
