@@ -45,6 +45,13 @@ export function feedId(from: CopyPlace, toShard: number, change = ''): string {
   return `${from.store}/${from.shard}/${toShard}${from.shard === toShard ? '' : `@${change}`}`;
 }
 
+/** Whether who asks for some slots is sent all rows of others. @param needed undefined = all, as with `asked` */
+export function covers(asked: FeedSlots | undefined, needed: FeedSlots | undefined): boolean {
+  if (asked === undefined) return true;
+  if (needed === undefined) return asked.every((bits) => bits === 0xff);
+  return needed.every((bits, index) => (bits & ~(asked[index] ?? 0)) === 0);
+}
+
 function dutyOf({ id, change, shards }: KeyspaceEntry, { from, to, slots, purpose, start }: Feed): FeedDuty {
   const set = shards.length === 1 && change === undefined ? undefined : slots.toBytes();
   return {

@@ -143,7 +143,8 @@ export class FeedSource {
     this.open = open;
     this.route = route;
     try {
-      this.begin(await this.host.engine.state(route), open.resume);
+      const state = await this.host.engine.state(route);
+      if (!this.isOver) this.begin(state, open.resume);
       while (!this.isOver) {
         const at = this.at!;
         if (this.mustWait) await this.pause(LOOK_EVERY_MS);
@@ -224,9 +225,11 @@ export class FeedSource {
     this.readAtMs = this.host.timers.now();
     const chunk = await this.host.engine.readLog(route, after, FEED_SLICE_BYTES, open.slots);
     if ('gone' in chunk) {
-      this.begin(await this.host.engine.state(route), undefined);
+      const state = await this.host.engine.state(route);
+      if (!this.isOver) this.begin(state, undefined);
       return;
     }
+    if (this.isOver) return;
     if (chunk.last.sequence > after.sequence) {
       this.stream.send({ kind: 'records', chunk });
       this.sentBytes += chunk.records.length;

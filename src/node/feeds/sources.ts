@@ -4,7 +4,7 @@ import type { FollowerStream, LogMark } from '../../cluster/feed-messages.js';
 import type { FeedPosition } from '../../types/feed.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
-import type { FeedDuty } from './duties.js';
+import { covers, type FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import { type Copyable, FeedSource, type OpenMessage, type SourceHost } from './source.js';
 import { BEAT_EVERY_MS } from './timing.js';
@@ -63,6 +63,13 @@ interface ShardLog {
   isSwitching: boolean;
 }
 
+/**
+ * A follower that has not heard yet which slots the shard has now would be sent the log without what is written there
+ * from now on, and its position would be behind that for good.
+ */
+const ASKS_FOR_LESS =
+  'by the topology here this store is to ask for more slots of the shard: it goes on when both know the same';
+
 const followerKey = ({ targetStore, feed }: FeedDuty) => `${targetStore} ${feed}`;
 
 /**
@@ -106,6 +113,11 @@ export class FeedSources implements SourceHost {
     }
     for (const [route, log] of this.logs) if (!wanted.has(route)) this.unfollow(log, routes.includes(route));
     for (const [route, followers] of wanted) this.keepFollowers(route, followers);
+    for (const feed of [...this.feeds]) {
+      const follower = this.followerOf(feed);
+      if (follower !== undefined && !covers(feed.open!.slots, follower.duty.asked))
+        feed.refuse(ASKS_FOR_LESS);
+    }
     this.tellListeners();
   }
 
@@ -177,13 +189,9 @@ export class FeedSources implements SourceHost {
     if (open.source !== self) return `this is store ${self}, not ${open.source}`;
     const route = find(open.keyspace, open.shard);
     if (route === undefined) return `shard ${open.shard} of keyspace ${open.keyspace} is not here (yet)`;
-    const followers = [...(this.logs.get(route)?.followers.values() ?? [])];
-    const known = followers.filter(
-      ({ duty }) => duty.targetStore === open.follower && duty.feed === open.feed,
-    );
-    return known.length > 0
-      ? route
-      : 'the topology here does not say (yet) that this store follows the shard';
+    const known = this.followerOf({ route, open });
+    if (known === undefined) return 'the topology here does not say (yet) that this store follows the shard';
+    return covers(open.slots, known.duty.asked) ? route : ASKS_FOR_LESS;
   }
 
   marksIn(route: ShardRoute, log: string): readonly LogMark[] {
@@ -233,7 +241,7 @@ export class FeedSources implements SourceHost {
     if (follower?.feed === feed) follower.feed = undefined;
   }
 
-  private followerOf({ route, open }: FeedSource): Follower | undefined {
+  private followerOf({ route, open }: Pick<FeedSource, 'route' | 'open'>): Follower | undefined {
     if (route === undefined || open === undefined) return undefined;
     for (const follower of this.logs.get(route)?.followers.values() ?? [])
       if (follower.duty.targetStore === open.follower && follower.duty.feed === open.feed) return follower;

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
+import { type ShardEntry, type Topology, withKeyspace } from '../../../../src/cluster/topology.js';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
-import { copies, FeedNodes } from '../../../support/fake-stores.js';
+import { copies, FeedNodes, KEYSPACE } from '../../../support/fake-stores.js';
 
 /** Lets what is on its way arrive, without time passing. */
 async function settle(isDone: () => boolean): Promise<void> {
@@ -14,6 +15,15 @@ function pair() {
   const stores = new FeedNodes(2, timers);
   const [owner, replica] = stores.nodes as [(typeof stores.nodes)[0], (typeof stores.nodes)[0]];
   return { timers, stores, owner, replica };
+}
+
+/** The topology with other shards of its keyspace. */
+function withShards(
+  topology: Topology,
+  change: (shards: readonly ShardEntry[]) => readonly ShardEntry[],
+): Topology {
+  const entry = topology.keyspaces.get(KEYSPACE)!;
+  return withKeyspace(topology, { ...entry, shards: change(entry.shards) });
 }
 
 /** Both sides follow each other, and nothing is left to be done. */
@@ -224,6 +234,31 @@ describe('feeds between two stores', () => {
     replica.apply({ ...replica.topology, clusterId: 'test' });
     await level(two);
     expect(owner.status!.isLevel).toBe(true);
+  });
+
+  test('wait for a follower that has not heard that the shard has more slots now, and it misses nothing of them', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    const joined = copies(stores.nodes.map(({ entry }) => entry));
+    const other = { stores: ['elsewhere'] };
+    const oneOfTwo = withShards(joined, ([shard]) => [shard!, other]);
+    for (const node of stores.nodes) node.apply(oneOfTwo);
+    await level(two);
+    const read = vi.spyOn(owner.engine, 'readLog');
+    owner.apply(joined);
+    owner.write('a', '1', 1);
+    await timers.advance(2000);
+    expect(read).not.toHaveBeenCalled();
+    expect(replica.status).toMatchObject({ state: 'connecting' });
+    expect(replica.status!.problem).toMatch('ask for more slots');
+    replica.apply(joined);
+    await level(two);
+    expect(replica.shard.values.a).toBe('1');
+    expect(replica.shard.copies).toBe(1);
+    // Whoever asks for more than the source knows of gets it.
+    owner.apply(oneOfTwo);
+    owner.write('b', '1', 2);
+    await settle(() => replica.shard.values.b === '1');
   });
 
   test('keep to the rate that is set for copies', async () => {
