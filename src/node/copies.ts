@@ -9,7 +9,7 @@ import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter } from './co
 import { type FeedDuty, feedId } from './feeds/duties.js';
 import type { FeedStatus } from './feeds/follower.js';
 import type { Copyable } from './feeds/source.js';
-import { type CopiesHost, Marking, RETRY_MS } from './marking.js';
+import { type CopiesHost, Marking, RETRY_MS, remember } from './marking.js';
 import type { HeldShard } from './registry.js';
 
 interface OpenCopy extends HeldShard {
@@ -188,8 +188,7 @@ export class Copies {
     // Another topology may have come into force meanwhile.
     const filled = come.within(this.filledIn(copy));
     if (filled.isEmpty) return;
-    copy.memory = { ...copy.memory, complete: copy.memory.complete.with(filled) };
-    this.host.persist();
+    remember(this.host, copy, { complete: copy.memory.complete.with(filled) });
   }
 
   /** Slots that a copy lacks as far as it has noted, and whose rows have come. */
@@ -214,8 +213,7 @@ export class Copies {
     await this.host.settled();
     for (const feed of anew) await this.host.engine.forgetFeed(copy.route, feed);
     if (this.isOver(copy)) return;
-    copy.memory = { ...copy.memory, anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) };
-    this.host.persist();
+    remember(this.host, copy, { anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) });
     this.host.follow();
   }
 
@@ -248,8 +246,7 @@ export class Copies {
       // Rows that a machine brings back when it goes down would stay for ever.
       await this.host.sync();
       if (this.isOver(copy)) return;
-      copy.memory = { ...copy.memory, leftover: copy.memory.leftover.without(leftover) };
-      this.host.persist();
+      remember(this.host, copy, { leftover: copy.memory.leftover.without(leftover) });
       this.host.follow();
     } catch (error) {
       if (this.isOver(copy)) return;

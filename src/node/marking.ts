@@ -45,6 +45,21 @@ export interface CopiesHost {
 /** How long to wait before something is tried again that a worker did not do, milliseconds. */
 export const RETRY_MS = 100;
 
+/**
+ * Has a copy remember something, durably. Where that fails nothing has changed: what the disk does not know the master
+ * must not hear, for others let go of their rows because of it.
+ */
+export function remember(host: Pick<CopiesHost, 'persist'>, copy: Copy, news: Partial<CopyMemory>): void {
+  const { memory } = copy;
+  copy.memory = { ...memory, ...news };
+  try {
+    host.persist();
+  } catch (error) {
+    copy.memory = memory;
+    throw error;
+  }
+}
+
 /** What marking needs of the copies. */
 interface MarkingHooks {
   /** Whether a copy is not this store's any more. */
@@ -114,8 +129,7 @@ export class Marking {
   private async putMark(copy: Copy, mark: OwnMark): Promise<void> {
     await this.host.sync();
     if (copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy)) return;
-    copy.memory = withMark(copy.memory, mark);
-    this.host.persist();
+    remember(this.host, copy, withMark(copy.memory, mark));
     this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
   }
 
@@ -144,18 +158,16 @@ export class Marking {
     while (!isKnown() && !this.hooks.isOver(copy)) {
       try {
         await this.host.sync();
+        const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
+          ({ from }) => placeKey(from) === place,
+        );
+        if (isKnown() || !isFollowed || this.hooks.isOver(copy)) return;
+        remember(this.host, copy, { read: new Map(copy.memory.read).set(place, epoch) });
+        this.hooks.review(copy);
       } catch (error) {
         this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
         await pauseFor(this.host.timers, RETRY_MS);
-        continue;
       }
-      const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
-        ({ from }) => placeKey(from) === place,
-      );
-      if (isKnown() || !isFollowed) return;
-      copy.memory = { ...copy.memory, read: new Map(copy.memory.read).set(place, epoch) };
-      this.host.persist();
-      this.hooks.review(copy);
     }
   }
 

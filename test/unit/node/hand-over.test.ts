@@ -39,6 +39,20 @@ const TAKEOVER: KeyspaceEntry = {
 const SOURCE = { store: 'a', shard: 0 };
 const MOVING = flowsBetween(1, 2).find(({ to }) => to === 1)!.slots;
 
+/** The feed of what moves. */
+const MOVING_DUTY: FeedDuty = {
+  feed: feedId(SOURCE, 1, 'c1'),
+  keyspace: SETTLED.id,
+  sourceStore: 'a',
+  sourceShard: 0,
+  targetStore: 'b',
+  targetShard: 1,
+  slots: MOVING.toBytes(),
+  asked: MOVING.toBytes(),
+  start: 'copy',
+  isReplica: false,
+};
+
 /** A feed that has its copy. */
 const LEVEL: Omit<FeedStatus, 'duty'> = {
   state: 'tailing',
@@ -65,6 +79,8 @@ class Node {
   readonly pauses = new Pauses();
   readonly told: FeedPosition[] = [];
   persisted = 0;
+  /** Why nothing can be written down. */
+  diskFailure: Error | undefined;
   feeds: FeedStatus[] = [];
   /** Resolves when the disk has everything. */
   sync: () => Promise<void> = async () => undefined;
@@ -84,6 +100,7 @@ class Node {
       logger: { verbose: () => undefined, warning: () => undefined },
       self,
       persist: () => {
+        if (this.diskFailure !== undefined) throw this.diskFailure;
         this.persisted++;
       },
       sync: () => this.sync(),
@@ -214,18 +231,7 @@ describe('a hand-over', () => {
 
   test('the new owner answers when it has everything, and says so when that survives the machine', async () => {
     const two = node('b', 1);
-    const duty: FeedDuty = {
-      feed: feedId(SOURCE, 1, 'c1'),
-      keyspace: SETTLED.id,
-      sourceStore: 'a',
-      sourceShard: 0,
-      targetStore: 'b',
-      targetShard: 1,
-      slots: MOVING.toBytes(),
-      asked: MOVING.toBytes(),
-      start: 'copy',
-      isReplica: false,
-    };
+    const duty = MOVING_DUTY;
     two.feeds = [{ ...LEVEL, duty }];
     for (const entry of [PREPARE, HANDOVER]) await two.enter(entry);
     const synced: (() => void)[] = [];
@@ -241,6 +247,48 @@ describe('a hand-over', () => {
     for (const resolve of synced) resolve();
     await two.works();
     expect(two.report(TAKEOVER).feeds.find(({ from }) => placeKey(from) === placeKey(SOURCE))!.mark).toBe(13);
+  });
+});
+
+describe('what a copy cannot write down', () => {
+  const markFrom = (two: Node) =>
+    two.report(TAKEOVER).feeds.find(({ from }) => placeKey(from) === placeKey(SOURCE))!.mark;
+
+  test('the master does not hear, until it is written', async () => {
+    const two = new Node('b', 1);
+    two.feeds = [{ ...LEVEL, duty: MOVING_DUTY }];
+    two.diskFailure = new Error('the disk is full');
+    for (const entry of [PREPARE, HANDOVER, TAKEOVER]) await two.enter(entry);
+    two.copies.reachedMark(MOVING_DUTY, 13);
+    await two.works();
+    expect(two.report(TAKEOVER).isComplete).toBe(false);
+    expect(markFrom(two)).toBe(0);
+    two.diskFailure = undefined;
+    for (let round = 0; round < 3; round++) {
+      await two.timers.advance(100);
+      await two.works();
+    }
+    expect(two.report(TAKEOVER).isComplete).toBe(true);
+    expect(markFrom(two)).toBe(13);
+    two.copies.close();
+  });
+
+  test('is a mark that others are not told of, until it is written', async () => {
+    const one = new Node('a', 0);
+    await one.engine.setLogging(one.route, true);
+    for (const entry of [SETTLED, PREPARE]) await one.enter(entry);
+    one.diskFailure = new Error('the disk is full');
+    await one.enter(TAKEOVER);
+    expect(one.copies.memoryOf(SETTLED.id, 0)!.marks).toEqual([]);
+    expect(one.told).toEqual([]);
+    one.diskFailure = undefined;
+    for (let round = 0; round < 3; round++) {
+      await one.timers.advance(100);
+      await one.works();
+    }
+    expect(one.copies.memoryOf(SETTLED.id, 0)!.marks).toMatchObject([{ epoch: 13 }]);
+    expect(one.told).toHaveLength(1);
+    one.copies.close();
   });
 });
 
