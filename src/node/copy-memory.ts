@@ -38,7 +38,7 @@ export interface CopyRecord {
   readonly anew: readonly string[];
 }
 
-/** Marks of its own that a copy remembers: a change has two for each hand-over that is tried. */
+/** Marks of its own that a copy remembers: a takeover has one, and another for each log that is begun anew meanwhile. */
 const MARKS_MAX = 16;
 
 /**
