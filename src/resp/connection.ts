@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { replyOf } from '../base/command-errors.js';
+import { type CommandError, replyOf } from '../base/command-errors.js';
 import type { ErrorTally } from '../base/error-tally.js';
 import {
   BLOCKED_INPUT_BYTES_MAX,
@@ -22,6 +22,8 @@ export interface ConnectionHost {
   /** Counts the error replies made on this thread. */
   readonly errors: ErrorTally;
   execute(connection: Connection, args: Buffer[], frames: Buffer): void;
+  /** The command that was executed last was held back, and what it waited for has failed: it does not run. */
+  failed(connection: Connection, error: CommandError): void;
   closed(connection: Connection): void;
   /** Bytes a connection may have queued for output before it is closed: see client-output-buffer-limit. */
   outputExceeded(connection: Connection, queuedBytes: number): boolean;
@@ -170,15 +172,15 @@ export class Connection implements RequestSink, ReplySink {
 
   // ---------------------------------------------------------------- stalling
 
-  /** Takes no further commands until the promise settles. */
+  /** Takes no further commands until the promise settles. When it rejects, the command that was held back does not run. */
   stallUntil(promise: Promise<unknown>): void {
     this.stall();
     promise.then(
       () => this.unstall(),
       (error: Error) => {
-        this.writer.error(replyOf(error));
-        this.flushWriter();
         this.held.shift();
+        this.session.nextReply();
+        this.host.failed(this, replyOf(error));
         this.unstall();
       },
     );

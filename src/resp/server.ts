@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Arguments } from '../base/arguments.js';
+import type { CommandError } from '../base/command-errors.js';
 import type { Config } from '../base/config.js';
 import { ErrorTally } from '../base/error-tally.js';
 import type { Logger } from '../base/logger.js';
@@ -20,6 +21,7 @@ import { MemoryGauge } from './memory-gauge.js';
 import { Monitor } from './monitor.js';
 import { PeerGate } from './peer-gate.js';
 import { Rates } from './rates.js';
+import { refuse } from './refusal.js';
 import { Saver } from './saver.js';
 import { Attention } from './session.js';
 import { SlowLog } from './slow-log.js';
@@ -193,6 +195,10 @@ export class RespServer implements ConnectionHost, ListenerHost {
 
   execute(connection: Connection, args: Buffer[], frames: Buffer): void {
     dispatch(this, connection, args, frames);
+  }
+
+  failed(connection: Connection, error: CommandError): void {
+    refuse(connection, error, connection.session.lastCommand, this);
   }
 
   closed(connection: Connection): void {

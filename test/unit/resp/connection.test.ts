@@ -9,8 +9,10 @@ import {
   PIPELINE_WINDOW_MAX,
   PIPELINE_WINDOW_MIN,
 } from '../../../src/base/limits.js';
+import { findCommand } from '../../../src/commands/table.js';
 import type { Blocking } from '../../../src/resp/blocking.js';
 import { Connection, type ConnectionHost } from '../../../src/resp/connection.js';
+import { refuse } from '../../../src/resp/refusal.js';
 import type { Slot } from '../../../src/resp/reply-queue.js';
 import { pause } from '../../support/environment.js';
 import { seeded } from '../../support/replay.js';
@@ -75,6 +77,7 @@ function connect(behaviour: Behaviour, outputMax = Number.POSITIVE_INFINITY): Ri
       executed.push(name);
       behaviour(connection, name, rig);
     },
+    failed: (connection, error) => refuse(connection, error, connection.session.lastCommand),
     closed: () => closed.push('closed'),
     outputExceeded(connection, queued) {
       if (queued <= outputMax) return false;
@@ -215,6 +218,29 @@ describe('a connection', () => {
     rig.socket.push(lines('a', 'b', 'c'));
     await pause(5);
     expect(rig.socket.text).toBe(`${answers('a')}-ERR no such luck\r\n${answers('c')}`);
+  });
+
+  it('loses its transaction when a command of it, or EXEC, waited in vain', async () => {
+    for (const failing of ['get', 'exec']) {
+      const rig = connect((connection, name, rig) => {
+        connection.session.lastCommand = findCommand(name);
+        if (name === failing) {
+          connection.holdBack([Buffer.from(name)], Buffer.from(name));
+          connection.stallUntil(Promise.reject(new Error('the worker died')));
+        } else echo(connection, name, rig);
+      });
+      const { session } = rig.connection;
+      session.queued = [];
+      rig.socket.push(lines(failing, 'ping'));
+      await pause(5);
+      const isExec = failing === 'exec';
+      // EXEC ends it; other commands have EXEC answer EXECABORT.
+      expect([session.queued === undefined, session.transactionFailed]).toEqual([isExec, !isExec]);
+      const reply = isExec
+        ? '-EXECABORT Transaction discarded because of: the worker died\r\n'
+        : '-ERR the worker died\r\n';
+      expect(rig.socket.text).toBe(`${reply}${answers('ping')}`);
+    }
   });
 
   it('waits for all replies where a command needs them, and for the command before the next', async () => {
