@@ -126,6 +126,31 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     for (const each of [client, writer]) each.close();
   });
 
+  test('is not said to be restored where a copy came meanwhile, until that has all of it', {
+    timeout: 120_000,
+  }, async () => {
+    cluster = await TestCluster.start({ stores: 2 });
+    await cluster.createKeyspace('orders', { shards: 1 });
+    await cluster.createKeyspace('copied', { shards: 1 });
+    const client = await selected('orders');
+    const keys = await fill(client);
+    const directory = join(temporaryDir(), 'orders');
+    expect((await adminOf(cluster, 'backup', 'orders', directory)).code).toBe(0);
+    const restoring = adminOf(cluster, 'restore', directory, 'copied', '--rate', '0.2');
+    const some = async () => (await keysOfCopies('copied'))[0]![0]! > 100;
+    await waitUntil('some of it is restored', some, 30_000);
+    await cluster.control.beginChange({ kind: 'replicas', keyspace: 'copied', replicas: 2 });
+    const restored = await restoring;
+    expect([restored.code, restored.stderr]).toEqual([
+      1,
+      expect.stringMatching(/got other copies .* may lack a part of the backup\n.*restore --merge/),
+    ]);
+    const merged = await adminOf(cluster, 'restore', directory, 'copied', '--merge');
+    expect([merged.stderr, merged.code]).toEqual(['', 0]);
+    expect(await keysOfCopies('copied')).toEqual([[keys, keys]]);
+    client.close();
+  });
+
   test('has each key once though the keyspace is resized meanwhile', { timeout: 240_000 }, async () => {
     cluster = await TestCluster.start({ stores: 2 });
     // Not all of them are read at the same time.

@@ -10,7 +10,7 @@ import { inParallel, persistently } from './attempts.js';
 import { type BegunBackup, beginBackup, type Manifest, type ManifestFile, refused } from './directory.js';
 import { Meter } from './meter.js';
 import { ShardFileWriter } from './shard-file.js';
-import { numberOf, StoreClient, TryAgainError } from './store-client.js';
+import { numberOf, StoreClient, topologyOf } from './store-client.js';
 
 /** Shards that are read at the same time. */
 const SHARDS_AT_ONCE = 4;
@@ -148,7 +148,7 @@ class BackupRun {
   private readPersistently(id: string, shard: number): Promise<void> {
     return persistently(`shard ${shard} of keyspace ${this.name} cannot be read`, async (begun) => {
       // Who owns it may be different from what it was a moment ago.
-      const topology = await this.topology();
+      const topology = await topologyOf(this.context.cluster);
       const stores = topology.keyspaces.find((each) => each.id === id)?.placement[shard];
       if (stores === undefined) throw new Refusal(`keyspace ${this.name} was deleted or resized meanwhile`);
       const client = await StoreClient.open(this.context.cluster, stores[0] ?? '', id);
@@ -158,14 +158,6 @@ class BackupRun {
         client.close();
       }
     });
-  }
-
-  private async topology() {
-    try {
-      return await this.context.cluster.topology();
-    } catch (error) {
-      throw new TryAgainError((error as Error).message);
-    }
   }
 
   private async readShard(

@@ -70,7 +70,7 @@ export interface BegunBackup {
   pathOf(shard: number): string;
   /** Makes it the backup that the directory has, and removes the one that it takes the place of. */
   finish(facts: Pick<Manifest, 'keyspace'>, files: readonly ManifestFile[]): Promise<Manifest>;
-  /** Takes away all that there is of it. */
+  /** Takes away all that there is of it, unless it is what the directory has by now: {@link finish} may fail after that. */
   abandon(): Promise<void>;
 }
 
@@ -106,6 +106,7 @@ export async function beginBackup(
   await refused(`nothing can be written to ${directory}`, () =>
     writeSynced(join(directory, UNFINISHED), marker, 'wx'),
   );
+  let isComplete = false;
   return {
     id,
     startedAt,
@@ -124,24 +125,30 @@ export async function beginBackup(
         bytes: sum(({ bytes }) => bytes),
         files,
       };
-      await putManifest(directory, manifest);
+      await putManifest(directory, manifest, () => {
+        isComplete = true;
+      });
       // Files of the one before, and of shards that there were for a while.
       const kept = new Set(files.map(({ name }) => name));
       for (const name of await namesIn(directory))
         if (FILE_NAME.test(name) && !kept.has(name)) await rm(join(directory, name), { force: true });
       return manifest;
     },
-    abandon: () => removeUnfinished(directory, id),
+    abandon: async () => {
+      if (!isComplete) await removeUnfinished(directory, id);
+    },
   };
 }
 
-async function putManifest(directory: string, manifest: Manifest): Promise<void> {
+/** @param put is called as soon as it is in its place */
+async function putManifest(directory: string, manifest: Manifest, put: () => void): Promise<void> {
   const path = join(directory, MANIFEST);
   // Named as a file of the backup: an interruption leaves nothing that is foreign.
   const fresh = join(directory, fileName(0, `${manifest.id}-manifest`));
   await writeSynced(fresh, manifest, 'w');
   await syncDirectory(directory);
   await rename(fresh, path);
+  put();
   await syncDirectory(directory);
   await rm(join(directory, UNFINISHED), { force: true });
 }

@@ -14,7 +14,7 @@ import { inParallel, persistently } from './attempts.js';
 import { type Manifest, type ManifestFile, readManifest } from './directory.js';
 import { Meter } from './meter.js';
 import { type Counts, RestoreSender, StoreClients } from './restore-sender.js';
-import { TryAgainError } from './store-client.js';
+import { TryAgainError, topologyOf } from './store-client.js';
 import { eachFrame, verifyFiles } from './verify.js';
 
 /** Files that are read at the same time. */
@@ -203,7 +203,22 @@ class RestoreRun {
 
   async restoreAll(timestamp: number | undefined): Promise<void> {
     await inParallel(this.manifest.files, FILES_AT_ONCE, (file) => this.restorePersistently(file, timestamp));
+    await this.checkCopies();
     await this.save();
+  }
+
+  /** A copy that came while rows were sent was not sent those before it, and may have been copied before those behind it. */
+  private async checkCopies(): Promise<void> {
+    const { id, name, placement } = this.keyspace;
+    const what = `it cannot be told whether all copies of keyspace ${name} were restored to`;
+    const { keyspaces } = await persistently(what, () => topologyOf(this.context.cluster));
+    const now = keyspaces.find((each) => each.id === id);
+    if (now === undefined) throw new Refusal(`keyspace ${name} was deleted while it was restored to`);
+    const isKnown = (store: string, shard: number) => placement[shard]?.includes(store) === true;
+    if (!now.placement.every((stores, shard) => stores.every((store) => isKnown(store, shard))))
+      throw new Refusal(
+        `keyspace ${name} got other copies or shards while it was restored to: they may lack a part of the backup`,
+      );
   }
 
   /** Has what was restored survive the death of the machines. */

@@ -1,6 +1,6 @@
 import { ManagerError } from '../../cluster/manager.js';
 import { Refusal } from '../admin-actions.js';
-import type { ClusterClient } from '../cluster-client.js';
+import type { ClusterClient, TopologyView } from '../cluster-client.js';
 import { entriesOf, type Reply } from '../reply.js';
 import { ConnectionError, type RespConnection, type Word } from '../resp-connection.js';
 
@@ -12,6 +12,15 @@ export class TryAgainError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'TryAgainError';
+  }
+}
+
+/** The topology as it is now. @throws TryAgainError */
+export async function topologyOf(cluster: ClusterClient): Promise<TopologyView> {
+  try {
+    return await cluster.topology();
+  } catch (error) {
+    throw new TryAgainError((error as Error).message);
   }
 }
 

@@ -81,6 +81,21 @@ describe('the directory of a backup', () => {
     expect(readdirSync(directory)).toHaveLength(3);
   });
 
+  it('keeps a backup that is complete though what comes after that fails', async () => {
+    const directory = temporaryDir();
+    await write(directory);
+    const begun = await beginBackup(directory, 'orders', true, NOW);
+    const path = begun.pathOf(0);
+    const writer = await ShardFileWriter.create(path, { backup: begun.id, keyspace: 'orders', shard: 0 });
+    const files = [{ name: basename(path), shard: 0, takenAtMs: 1, ...(await writer.finish()) }];
+    // The files of the backup before cannot all be removed.
+    mkdirSync(join(directory, 'shard-00009-in-the-way.vasto'));
+    await expect(begun.finish({ keyspace: { ...KEYSPACE, shards: 1 } }, files)).rejects.toThrow();
+    await begun.abandon();
+    expect((await readManifest(directory)).id).toBe(begun.id);
+    await check(directory);
+  });
+
   it('of others is left alone', async () => {
     const directory = temporaryDir();
     writeFileSync(join(directory, 'letter.txt'), '');
