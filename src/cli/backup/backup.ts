@@ -149,8 +149,11 @@ class BackupRun {
     return persistently(`shard ${shard} of keyspace ${this.name} cannot be read`, async (begun) => {
       // Who owns it may be different from what it was a moment ago.
       const topology = await topologyOf(this.context.cluster);
-      const stores = topology.keyspaces.find((each) => each.id === id)?.placement[shard];
-      if (stores === undefined) throw new Refusal(`keyspace ${this.name} was deleted or resized meanwhile`);
+      const keyspace = topology.keyspaces.find((each) => each.id === id);
+      if (keyspace === undefined) throw new Refusal(`keyspace ${this.name} has been deleted`);
+      const stores = keyspace.placement[shard];
+      // It has fewer shards by now: another round begins with what there is.
+      if (stores === undefined) return;
       const client = await StoreClient.open(this.context.cluster, stores[0] ?? '', id);
       try {
         this.read.set(shard, await this.readShard(client, id, shard, begun));
