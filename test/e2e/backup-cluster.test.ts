@@ -151,28 +151,32 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
     client.close();
   });
 
-  test.each([8, 4])('has each key once though the keyspace gets %i shards meanwhile', {
-    timeout: 240_000,
-  }, async (shards) => {
-    cluster = await TestCluster.start({ stores: 2 });
-    // Not all of them are read at the same time.
-    await cluster.createKeyspace('orders', { shards: 6 });
-    const client = await selected('orders');
-    const keys = await fill(client);
-    const directory = join(temporaryDir(), 'orders');
-    const making = adminOf(cluster, 'backup', 'orders', directory, '--rate', '0.5', '--json');
-    await waitUntil('some of the backup is there', () => bytesIn(directory) > 200_000, 30_000);
-    await cluster.control.beginChange({ kind: 'resize', keyspace: 'orders', shards });
-    const begunMs = Date.now();
-    const made = await making;
-    expect([made.stderr, made.code]).toEqual(['', 0]);
-    expect(JSON.parse(made.stdout).backup).toMatchObject({ keys });
-    expect((await readBackup(directory)).size).toBe(keys);
-    // What was read before would not fit to the rest.
-    const { files } = await readManifest(directory);
-    expect(Math.min(...files.map(({ takenAtMs }) => takenAtMs))).toBeGreaterThan(begunMs - 1000);
-    client.close();
-  });
+  test.each([8, 4])(
+    'has each key once though the keyspace gets %i shards meanwhile',
+    {
+      timeout: 240_000,
+    },
+    async (shards) => {
+      cluster = await TestCluster.start({ stores: 2 });
+      // Not all of them are read at the same time.
+      await cluster.createKeyspace('orders', { shards: 6 });
+      const client = await selected('orders');
+      const keys = await fill(client);
+      const directory = join(temporaryDir(), 'orders');
+      const making = adminOf(cluster, 'backup', 'orders', directory, '--rate', '0.5', '--json');
+      await waitUntil('some of the backup is there', () => bytesIn(directory) > 200_000, 30_000);
+      await cluster.control.beginChange({ kind: 'resize', keyspace: 'orders', shards });
+      const begunMs = Date.now();
+      const made = await making;
+      expect([made.stderr, made.code]).toEqual(['', 0]);
+      expect(JSON.parse(made.stdout).backup).toMatchObject({ keys });
+      expect((await readBackup(directory)).size).toBe(keys);
+      // What was read before would not fit to the rest.
+      const { files } = await readManifest(directory);
+      expect(Math.min(...files.map(({ takenAtMs }) => takenAtMs))).toBeGreaterThan(begunMs - 1000);
+      client.close();
+    },
+  );
 
   test('is made with the secret of the cluster, and not without', async () => {
     const secret = join(temporaryDir(), 'secret');
