@@ -5,6 +5,7 @@ import { type StringValue, stringValue } from './row.js';
  * The pieces that rows are encoded of. Big-endian, so that the order of bytes is that of numbers.
  *   uint64   8 bytes
  *   double   8 bytes, IEEE 754
+ *   version  8 bytes: the origin of the row's last write (3 bytes, see Row.origin), and a number that is below 2^40
  *   number   7 bits a byte, low bits first, bit 7 says that more follow
  *   text     its length as a number, then its bytes
  */
@@ -64,6 +65,34 @@ export function writeUint48(target: Buffer, at: number, value: number): number {
 /** Reads what {@link writeUint48} wrote. */
 export function readUint48(bytes: Buffer, at: number): number {
   return bytes.readUIntBE(at, 6);
+}
+
+const ORIGIN_BYTES = 3;
+const VERSION_BYTES = 5;
+
+/** The first number that is no version. */
+export const VERSION_END = 2 ** 40;
+/** The first number that is no origin. */
+export const ORIGIN_END = 2 ** 24;
+
+/** Writes a version, and leaves the origin as it is. */
+export function writeVersion(target: Buffer, at: number, version: number): void {
+  target.writeUIntBE(version, at + ORIGIN_BYTES, VERSION_BYTES);
+}
+
+/** Reads what {@link writeVersion} wrote. */
+export function readVersion(bytes: Buffer, at: number): number {
+  return bytes.readUIntBE(at + ORIGIN_BYTES, VERSION_BYTES);
+}
+
+/** Writes the origin beside a version. */
+export function writeOrigin(target: Buffer, at: number, origin: number): void {
+  target.writeUIntBE(origin, at, ORIGIN_BYTES);
+}
+
+/** Reads what {@link writeOrigin} wrote. */
+export function readOrigin(bytes: Buffer, at: number): number {
+  return bytes.readUIntBE(at, ORIGIN_BYTES);
 }
 
 /** Longest encoding of a number below 2^53. */
@@ -133,9 +162,10 @@ export class ByteReader {
     }
   }
 
-  uint64(): number {
+  /** The version of element rows, whatever origin stands beside it. */
+  version(): number {
     this.need(8);
-    const value = readUint64(this.source, this.at);
+    const value = readVersion(this.source, this.at);
     this.at += 8;
     return value;
   }

@@ -15,8 +15,9 @@ import { SLOTS } from './slots.js';
  *   …       …      the row, as in the `default` family
  *   0       1      what comes of its element rows, see ElementsKind
  *   1       8      of changes: the timestamp that the row had before them
- *   9       4      length of the element rows
- *   13      …      element rows, one behind the other: length of the name (4 bytes), length of the value (4 bytes,
+ *   9       4      length of what follows
+ *   13      4      only of kind 6: the origin of the write that gave that timestamp
+ *   …       …      element rows, one behind the other: length of the name (4 bytes), length of the value (4 bytes,
  *                  0xffffffff = the row has gone), the name: the key in the `elem` family without the version, the value
  *
  * A record of the log:
@@ -32,6 +33,7 @@ const KIND_BYTES = 1;
 const FLUSH_RECORD_BYTES = 9;
 const HAS_ELEMENTS = 0x8000_0000;
 const ELEMENTS_HEADER_BYTES = 13;
+const ORIGIN_BYTES = 4;
 const GONE = 0xffff_ffff;
 
 const RecordKind = { Rows: 1, Flush: 2 } as const;
@@ -40,14 +42,16 @@ const RecordKind = { Rows: 1, Flush: 2 } as const;
 export const ElementsKind = {
   /** None: whoever needs them must copy the key. */
   None: 0,
-  /** Those that have changed. */
-  Changes: 1,
+  /** As {@link Changes}, without an origin: before format 5. Read, and taken for changes of an origin that is not known. */
+  OriginlessChanges: 1,
   /** All. */
   All: 2,
   /** A part of all that are copied: the first, one in the middle, the last. */
   First: 3,
   Middle: 4,
   Last: 5,
+  /** Those that have changed. */
+  Changes: 6,
 } as const;
 export type ElementsKind = (typeof ElementsKind)[keyof typeof ElementsKind];
 
@@ -56,6 +60,8 @@ export interface FeedElements {
   readonly kind: ElementsKind;
   /** Of changes: the timestamp of the row before them. */
   readonly base: number;
+  /** Of changes: the origin of the row before them, see Row.origin. */
+  readonly origin: number;
   /** The element rows, for {@link eachElement}. */
   readonly rows: Buffer;
 }
@@ -144,15 +150,16 @@ export class FeedWriter {
   }
 
   /** Adds a row with element rows; {@link addElement} adds these, and {@link endElements} ends it. */
-  beginElements(key: Buffer, row: Buffer, kind: ElementsKind, base: number): void {
+  beginElements(key: Buffer, row: Buffer, kind: ElementsKind, base = 0, origin = 0): void {
     const { end } = this;
     this.addStored(key, row);
     this.scratch[end + LENGTH_BYTES]! |= HAS_ELEMENTS >>> 24;
-    this.reserve(ELEMENTS_HEADER_BYTES);
+    this.reserve(ELEMENTS_HEADER_BYTES + ORIGIN_BYTES);
     this.elementsAt = this.end;
     this.scratch[this.end] = kind;
     writeUint64(this.scratch, this.end + 1, base);
     this.end += ELEMENTS_HEADER_BYTES;
+    if (kind === ElementsKind.Changes) this.end = this.scratch.writeUInt32BE(origin, this.end);
   }
 
   /** @param value undefined = the row has gone */
@@ -234,7 +241,7 @@ export function eachFeedEntry(bytes: Buffer, at: number, visit: (entry: FeedEntr
     const rowEnd = rowAt + (length >= HAS_ELEMENTS ? length - HAS_ELEMENTS : length);
     if (rowEnd > bytes.length) throw new FeedFormatError('a row is cut short');
     const elements = length >= HAS_ELEMENTS ? elementsAt(bytes, rowEnd) : undefined;
-    const end = elements === undefined ? rowEnd : rowEnd + ELEMENTS_HEADER_BYTES + elements.rows.length;
+    const end = elements === undefined ? rowEnd : elementsEnd(bytes, rowEnd);
     visit({
       key: bytes.subarray(keyAt, rowAt),
       bytes: bytes.subarray(rowAt, rowEnd),
@@ -245,15 +252,25 @@ export function eachFeedEntry(bytes: Buffer, at: number, visit: (entry: FeedEntr
   }
 }
 
+function elementsEnd(bytes: Buffer, at: number): number {
+  return at + ELEMENTS_HEADER_BYTES + bytes.readUInt32BE(at + 9);
+}
+
 function elementsAt(bytes: Buffer, at: number): FeedElements {
   const rowsAt = at + ELEMENTS_HEADER_BYTES;
   if (rowsAt > bytes.length) throw new FeedFormatError('element rows are cut short');
   const kind = bytes[at]!;
-  if (kind > ElementsKind.Last) throw new FeedFormatError(`element rows of kind ${kind}`);
-  const end = rowsAt + bytes.readUInt32BE(at + 9);
-  if (end > bytes.length) throw new FeedFormatError('element rows are cut short');
-  const base = readUint64(bytes, at + 1);
-  return { kind: kind as ElementsKind, base, rows: bytes.subarray(rowsAt, end) };
+  if (kind > ElementsKind.Changes) throw new FeedFormatError(`element rows of kind ${kind}`);
+  const end = elementsEnd(bytes, at);
+  const hasOrigin = kind === ElementsKind.Changes;
+  if (end > bytes.length || (hasOrigin && end < rowsAt + ORIGIN_BYTES))
+    throw new FeedFormatError('element rows are cut short');
+  return {
+    kind: kind === ElementsKind.OriginlessChanges ? ElementsKind.Changes : (kind as ElementsKind),
+    base: readUint64(bytes, at + 1),
+    origin: hasOrigin ? bytes.readUInt32BE(rowsAt) : 0,
+    rows: bytes.subarray(hasOrigin ? rowsAt + ORIGIN_BYTES : rowsAt, end),
+  };
 }
 
 /** Visits element rows; `value` is undefined for one that has gone. @throws FeedFormatError */

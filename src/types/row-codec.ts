@@ -1,5 +1,14 @@
 import { Buffer } from 'node:buffer';
-import { RowFormatError, readUint64, writeLatin1, writeUint64 } from './binary.js';
+import {
+  RowFormatError,
+  readOrigin,
+  readUint64,
+  readVersion,
+  writeLatin1,
+  writeOrigin,
+  writeUint64,
+  writeVersion,
+} from './binary.js';
 import { FormFlag } from './collections/collection.js';
 import { decodeCollection } from './collections/decode.js';
 import type { ElementHost } from './collections/elements.js';
@@ -37,7 +46,12 @@ export function encodeRow(row: Row, target: Buffer, start = 0): number {
     at += EXPIRY_BYTES;
   }
   if (row.type === RowType.Tombstone) return at;
-  if (row.collection !== undefined) return row.collection.encode(target, at);
+  const { collection } = row;
+  if (collection !== undefined) {
+    const end = collection.encode(target, at);
+    if (collection.version !== 0) writeOrigin(target, at + 1, row.origin);
+    return end;
+  }
   const { value } = row;
   if (typeof value === 'string') writeLatin1(target, at, value);
   else target.set(value, at);
@@ -74,6 +88,7 @@ export function decodeContents(row: Row, bytes: Buffer, host?: ElementHost): voi
     if (host === undefined) throw new RowFormatError(`a row of type ${row.type} where only strings may be`);
     row.value = '';
     row.collection = decodeCollection(row.type, bytes, payloadAt, host);
+    row.origin = row.collection.version === 0 ? 0 : readOrigin(bytes, payloadAt + 1);
     return;
   }
   row.collection = undefined;
@@ -116,17 +131,24 @@ export function setTimestamp(bytes: Buffer, timestamp: number): void {
 
 /** The version of the element rows that a row's bytes refer to; 0 = it has none. @throws RowFormatError */
 export function elementVersion(bytes: Buffer): number {
+  return isLarge(bytes) ? readVersion(bytes, headerLength(bytes) + 1) : 0;
+}
+
+/** The origin of the last write of a row that has element rows, see Row.origin; 0 = not known. @throws RowFormatError */
+export function elementOrigin(bytes: Buffer): number {
+  return isLarge(bytes) ? readOrigin(bytes, headerLength(bytes) + 1) : 0;
+}
+
+function isLarge(bytes: Buffer): boolean {
   const { type } = rowHeader(bytes);
-  const payloadAt = headerLength(bytes);
-  if (type === RowType.String || type === RowType.Tombstone || (bytes[payloadAt]! & FormFlag.Large) === 0)
-    return 0;
-  return readUint64(bytes, payloadAt + 1);
+  if (type === RowType.String || type === RowType.Tombstone) return false;
+  return (bytes[headerLength(bytes)]! & FormFlag.Large) !== 0;
 }
 
 /** A copy of the bytes of a row with element rows, which refers to another version. */
 export function withVersion(bytes: Buffer, version: number): Buffer {
   const copy = Buffer.from(bytes);
-  writeUint64(copy, headerLength(bytes) + 1, version);
+  writeVersion(copy, headerLength(bytes) + 1, version);
   return copy;
 }
 

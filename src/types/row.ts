@@ -88,6 +88,11 @@ export class Row implements CacheEntry {
   flags = 0;
   /** Hybrid logical clock of the last write, see base/clock.ts; 0 for an absent row that was never written. */
   timestamp = 0;
+  /**
+   * Of a large collection: the origin of the clock that gave the timestamp, see ShardEnvironment; 0 = not known. Its row does not
+   * tell its elements, so two writes that have the same timestamp differ by this alone.
+   */
+  origin = 0;
   /** Unix time in milliseconds at which the key ends; 0 = never. */
   expiresAtMs = 0;
   /** The value of a string; '' for what is none. */

@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { FEED_ELEMENTS_BYTES_MAX } from '../base/limits.js';
 import { ElementsKind, type FeedWriter } from '../types/feed-codec.js';
 import type { Row } from '../types/row.js';
-import { elementVersion, rowHeader } from '../types/row-codec.js';
+import { elementOrigin, elementVersion, rowHeader } from '../types/row-codec.js';
 import { elementKey } from './element-keys.js';
 import type { ElementRow } from './element-table.js';
 import type { Database } from './rocksdb.js';
@@ -27,9 +27,9 @@ export class ElementChanges {
   write(writer: FeedWriter, row: Row): void {
     const { version } = row.collection!;
     const key = keyBytes(row.key);
-    const { kind, base } = this.changeOf(row, version);
+    const { kind, base, origin } = this.changeOf(row, version);
     const start = writer.byteLength;
-    writer.beginElements(key, rowBytes(row), kind, base);
+    writer.beginElements(key, rowBytes(row), kind, base, origin);
     const elementsStart = writer.byteLength;
     for (const { kind: elementKind, name, value } of kind === ElementsKind.None ? [] : this.of(version)) {
       if (writer.byteLength - elementsStart > FEED_ELEMENTS_BYTES_MAX) break;
@@ -39,18 +39,22 @@ export class ElementChanges {
     }
     if (writer.byteLength - elementsStart > FEED_ELEMENTS_BYTES_MAX) {
       writer.rewind(start);
-      writer.beginElements(key, rowBytes(row), ElementsKind.None, 0);
+      writer.beginElements(key, rowBytes(row), ElementsKind.None);
     }
     writer.endElements();
   }
 
-  private changeOf(row: Row, version: number): { kind: ElementsKind; base: number } {
-    if (version >= this.firstNew) return { kind: ElementsKind.All, base: 0 };
+  private changeOf(row: Row, version: number): { kind: ElementsKind; base: number; origin: number } {
+    if (version >= this.firstNew) return { kind: ElementsKind.All, base: 0, origin: 0 };
     const stored = this.database.get('default', keyScratch(row.key));
     // A collection that has come from another key is there, under that one, but who follows may not have it so.
     if (stored === undefined || elementVersion(stored) !== version)
-      return { kind: ElementsKind.None, base: 0 };
-    return { kind: ElementsKind.Changes, base: rowHeader(stored).timestamp };
+      return { kind: ElementsKind.None, base: 0, origin: 0 };
+    return {
+      kind: ElementsKind.Changes,
+      base: rowHeader(stored).timestamp,
+      origin: elementOrigin(stored),
+    };
   }
 
   private of(version: number): readonly ElementRow[] {

@@ -90,7 +90,7 @@ function isForgotten(shard: Shard, key: Buffer, bytes: Buffer): boolean {
 /** Adds a large collection if the slice is not longer than it may be then. */
 function addWhole(shard: Shard, key: Buffer, bytes: Buffer, version: number, bytesMax: number): boolean {
   const start = writer.byteLength;
-  writer.beginElements(key, bytes, ElementsKind.All, 0);
+  writer.beginElements(key, bytes, ElementsKind.All);
   const { overlay } = shard.collections.nodes;
   const bounds = { from: elementBound(version), before: elementBound(version + 1) };
   shard.source().iterate({ family: 'elem', values: true, ...bounds }, (name, value) => {
@@ -139,7 +139,7 @@ function copyPiece(
 ): CopySlice | undefined {
   const { key, row, isOnly, session } = copy;
   const isFirst = copy.piece === 0;
-  writer.beginElements(keyBytes(key), row, isFirst ? ElementsKind.First : ElementsKind.Middle, 0);
+  writer.beginElements(keyBytes(key), row, isFirst ? ElementsKind.First : ElementsKind.Middle);
   const isEnd = addPiece(copy, bytesMax);
   if (isEnd === undefined) {
     shard.replication.copies.end(copy);

@@ -186,7 +186,8 @@ export class RowApplier {
   private hasAllOf(held: Row, elements: FeedElements | undefined): boolean {
     if (elements?.kind === ElementsKind.All) return true;
     const isHeld = held.collection !== undefined && held.collection.version !== 0;
-    return isHeld && elements?.kind === ElementsKind.Changes && held.timestamp === elements.base;
+    if (!isHeld || elements?.kind !== ElementsKind.Changes) return false;
+    return held.timestamp === elements.base && held.origin === elements.origin;
   }
 
   /** Stages element rows of a collection that no row names yet. */

@@ -16,6 +16,11 @@ export interface ShardKnobs {
 /** What the shards of one worker share. */
 export interface ShardEnvironment {
   readonly clock: HybridClock;
+  /**
+   * A random number from 1 to 2^24 − 1, another one with each start: of two writes with the same timestamp it tells that they are
+   * not the same one, as different clocks may give it.
+   */
+  readonly origin: number;
   readonly cache: RowCache;
   readonly knobs: ShardKnobs;
   /** Which start of the machine this is: another text after the machine went down. */

@@ -1,3 +1,4 @@
+import { VERSION_END } from '../types/binary.js';
 import { type Collection, isValue } from '../types/collections/collection.js';
 import { endRow, isKey, isLive, type Row, RowType, type StringValue } from '../types/row.js';
 import type { KeyRange, ShardView } from '../types/shard-view.js';
@@ -187,6 +188,7 @@ export abstract class ShardRows implements ShardView {
 
   protected nextVersion(): number {
     const { nextVersion } = this.meta;
+    if (nextVersion >= VERSION_END) throw new Error('all versions of large collections are used up');
     this.meta = { ...this.meta, nextVersion: nextVersion + 1 };
     this.metaDirty = true;
     return nextVersion;
@@ -233,6 +235,7 @@ export abstract class ShardRows implements ShardView {
     if (timestamp === undefined) return false;
     this.staged.add(row);
     row.timestamp = timestamp;
+    row.origin = this.environment.origin;
     if (eventTimeMs !== undefined) this.keepTombstones();
     return true;
   }

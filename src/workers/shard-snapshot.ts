@@ -160,7 +160,7 @@ export class ShardSnapshot {
   /** Adds a large collection if the part is not longer than it may be then. */
   private addWhole({ key, bytes }: StoredRow, version: number, bytesMax: number): boolean {
     const start = writer.byteLength;
-    writer.beginElements(key, bytes, ElementsKind.All, 0);
+    writer.beginElements(key, bytes, ElementsKind.All);
     this.elementReader.seek(elementBound(version));
     if (!this.addElements(version, bytesMax)) {
       writer.rewind(start);
@@ -177,7 +177,7 @@ export class ShardSnapshot {
   }
 
   private readPiece({ key, bytes, version }: Begun, bytesMax: number, isFirst: boolean): SnapshotPart {
-    writer.beginElements(key, bytes, isFirst ? ElementsKind.First : ElementsKind.Middle, 0);
+    writer.beginElements(key, bytes, isFirst ? ElementsKind.First : ElementsKind.Middle);
     if (!this.addElements(version, bytesMax)) {
       writer.endElements();
       return this.part(0, false);

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { type MessagePort, threadId } from 'node:worker_threads';
 import { HybridClock } from '../base/clock.js';
 import { CommandError } from '../base/command-errors.js';
@@ -5,6 +6,7 @@ import { CommandStatistics } from '../base/command-statistics.js';
 import { SWEEP_ELEMENTS_MAX, SWEEP_ROWS_MAX } from '../base/limits.js';
 import { describeObject } from '../commands/key-inspection.js';
 import { commandTable } from '../commands/table.js';
+import { ORIGIN_END } from '../types/binary.js';
 import { Executor, type ExecutorHost } from './executor.js';
 import { Generations } from './generations.js';
 import { machineStart } from './machine.js';
@@ -40,6 +42,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
   readonly cache: RowCache;
   readonly statistics: CommandStatistics;
   private readonly clock = new HybridClock();
+  private readonly origin = randomInt(1, ORIGIN_END);
   private readonly machine = machineStart();
   private readonly knobs: ShardKnobs;
   private readonly executor: Executor;
@@ -119,8 +122,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
       const { generations, database } = await Generations.open(directory, storage, (error) => {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
       });
-      const { clock, cache, knobs, machine } = this;
-      const environment = { clock, cache, knobs, machine };
+      const { clock, origin, cache, knobs, machine } = this;
+      const environment = { clock, origin, cache, knobs, machine };
       const shard = await Shard.open(id, database, generations, environment);
       shard.watches.import(watches);
       shard.hidden.show(shown);

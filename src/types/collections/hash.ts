@@ -48,7 +48,7 @@ export class HashValue implements Collection {
     const expires = (form & FormFlag.Expires) !== 0;
     hash.converted = (form & FormFlag.Converted) !== 0;
     if ((form & FormFlag.Large) !== 0) {
-      const store = host.elements(reader.uint64());
+      const store = host.elements(reader.version());
       hash.inline = undefined;
       hash.rows = new MemberRows(store, reader.number());
       if (expires) hash.expiries = new FieldDeadlines(store, reader.number(), reader.number());

@@ -83,7 +83,7 @@ export class ListValue implements Collection {
   static decode(reader: ByteReader, host: ElementHost): ListValue {
     const list = new ListValue(host);
     if ((reader.byte() & FormFlag.Large) !== 0) {
-      const store = host.elements(reader.uint64());
+      const store = host.elements(reader.version());
       const tree = new CountedTree(store, CODEC, readTreeState(reader));
       list.inline = undefined;
       list.large = { store, tree, nextValue: reader.number() };

@@ -40,7 +40,7 @@ export class SetValue implements Collection {
     set.converted = (form & FormFlag.Converted) !== 0;
     if ((form & FormFlag.Large) !== 0) {
       set.inline = undefined;
-      set.rows = new MemberRows(host.elements(reader.uint64()), reader.number());
+      set.rows = new MemberRows(host.elements(reader.version()), reader.number());
     } else for (let left = reader.number(); left > 0; left--) set.addInline(set.inline!, reader.text());
     reader.end();
     return set;

@@ -94,7 +94,7 @@ export class SortedSetValue implements Collection {
     const form = reader.byte();
     set.converted = (form & FormFlag.Converted) !== 0;
     if ((form & FormFlag.Large) !== 0) {
-      const store = host.elements(reader.uint64());
+      const store = host.elements(reader.version());
       set.enlarge(store, treeOf(store, readTreeState(reader)));
     } else
       for (let left = reader.number(); left > 0; left--) {

@@ -56,7 +56,7 @@ export class StreamValue implements Collection {
   static decode(reader: ByteReader, host: ElementHost): StreamValue {
     const stream = new StreamValue(host);
     const isLarge = (reader.byte() & FormFlag.Large) !== 0;
-    const store = isLarge ? host.elements(reader.uint64()) : undefined;
+    const store = isLarge ? host.elements(reader.version()) : undefined;
     stream.lastId = reader.latin1(STREAM_ID_BYTES);
     stream.maxDeletedId = reader.latin1(STREAM_ID_BYTES);
     stream.added = reader.number();

@@ -78,7 +78,7 @@ describe('rows of a feed', () => {
         const writer = new FeedWriter();
         const kind = changes ? ElementsKind.Changes : ElementsKind.All;
         writer.addRow(stringRow('before', '1'));
-        writer.beginElements(Buffer.from('key'), Buffer.from('a row'), kind, 77);
+        writer.beginElements(Buffer.from('key'), Buffer.from('a row'), kind, 77, 88);
         for (const [name, value] of wanted)
           writer.addElement(
             Buffer.from(name, 'latin1'),
@@ -90,7 +90,7 @@ describe('rows of a feed', () => {
         const found: FeedEntry[] = [];
         eachFeedEntry(bytes, 0, (entry) => found.push(entry));
         expect(found.map(({ key }) => key.toString())).toEqual(['before', 'key', 'behind']);
-        expect(found[1]!.elements).toMatchObject({ kind, base: 77 });
+        expect(found[1]!.elements).toMatchObject({ kind, base: 77, origin: changes ? 88 : 0 });
         const elements: [string, string | null][] = [];
         eachElement(found[1]!.elements!.rows, (name, value) =>
           elements.push([name.latin1Slice(), value?.latin1Slice() ?? null]),
@@ -101,9 +101,22 @@ describe('rows of a feed', () => {
       }),
     ));
 
+  it('may have changes without an origin, as before format 5', () => {
+    const writer = new FeedWriter();
+    writer.beginElements(Buffer.from('k'), Buffer.from('a row'), ElementsKind.OriginlessChanges, 77);
+    writer.addElement(Buffer.from('name'), undefined);
+    writer.endElements();
+    const names: string[] = [];
+    eachFeedEntry(writer.take(), 0, ({ elements }) => {
+      expect(elements).toMatchObject({ kind: ElementsKind.Changes, base: 77, origin: 0 });
+      eachElement(elements!.rows, (name) => names.push(name.latin1Slice()));
+    });
+    expect(names).toEqual(['name']);
+  });
+
   it('whose element rows are cut short anywhere, or of unknown kinds, are refused', () => {
     const writer = new FeedWriter();
-    writer.beginElements(Buffer.from('key'), Buffer.from('a row'), ElementsKind.All, 0);
+    writer.beginElements(Buffer.from('key'), Buffer.from('a row'), ElementsKind.All);
     writer.addElement(Buffer.from('name'), Buffer.from('value'));
     writer.endElements();
     const bytes = Buffer.from(writer.take());

@@ -122,6 +122,40 @@ describe('a collection of many elements', () => {
     await Promise.all([source.close(), target.close()]);
   });
 
+  it('is the same everywhere after two writes that only their elements tell apart', async () => {
+    const copies = [await openCopy(), await openCopy()] as const;
+    for (const copy of copies) await startLogging(copy);
+    const [one, other] = copies;
+    const settle = async (): Promise<void> => {
+      for (let round = 0; round < 2; round++) {
+        await followToEnd(one, other, 'f');
+        await followToEnd(other, one, 'f');
+      }
+      audit(one, other);
+    };
+    makeSet(one, 's', 3000);
+    await settle();
+    // The same clock, the same size: the same timestamp, and rows alike.
+    const writeBoth = (what: string): void => {
+      for (const [index, copy] of copies.entries()) {
+        copy.nowMs += 10;
+        change(copy, 's', (set) => set.add(`${what} of ${index}`));
+      }
+      expect(one.find('s')!.timestamp).toBe(other.find('s')!.timestamp);
+    };
+    writeBoth('first');
+    await settle();
+    expect((one.find('s')!.collection as SetValue).size).toBe(3001);
+    // Whichever of the two loses: what follows on it is no change of the other.
+    for (const copy of copies) {
+      writeBoth(`before ${copies.indexOf(copy)}`);
+      change(copy, 's', (set) => set.add(`behind ${copies.indexOf(copy)}`));
+      await settle();
+    }
+    expect((one.find('s')!.collection as SetValue).size).toBe(3005);
+    await Promise.all(copies.map((copy) => copy.close()));
+  });
+
   it('is copied in pieces, as it was at one moment', async () => {
     const [source, target] = await pair();
     source.setString('before', '1', 0);

@@ -13,6 +13,9 @@ import { REDIS_LIMITS } from '../../support/memory-elements.js';
 export const START_MS = 1_700_000_000_000;
 export const STORAGE = { blockCacheBytes: 1 << 20, memtableBytes: 1 << 20 };
 
+/** Every start is another origin; in order, so that a seed tells what happens. */
+let origins = 0;
+
 /** A real shard, and what it was made from. */
 export interface Rig {
   readonly shard: Shard;
@@ -44,6 +47,7 @@ export async function openShard(
   const rows = cache ?? new RowCache(cacheBytes);
   const shard = await Shard.open(id, database, generations, {
     clock: new HybridClock(),
+    origin: ++origins,
     cache: rows,
     knobs,
     machine,

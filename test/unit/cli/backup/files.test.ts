@@ -142,7 +142,7 @@ describe('the directory of a backup', () => {
       parseManifest('m.json', JSON.stringify({ ...manifest, ...changes }));
     expect(parse({})()).toEqual(manifest);
     expect(parse({ format: 2 })).toThrow(/m\.json is of format 2, which a later version of Vasto wrote/);
-    expect(parse({ rowFormat: 5 })).toThrow(/its rows are of format 5, which a later version/);
+    expect(parse({ rowFormat: 6 })).toThrow(/its rows are of format 6, which a later version/);
     for (const [field, value] of Object.entries({
       keys: -1,
       keyspace: null,

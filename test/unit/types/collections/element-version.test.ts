@@ -9,6 +9,7 @@ import { StreamValue } from '../../../../src/types/collections/stream.js';
 import { Row } from '../../../../src/types/row.js';
 import {
   decodeRow,
+  elementOrigin,
   elementVersion,
   encodeRow,
   rowRoom,
@@ -43,7 +44,7 @@ it.each(FILL)('the row of a large %s begins with where its elements are', (_, ma
   const collection = make(host);
   expect(collection.version).not.toBe(0);
   const row = new Row('k');
-  Object.assign(row, { type: collection.type, collection });
+  Object.assign(row, { type: collection.type, collection, origin: 0xfedcba });
   for (const expiresAtMs of [0, 99]) {
     row.expiresAtMs = expiresAtMs;
     const scratch = Buffer.alloc(rowRoom(row));
@@ -51,9 +52,11 @@ it.each(FILL)('the row of a large %s begins with where its elements are', (_, ma
     expect(elementVersion(bytes)).toBe(collection.version);
     const other = withVersion(bytes, 7_777_777);
     expect(elementVersion(other)).toBe(7_777_777);
+    expect([bytes, other].map(elementOrigin)).toEqual([0xfedcba, 0xfedcba]);
     const read = new Row('k');
     decodeRow(read, other, host);
     expect(read.collection!.version).toBe(7_777_777);
+    expect(read.origin).toBe(0xfedcba);
     expect(read.collection!.size).toBe(collection.size);
   }
 });
