@@ -125,4 +125,4 @@ test('a feed goes on exactly where it was, whoever dies, and loses and doubles n
   writer.close();
   client.close();
   await Promise.all([source.kill('SIGTERM'), target.kill('SIGTERM')]);
-});
+}, 180_000);
