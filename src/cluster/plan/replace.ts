@@ -2,6 +2,7 @@ import { placeCopy } from '../placement.js';
 import type { ChangeKind, KeyspaceEntry, ShardEntry } from '../topology.js';
 import {
   addressIn,
+  busyReason,
   type Goal,
   living,
   lostReason,
@@ -30,9 +31,17 @@ export function planReplace(
   return leave('replace', entries, from, to, context);
 }
 
-/** Has a store hold nothing any more, so that it can be shut down. */
+/** Has a store hold nothing any more, so that it can be shut down; nor get anything by a change that is under way. */
 export function planDrain(entries: readonly KeyspaceEntry[], store: string, context: PlanContext): Plan {
+  const coming = entries.find((entry) => isToGet(entry, store));
+  if (coming !== undefined) return { reason: busyReason(coming, context)! };
   return leave('drain', entries, store, 'auto', context);
+}
+
+/** Whether a change that is under way will have a store hold something. */
+function isToGet({ deleted, change }: KeyspaceEntry, store: string): boolean {
+  if (deleted || change === undefined || change.phase === 'undo' || !('target' in change)) return false;
+  return change.target.some(({ stores }) => stores.includes(store));
 }
 
 function leave(

@@ -180,6 +180,12 @@ describe('planResize', () => {
     expect(reasonOf(planResize(busy.entries[0]!, 3, small))).toBe(
       'keyspace orders: a change (resize) is under way: wait for it, or abort it',
     );
+    const moving = planMove({ ...entry, shards: [{ stores: ['a'] }] }, 0, 'a', 'b', small);
+    if ('reason' in moving) throw new Error(moving.reason);
+    // What it is about to get it would have after it has been emptied.
+    expect(reasonOf(planDrain(moving.entries, 'b', small))).toBe(
+      'keyspace orders: a change (move) is under way: wait for it, or abort it',
+    );
     expect(reasonOf(planReplicas(entry, 2, context))).toMatch(/no living copy/);
     expect(reasonOf(planReplicas({ ...entry, shards: [{ stores: ['a'] }] }, 3, small))).toBe(
       'keyspace orders: 3 copies of each shard need as many stores, and there are only 2 living stores',
