@@ -1,11 +1,10 @@
 import type { Arguments } from '../base/arguments.js';
-import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
-import { parseInteger } from '../base/numbers.js';
+import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR } from '../base/command-errors.js';
+import { INT64_MIN, parseInteger } from '../base/numbers.js';
 import type { ListValue } from '../types/collections/list.js';
 import { RowType, type StringValue, sameValue } from '../types/row.js';
 import { findRow, listOf } from './collection-access.js';
 import type { ShardHandler } from './definition.js';
-import { parseSignedCount } from './lists.js';
 import { argumentValue } from './string-access.js';
 
 const RANK_ZERO = new CommandError(
@@ -32,10 +31,11 @@ function parseSearch(args: Arguments): Search | CommandError {
     if (index + 1 === args.count) return SYNTAX_ERROR;
     const text = args.text(index + 1);
     if (option === 'RANK') {
-      const parsed = parseSignedCount(text);
-      if (parsed instanceof CommandError) return parsed;
+      const parsed = parseInteger(text);
+      if (parsed === undefined) return NOT_AN_INTEGER;
       if (parsed === 0) return RANK_ZERO;
-      rank = parsed;
+      // The smallest integer has no opposite, so that Redis 7.0 skips no match for it.
+      rank = parsed === Number(INT64_MIN) ? -1 : parsed;
     } else if (option === 'COUNT') {
       count = parseInteger(text);
       if (count === undefined || count < 0) return COUNT_NEGATIVE;

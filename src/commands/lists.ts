@@ -20,11 +20,6 @@ import { argumentValue } from './string-access.js';
 export type End = 'LEFT' | 'RIGHT';
 
 const NOT_POSITIVE = new CommandError('ERR value is out of range, must be positive');
-const COUNT_OUT_OF_RANGE = new CommandError(
-  'ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807',
-);
-/** The smallest 64-bit integer: it has no opposite. */
-const INT64_MIN_TEXT = '-9223372036854775808';
 
 /** The list of the first argument; undefined where there is no key, and after an error, which is then replied. */
 function readList({ view, reply }: ShardContext, args: Arguments): ListValue | undefined | 'replied' {
@@ -34,12 +29,6 @@ function readList({ view, reply }: ShardContext, args: Arguments): ListValue | u
     return 'replied';
   }
   return row && listOf(row);
-}
-
-/** An integer that has an opposite: a count whose sign tells the direction. */
-export function parseSignedCount(text: string): number | CommandError {
-  if (text === INT64_MIN_TEXT) return COUNT_OUT_OF_RANGE;
-  return parseInteger(text) ?? NOT_AN_INTEGER;
 }
 
 /** Puts a value at an end. */
@@ -188,8 +177,8 @@ export const insertBeside: ShardHandler = ({ view, reply }, args) => {
 
 /** LREM key count element: the first `count` ones, the last ones where it is negative, all where it is 0. */
 export const removeEqual: ShardHandler = ({ view, reply }, args) => {
-  const count = parseSignedCount(args.text(2));
-  if (count instanceof CommandError) return reply.error(count);
+  const count = parseInteger(args.text(2));
+  if (count === undefined) return reply.error(NOT_AN_INTEGER);
   const row = findRow(view, args.text(1), RowType.List);
   if (row === undefined) return reply.integer(0);
   if (row instanceof CommandError) return reply.error(row);

@@ -22,6 +22,8 @@ export interface Blocking {
   readonly hasTimeout: boolean;
   /** The shard, where it is on this node. */
   readonly route: ShardRoute | undefined;
+  /** Less than that of commands that came later. */
+  readonly number: number;
   /** The client has left. */
   leave(): void;
   /** The keys may mean others now. */
@@ -57,9 +59,18 @@ class WaitTimer {
   }
 }
 
+let lastNumber = 0;
+
+/** For a command that may wait, see {@link Blocking.number}. */
+export function nextNumber(): number {
+  return ++lastNumber;
+}
+
 /** A command that may wait, on a shard of this node. */
 class LocalBlocking implements WaitingReceiver, Blocking {
-  isBlocked = false;
+  readonly number = nextNumber();
+  private waits = false;
+  private asksAgain = false;
   private timer: WaitTimer | undefined;
   private isOver = false;
   private unblocking: ((happened: boolean) => void)[] = [];
@@ -72,6 +83,10 @@ class LocalBlocking implements WaitingReceiver, Blocking {
     /** Until when it has waited already, if it was sent before: Unix milliseconds, 0 = for ever. */
     private readonly deadlineMs: number | undefined,
   ) {}
+
+  get isBlocked(): boolean {
+    return this.waits && !this.asksAgain;
+  }
 
   get hasTimeout(): boolean {
     return this.timer !== undefined && this.timer.deadlineMs !== 0;
@@ -92,7 +107,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
   }
 
   blocked(timeoutMs: number): void {
-    this.isBlocked = true;
+    this.waits = true;
     const deadlineMs = this.deadlineMs ?? (timeoutMs === 0 ? 0 : Date.now() + timeoutMs);
     if (this.connection.isClosed) this.end(WaitEnd.Left);
     else if (this.connection.inputEnded) this.connection.destroy('');
@@ -130,7 +145,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
   /** Asks the worker to end the waiting. What was served meanwhile stays served. */
   private end(reason: Reason): void {
     const { route, connection } = this;
-    if (this.isOver || !this.isBlocked) return;
+    if (this.isOver || !this.waits) return;
     // A worker that gives a shard away dismisses everybody by itself.
     if (route.closed) return;
     // A shard that takes no commands lets clients go all the same.
@@ -153,11 +168,12 @@ class LocalBlocking implements WaitingReceiver, Blocking {
   }
 
   askAgain(): void {
+    this.asksAgain = this.waits;
     this.end(WaitEnd.Again);
   }
 
   unblock(asError: boolean): Promise<boolean> {
-    if (!this.isBlocked || this.isOver) return Promise.resolve(false);
+    if (!this.waits || this.isOver) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.unblocking.push(resolve);
       this.end(asError ? WaitEnd.Error : WaitEnd.Timeout);
@@ -215,8 +231,13 @@ export function sendBlocking(
   connection.beginBlocking(blocking, slot);
 }
 
-/** Has clients that wait for keys of these shards ask again: their databases mean other shards now. */
+/**
+ * Has clients that wait for keys of these shards ask again, first those who came first: their databases mean other shards
+ * now.
+ */
 export function askAgain(connections: Iterable<Connection>, routes: readonly ShardRoute[]): void {
+  const waiting: Blocking[] = [];
   for (const { blocking } of connections)
-    if (blocking?.route !== undefined && routes.includes(blocking.route)) blocking.askAgain();
+    if (blocking?.route !== undefined && routes.includes(blocking.route)) waiting.push(blocking);
+  for (const blocking of waiting.sort((one, other) => one.number - other.number)) blocking.askAgain();
 }

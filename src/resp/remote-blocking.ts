@@ -7,7 +7,7 @@ import { integerOf } from '../cluster/reply-scanner.js';
 import type { Command } from '../commands/table.js';
 import { waitDeadline, withTimeout } from '../commands/waiting.js';
 import type { Keyspace, ShardPlace } from '../node/keyspaces.js';
-import { type Blocking, sendAgain } from './blocking.js';
+import { type Blocking, nextNumber, sendAgain } from './blocking.js';
 import type { Connection } from './connection.js';
 import { callRemote, cannotForward, ELSEWHERE, Whole } from './forwarding.js';
 import { refuse } from './refusal.js';
@@ -28,6 +28,7 @@ const MOVED_DELAY_MS = 50;
 /** A command that may wait, on another store, by a link of its own. The other node keeps the time. */
 class RemoteBlocking implements Blocking {
   isBlocked = false;
+  readonly number = nextNumber();
   readonly route = undefined;
   private isOver = false;
   /** Whether it was refused because the shard had gone, and is to be sent again: nobody waits meanwhile. */

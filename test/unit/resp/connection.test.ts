@@ -112,6 +112,7 @@ const NEVER_ENDED: Blocking = {
   isBlocked: true,
   hasTimeout: false,
   route: undefined,
+  number: 0,
   leave: () => undefined,
   askAgain: () => undefined,
   unblock: () => Promise.resolve(false),
