@@ -111,7 +111,11 @@ class LocalBlocking implements WaitingReceiver, Blocking {
     const deadlineMs = this.deadlineMs ?? (timeoutMs === 0 ? 0 : Date.now() + timeoutMs);
     if (this.connection.isClosed) this.end(WaitEnd.Left);
     else if (this.connection.inputEnded) this.connection.destroy('');
-    else this.timer = new WaitTimer(deadlineMs, () => this.end(WaitEnd.Timeout));
+    else {
+      this.timer = new WaitTimer(deadlineMs, () => this.end(WaitEnd.Timeout));
+      // It was on its way when it was told to.
+      if (this.asksAgain) this.end(WaitEnd.Again);
+    }
   }
 
   ended(end: WaitEnd, reply: Buffer, again?: readonly string[]): void {
@@ -168,7 +172,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
   }
 
   askAgain(): void {
-    this.asksAgain = this.waits;
+    this.asksAgain = true;
     this.end(WaitEnd.Again);
   }
 

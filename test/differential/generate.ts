@@ -131,8 +131,6 @@ export class Generator {
     for (const [share, family] of FAMILIES) {
       if (roll < share) {
         const name = this.#r.pick(Object.keys(family));
-        // Open: docs/design/0012-blocking.md.
-        if (this.plan.waits && name === 'swapdb') return ['get', this.#w.key()];
         const args = [this.#cased(name), ...family[name]!(this.#w)];
         return family === SHORT_WAITS || NEVER_MUTATED.has(name) ? args : this.#mutated(args);
       }
