@@ -67,8 +67,9 @@ export function readUint48(bytes: Buffer, at: number): number {
   return bytes.readUIntBE(at, 6);
 }
 
-const ORIGIN_BYTES = 3;
-const VERSION_BYTES = 5;
+/** Bytes of the origin, and of the version behind it, in a row that has element rows. */
+export const ORIGIN_BYTES = 3;
+export const VERSION_BYTES = 5;
 
 /** The first number that is no version. */
 export const VERSION_END = 2 ** 40;

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import {
+  ORIGIN_BYTES,
   RowFormatError,
   readOrigin,
   readUint64,
   readVersion,
+  VERSION_BYTES,
   writeLatin1,
   writeOrigin,
   writeUint64,
@@ -142,7 +144,11 @@ export function elementOrigin(bytes: Buffer): number {
 function isLarge(bytes: Buffer): boolean {
   const { type } = rowHeader(bytes);
   if (type === RowType.String || type === RowType.Tombstone) return false;
-  return (bytes[headerLength(bytes)]! & FormFlag.Large) !== 0;
+  const form = headerLength(bytes);
+  if ((bytes[form]! & FormFlag.Large) === 0) return false;
+  if (bytes.length < form + 1 + ORIGIN_BYTES + VERSION_BYTES)
+    throw new RowFormatError(`a row with element rows, of ${bytes.length} bytes`);
+  return true;
 }
 
 /** A copy of the bytes of a row with element rows, which refers to another version. */
