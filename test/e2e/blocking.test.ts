@@ -105,6 +105,30 @@ describe.each(KINDS)('commands that wait, on %s', (kind) => {
     }
   });
 
+  test('databases that change places serve who came first, however old connections are, and who was on the way', async () => {
+    // Databases that are new have shards of other workers, so that those change their owners, too.
+    for (let other = 4; other < 12; other++) {
+      const older = await room.enter();
+      const younger = await room.enter();
+      await room.send(younger, 0, ['BLPOP', 'list', 0]);
+      await room.send(older, 1, ['BLPOP', 'list', 0]);
+      const late = await room.enter();
+      late.send(encodeCommand(['BLPOP', 'list', 0]));
+      await room.client.pipeline([
+        ['SELECT', String(other)],
+        ['RPUSH', 'list', 'a', 'b', 'c'],
+        ['SWAPDB', String(other), '0'],
+        ['SELECT', '0'],
+      ]);
+      expect([await next(younger), await next(older), await next(late)]).toEqual([
+        '*[$"list" $"a"]',
+        '*[$"list" $"b"]',
+        '*[$"list" $"c"]',
+      ]);
+      await room.waiters(0);
+    }
+  });
+
   test('a key of another type is waited on', async () => {
     const one = await room.waiting(0, 'BZPOPMIN', 'a', 0);
     await room.client.pipeline([
