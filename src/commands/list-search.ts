@@ -7,6 +7,8 @@ import { findRow, listOf } from './collection-access.js';
 import type { ShardHandler } from './definition.js';
 import { argumentValue } from './string-access.js';
 
+const INT64_MIN_TEXT = String(INT64_MIN);
+
 const RANK_ZERO = new CommandError(
   "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
 );
@@ -35,7 +37,7 @@ function parseSearch(args: Arguments): Search | CommandError {
       if (parsed === undefined) return NOT_AN_INTEGER;
       if (parsed === 0) return RANK_ZERO;
       // The smallest integer has no opposite, so that Redis 7.0 skips no match for it.
-      rank = parsed === Number(INT64_MIN) ? -1 : parsed;
+      rank = text === INT64_MIN_TEXT ? -1 : parsed;
     } else if (option === 'COUNT') {
       count = parseInteger(text);
       if (count === undefined || count < 0) return COUNT_NEGATIVE;
