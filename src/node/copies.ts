@@ -9,7 +9,8 @@ import { type CopyMemory, dutyOf, feedsTo, firstMemory, memoryAfter } from './co
 import { type FeedDuty, feedId } from './feeds/duties.js';
 import type { FeedStatus } from './feeds/follower.js';
 import type { Copyable } from './feeds/source.js';
-import { type CopiesHost, Marking, RETRY_MS, remember } from './marking.js';
+import { type CopiesHost, Marking, RETRY_MS } from './marking.js';
+import { Memories } from './memories.js';
 import type { HeldShard } from './registry.js';
 
 interface OpenCopy extends HeldShard {
@@ -23,11 +24,13 @@ interface OpenCopy extends HeldShard {
  */
 export class Copies {
   private readonly copies = new Map<string, Copy>();
+  private readonly memories: Memories;
   private readonly marking: Marking;
   private isClosed = false;
 
   constructor(private readonly host: CopiesHost) {
-    this.marking = new Marking(host, {
+    this.memories = new Memories(host.timers, () => host.persist());
+    this.marking = new Marking(host, this.memories, {
       isOver: (copy) => this.isOver(copy),
       review: (copy) => this.review(copy),
       noteFlow: (copy) => this.noteFlow(copy),
@@ -184,11 +187,11 @@ export class Copies {
     const come = this.filledIn(copy);
     if (come.isEmpty) return;
     await this.host.sync();
-    if (this.isOver(copy)) return;
-    // Another topology may have come into force meanwhile.
-    const filled = come.within(this.filledIn(copy));
-    if (filled.isEmpty) return;
-    remember(this.host, copy, { complete: copy.memory.complete.with(filled) });
+    await this.memories.remember(copy, () => {
+      // Another topology may have come into force meanwhile.
+      const filled = this.isOver(copy) ? SlotSet.EMPTY : come.within(this.filledIn(copy));
+      return filled.isEmpty ? undefined : { complete: copy.memory.complete.with(filled) };
+    });
   }
 
   /** Slots that a copy lacks as far as it has noted, and whose rows have come. */
@@ -212,9 +215,10 @@ export class Copies {
     if (anew.length === 0) return;
     await this.host.settled();
     for (const feed of anew) await this.host.engine.forgetFeed(copy.route, feed);
-    if (this.isOver(copy)) return;
-    remember(this.host, copy, { anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) });
-    this.host.follow();
+    const isForgotten = await this.memories.remember(copy, () =>
+      this.isOver(copy) ? undefined : { anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) },
+    );
+    if (isForgotten) this.host.follow();
   }
 
   private async show(copy: Copy): Promise<void> {
@@ -245,9 +249,10 @@ export class Copies {
       }
       // Rows that a machine brings back when it goes down would stay for ever.
       await this.host.sync();
-      if (this.isOver(copy)) return;
-      remember(this.host, copy, { leftover: copy.memory.leftover.without(leftover) });
-      this.host.follow();
+      const isRemoved = await this.memories.remember(copy, () =>
+        this.isOver(copy) ? undefined : { leftover: copy.memory.leftover.without(leftover) },
+      );
+      if (isRemoved) this.host.follow();
     } catch (error) {
       if (this.isOver(copy)) return;
       this.host.logger.verbose(`rows are not removed yet: ${(error as Error).message}`);

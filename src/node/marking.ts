@@ -11,6 +11,7 @@ import { type CopyMemory, feedsTo, type OwnMark, withMark } from './copy-memory.
 import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import { holdShard } from './holding.js';
+import type { Memories } from './memories.js';
 import { drained } from './segments.js';
 
 /** What copies need of their store. */
@@ -19,7 +20,7 @@ export interface CopiesHost {
   readonly timers: Timers;
   readonly logger: Pick<Logger, 'verbose' | 'warning'>;
   readonly self: string;
-  /** Writes down what copies remember, durably. */
+  /** Writes down what copies remember, durably; the thread waits for the disk meanwhile. */
   persist(): void;
   /** Has what the shards have committed survive the death of the machine. */
   sync(): Promise<void>;
@@ -45,21 +46,6 @@ export interface CopiesHost {
 /** How long to wait before something is tried again that a worker did not do, milliseconds. */
 export const RETRY_MS = 100;
 
-/**
- * Has a copy remember something, durably. Where that fails nothing has changed: what the disk does not know the master
- * must not hear, for others let go of their rows because of it.
- */
-export function remember(host: Pick<CopiesHost, 'persist'>, copy: Copy, news: Partial<CopyMemory>): void {
-  const { memory } = copy;
-  copy.memory = { ...memory, ...news };
-  try {
-    host.persist();
-  } catch (error) {
-    copy.memory = memory;
-    throw error;
-  }
-}
-
 /** What marking needs of the copies. */
 interface MarkingHooks {
   /** Whether a copy is not this store's any more. */
@@ -74,6 +60,7 @@ interface MarkingHooks {
 export class Marking {
   constructor(
     private readonly host: CopiesHost,
+    private readonly memories: Memories,
     private readonly hooks: MarkingHooks,
   ) {}
 
@@ -128,9 +115,10 @@ export class Marking {
 
   private async putMark(copy: Copy, mark: OwnMark): Promise<void> {
     await this.host.sync();
-    if (copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy)) return;
-    remember(this.host, copy, withMark(copy.memory, mark));
-    this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
+    const isPut = await this.memories.remember(copy, () =>
+      copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy) ? undefined : withMark(copy.memory, mark),
+    );
+    if (isPut) this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
   }
 
   /**
@@ -158,12 +146,15 @@ export class Marking {
     while (!isKnown() && !this.hooks.isOver(copy)) {
       try {
         await this.host.sync();
-        const isFollowed = feedsTo(copy.entry!, this.host.self, copy.shard).some(
-          ({ from }) => placeKey(from) === place,
+        const isFollowed = () =>
+          feedsTo(copy.entry!, this.host.self, copy.shard).some(({ from }) => placeKey(from) === place);
+        const isNoted = await this.memories.remember(copy, () =>
+          isKnown() || !isFollowed() || this.hooks.isOver(copy)
+            ? undefined
+            : { read: new Map(copy.memory.read).set(place, epoch) },
         );
-        if (isKnown() || !isFollowed || this.hooks.isOver(copy)) return;
-        remember(this.host, copy, { read: new Map(copy.memory.read).set(place, epoch) });
-        this.hooks.review(copy);
+        if (isNoted) this.hooks.review(copy);
+        return;
       } catch (error) {
         this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
         await pauseFor(this.host.timers, RETRY_MS);

@@ -8,7 +8,7 @@ import type { FeedStatus } from '../../../src/node/feeds/follower.js';
 import type { CopiesHost } from '../../../src/node/marking.js';
 import { PAUSE_BOUNDS_MS, Pauses } from '../../../src/node/pauses.js';
 import type { FeedPosition } from '../../../src/types/feed.js';
-import { ManualTimers, quiet } from '../../support/fake-cluster.js';
+import { ManualTimers } from '../../support/fake-cluster.js';
 import { FakeEngine } from '../../support/fake-feeds.js';
 
 const FACTS = { id: 'c1', kind: 'resize', startedAtMs: 0, sinceMs: 0, replicas: 1, attempts: 0 } as const;
@@ -135,12 +135,12 @@ class Node {
   /** The worker does all that it was sent. */
   async works(): Promise<void> {
     for (let round = 0; round < 3; round++) {
-      await quiet();
+      await this.timers.advance(0);
       const { batch } = this.route.owner;
       for (const receiver of batch.receivers) receiver.deliver(Buffer.from('+OK\r\n'), 0);
       batch.receivers = [];
     }
-    await quiet();
+    await this.timers.advance(0);
   }
 
   report(entry: KeyspaceEntry) {
