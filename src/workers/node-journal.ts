@@ -61,6 +61,8 @@ export interface NodeSource {
   nodeInMemory(version: number, id: string): Encodable | undefined;
   /** Whether a collection goes with the batch at hand, or has gone. */
   isDead(version: number): boolean;
+  /** Where the instance is, for errors. */
+  path(): string;
 }
 
 /**
@@ -75,14 +77,15 @@ export interface NodeSource {
  */
 export class NodeJournal {
   private readonly byVersion = new Map<number, Map<string, PatchedNode>>();
-  private records: NodeRecord[] = [];
+  /** Those that have gone are undefined, until their places are given back. */
+  private records: (NodeRecord | undefined)[] = [];
   /** Place of the oldest record in `records`. */
   private first = 0;
   private bytes = 0;
   private nextNumber = 1;
   private readonly writer = new NodeRecordWriter();
   /** What rows are of which others stand in their places; what it says changes with each commit. */
-  readonly overlay = new NodeOverlay(this.byVersion);
+  readonly overlay = new NodeOverlay(this.byVersion, () => this.source.path());
 
   // What the batch at hand changes; it counts from its commit on.
   private added: NodeRecord[] = [];
@@ -143,7 +146,10 @@ export class NodeJournal {
     this.open = [];
   }
 
-  /** Ends the staging of a batch: the last record, and what must be written whole for the oldest ones to go. */
+  /**
+   * Ends the staging of a batch: the last record, and what must be written whole for the oldest ones to go.
+   * @throws StorageError CORRUPT for a node that is not what its patches are about, and what reading throws
+   */
   finish(target: Database, nowMs: number): void {
     this.stageWriteBack(target, nowMs);
     if (!this.writer.isEmpty) this.closeRecord(target, nowMs);
@@ -179,7 +185,7 @@ export class NodeJournal {
       const inMemory = this.source.nodeInMemory(version, id);
       const stored = inMemory === undefined ? target.get('elem', key) : undefined;
       // Where nothing is stored the collection has gone, and its rows have been removed.
-      const whole = inMemory?.encode() ?? (stored && withPatches(stored, node));
+      const whole = inMemory?.encode() ?? (stored && this.overlay.node(version, id, stored));
       if (whole !== undefined) target.put('elem', key, whole);
     }
     this.end(target, node, nowMs);
@@ -187,8 +193,6 @@ export class NodeJournal {
 
   /** What was staged is on disk. */
   committed(): void {
-    for (let index = 0; index < this.taken; index++)
-      this.bytes -= this.records[this.first + index]!.content.length;
     this.dropOldest(this.taken);
     for (const record of this.added) {
       this.records.push(record);
@@ -239,7 +243,11 @@ export class NodeJournal {
   }
 
   private dropOldest(count: number): void {
-    this.first += count;
+    for (let left = count; left > 0; left--) {
+      this.bytes -= this.records[this.first]!.content.length;
+      // Its place may stay for long, but not what it has.
+      this.records[this.first++] = undefined;
+    }
     if (this.first < RECORDS_MOVED_MIN || this.first * 2 < this.records.length) return;
     this.records = this.records.slice(this.first);
     this.first = 0;
@@ -264,7 +272,8 @@ export class NodeJournal {
       if (version !== undefined && version !== known) continue;
       copy.set(known, new Map([...nodes].map(([id, { patches }]) => [id, { patches: [...patches] }])));
     }
-    return new NodeOverlay(copy);
+    const path = this.source.path();
+    return new NodeOverlay(copy, () => path);
   }
 
   /** It is empty: the instance is another one, without any records. */
@@ -314,15 +323,30 @@ export class NodeJournal {
 export class NodeOverlay {
   constructor(
     private readonly byVersion: ReadonlyMap<number, ReadonlyMap<string, Pick<PatchedNode, 'patches'>>>,
+    /** Where the instance is, for errors. */
+    private readonly path: () => string,
   ) {}
 
-  /** What a node is of which this stands in its place. */
+  /**
+   * What a node is of which this stands in its place.
+   * @throws StorageError CORRUPT where that is not what its patches are about
+   */
   node(version: number, id: string, stored: Buffer): Buffer {
     const node = this.byVersion.get(version)?.get(id);
-    return node === undefined ? stored : withPatches(stored, node);
+    if (node === undefined) return stored;
+    try {
+      return withPatches(stored, node);
+    } catch (cause) {
+      if (!(cause instanceof RowFormatError)) throw cause;
+      throw new StorageError(
+        'CORRUPT',
+        `${this.path()}: node ${idNumber(id)} of collection ${version} is not what the journal of nodes is about: ${cause.message}. Restore the shard from a copy`,
+        { cause },
+      );
+    }
   }
 
-  /** What an element row is of which this stands in its place. */
+  /** What an element row is of which this stands in its place. @throws StorageError as {@link node} */
   row(key: Buffer, stored: Buffer): Buffer {
     if (this.byVersion.size === 0 || kindOf(key) !== ElementKind.Node) return stored;
     return this.node(versionOf(key), orderedNameOf(key), stored);

@@ -35,6 +35,7 @@ export class ShardElements implements ElementHost {
   readonly nodes: NodeJournal = new NodeJournal({
     nodeInMemory: (version, id) => this.nodeInMemory(version, id),
     isDead: (version) => this.dead.has(version),
+    path: () => this.owner.source().path,
   });
   dirty: ElementRow[] = [];
 

@@ -222,6 +222,52 @@ describe('the journal of nodes', () => {
       /record \d+ of the journal of nodes cannot be read/,
     );
   });
+
+  it('reports nodes that are not what it is about as damage of the shard, when they are read and when they are written back', async () => {
+    const directory = temporaryDir();
+    const before = await withSortedSet(directory);
+    change(before, 'm5', 99.5);
+    before.commit(false);
+    const database = databaseOf(before);
+    database.iterate({ family: 'elem', values: false }, (key) => {
+      if (key[8] === ElementKind.Node) database.put('elem', Buffer.from(key), Buffer.from([2, 0, 0]));
+      return true;
+    });
+    database.commit(false);
+    const { shard } = await afterCrash(before, directory);
+    const damage = {
+      name: 'StorageError',
+      code: 'CORRUPT',
+      message: expect.stringMatching(
+        /^\S+\/g1: node \d+ of collection \d+ is not what the journal of nodes is about: .*Restore the shard/,
+      ),
+    };
+    expect(() => contents(shard)).toThrow(expect.objectContaining(damage));
+    shard.nowMs = START_MS + 3_600_000;
+    expect(() => shard.commit(false)).toThrow(expect.objectContaining(damage));
+    shard.rollback();
+    expect(rows(shard, 'log').length).toBe(1);
+    const { overlay } = shard.collections.nodes;
+    const read = () => {
+      for (const row of rows(shard, 'elem')) {
+        const [key, stored] = row.split(' ').map((hex) => Buffer.from(hex, 'hex'));
+        overlay.row(key!, stored!);
+      }
+    };
+    expect(read).toThrow(expect.objectContaining(damage));
+    await shard.close();
+  });
+
+  it('keeps nothing of records that have gone', async () => {
+    const shard = await withSortedSet(temporaryDir());
+    change(shard, 'm5', 99.5);
+    shard.commit(false);
+    shard.nowMs = START_MS + 3_600_000;
+    shard.commit(false);
+    const records = Reflect.get(shard.collections.nodes, 'records') as unknown[];
+    expect(records.filter((record) => record !== undefined).length).toBe(1);
+    await shard.close();
+  });
 });
 
 /** A tree's nodes as formats before 4 had them, of what is there. */
