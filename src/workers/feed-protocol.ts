@@ -115,8 +115,6 @@ export type FeedTask = ToShard &
     | { readonly kind: 'removeSlots'; readonly slots: FeedSlots; readonly after: string | undefined }
   );
 
-export type FeedTaskKind = FeedTask['kind'];
-
 /** What each task replies. */
 export interface FeedReplies {
   readonly setLogging: LogState | undefined;

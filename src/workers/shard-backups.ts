@@ -1,4 +1,5 @@
 import type { ShardRoute } from './pool.js';
+import { ShardTasks } from './shard-tasks.js';
 import type {
   Restored,
   RestoreRefusal,
@@ -7,32 +8,13 @@ import type {
   SnapshotPart,
   SnapshotReplies,
   SnapshotTask,
-  SnapshotTaskKind,
 } from './snapshot-protocol.js';
-
-type Parameters<Kind extends SnapshotTaskKind> = Omit<
-  Extract<SnapshotTask, { kind: Kind }>,
-  'kind' | 'owner' | 'shard'
->;
 
 /**
  * Backups as the node sees them: each method asks the owner of a shard, between two batches of commands. All reject
  * when the shard is not open any more or its worker died, and when the disk fails.
  */
-export class ShardBackups {
-  constructor(private readonly run: (task: SnapshotTask) => Promise<unknown>) {}
-
-  private async ask<Kind extends SnapshotTaskKind>(
-    kind: Kind,
-    route: ShardRoute,
-    parameters: Parameters<Kind>,
-  ): Promise<SnapshotReplies[Kind]> {
-    await route.opened();
-    if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
-    const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown;
-    return (await this.run(task as SnapshotTask)) as SnapshotReplies[Kind];
-  }
-
+export class ShardBackups extends ShardTasks<SnapshotTask, SnapshotReplies> {
   /** Keeps the shard readable as it is now, until the last part is read, or nobody asks for a part for a minute. */
   open(route: ShardRoute): Promise<SnapshotOpened> {
     return this.ask('openSnapshot', route, {});

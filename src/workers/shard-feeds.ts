@@ -7,7 +7,6 @@ import type {
   FeedReplies,
   FeedState,
   FeedTask,
-  FeedTaskKind,
   LogChunk,
   LogGone,
   LogState,
@@ -16,11 +15,7 @@ import type {
   SlotsRemoval,
 } from './feed-protocol.js';
 import type { ShardRoute } from './pool.js';
-
-type Parameters<Kind extends FeedTaskKind> = Omit<
-  Extract<FeedTask, { kind: Kind }>,
-  'kind' | 'owner' | 'shard'
->;
+import { ShardTasks } from './shard-tasks.js';
 
 /**
  * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
@@ -28,22 +23,9 @@ type Parameters<Kind extends FeedTaskKind> = Omit<
  * All reject when the shard is not open any more or its worker died: whether what was asked for took effect is not
  * known then, and asking again is harmless. A disk that fails rejects too, with nothing done.
  */
-export class ShardFeeds {
+export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   /** Called when commands' writes have been logged, before their replies are delivered. */
   onLogged: ((route: ShardRoute, sequence: number) => void) | undefined;
-
-  constructor(private readonly run: (task: FeedTask) => Promise<unknown>) {}
-
-  private async ask<Kind extends FeedTaskKind>(
-    kind: Kind,
-    route: ShardRoute,
-    parameters: Parameters<Kind>,
-  ): Promise<FeedReplies[Kind]> {
-    await route.opened();
-    if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
-    const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown as FeedTask;
-    return (await this.run(task)) as FeedReplies[Kind];
-  }
 
   // ---------------------------------------------------------------- at the source
 

@@ -71,8 +71,6 @@ export type SnapshotTask = ToShard &
     | { readonly kind: 'restoreRows'; readonly restore: string; readonly rows: Uint8Array }
   );
 
-export type SnapshotTaskKind = SnapshotTask['kind'];
-
 /** What each task replies. */
 export interface SnapshotReplies {
   readonly openSnapshot: SnapshotOpened;
