@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { type Command, findCommand } from '../commands/table.js';
-import type { Owner, Receiver, ShardRoute } from '../workers/pool.js';
+import type { Owner, Receiver } from '../workers/owner.js';
+import type { ShardRoute } from '../workers/pool.js';
 
 /** Adds a command to the segment that was begun last. */
 export function addCommand(owner: Owner, command: Command, args: readonly Buffer[], frames: Buffer): void {

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { Command } from '../commands/table.js';
 import { addCommand, NOBODY } from '../node/segments.js';
-import type { ShardRoute, WaitingReceiver } from '../workers/pool.js';
+import type { WaitingReceiver } from '../workers/owner.js';
+import type { ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag, WaitEnd } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
 import type { Slot } from './reply-queue.js';

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Receiver } from '../workers/pool.js';
+import type { Receiver } from '../workers/owner.js';
 
 /** Where a queue writes, and what it tells its connection. */
 export interface ReplySink {

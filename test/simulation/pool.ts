@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { HybridClock } from '../../src/base/clock.js';
 import type { FeedTask } from '../../src/workers/feed-protocol.js';
-import { Owner, ShardRoute } from '../../src/workers/pool.js';
+import { Owner } from '../../src/workers/owner.js';
+import { ShardRoute } from '../../src/workers/pool.js';
 import type { ShardStorage } from '../../src/workers/protocol.js';
 import { ShardFeeds } from '../../src/workers/shard-feeds.js';
 import type { Random } from '../support/random.js';

@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer';
 import type { FeedEngine } from '../../src/node/feeds/engine.js';
 import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/types/feed.js';
 import type { FeedProgress, SlotsRemoval } from '../../src/workers/feed-protocol.js';
-import { Owner, ShardRoute } from '../../src/workers/pool.js';
+import { Owner } from '../../src/workers/owner.js';
+import { ShardRoute } from '../../src/workers/pool.js';
 
 interface FakeRow {
   readonly key: string;

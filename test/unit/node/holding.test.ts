@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { holdShard } from '../../../src/node/holding.js';
 import { readyRoute } from '../../../src/node/segments.js';
 import type { FeedState } from '../../../src/workers/feed-protocol.js';
-import { Owner, ShardRoute } from '../../../src/workers/pool.js';
+import { Owner } from '../../../src/workers/owner.js';
+import { ShardRoute } from '../../../src/workers/pool.js';
 import { quiet } from '../../support/fake-cluster.js';
 
 const LOG = { log: 'L', sequence: 7, firstSequence: 1, bytes: 0, rememberedSince: 0, flushedAt: 0 };
