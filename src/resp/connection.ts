@@ -179,7 +179,7 @@ export class Connection implements RequestSink, ReplySink {
       () => this.unstall(),
       (error: Error) => {
         this.held.shift();
-        this.session.nextReply();
+        this.session.giveUp();
         this.host.failed(this, replyOf(error));
         this.unstall();
       },

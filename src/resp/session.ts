@@ -118,6 +118,12 @@ export class Session {
     this.isAsking = this.hasAsked;
   }
 
+  /** The command that was put back, the last one, will not run: what was said for it counts for none behind it. */
+  giveUp(): void {
+    this.nextReply();
+    if (this.lastCommand !== undefined) this.takeAsking(this.lastCommand);
+  }
+
   /** RESET, but for transaction, watches and MONITOR. As in Redis, the library's name and NO-EVICT stay. */
   reset(): void {
     this.select(0);

@@ -221,6 +221,28 @@ describe('a connection', () => {
     expect(rig.socket.text).toBe(`${answers('a')}-ERR no such luck\r\n${answers('c')}`);
   });
 
+  it('has asked for the command that waited in vain, and not for the one behind it', async () => {
+    const asked: boolean[] = [];
+    const rig = connect((connection, name, rig) => {
+      const { session } = connection;
+      session.lastCommand = findCommand(name)!;
+      session.takeAsking(session.lastCommand);
+      asked.push(session.hasAsked);
+      if (asked.length < 3) {
+        connection.holdBack([Buffer.from(name)], Buffer.from(name));
+        connection.stallUntil(
+          asked.length === 1 ? Promise.resolve() : Promise.reject(new Error('it did not come')),
+        );
+      } else echo(connection, name, rig);
+    });
+    rig.connection.session.isAsking = true;
+    rig.socket.push(lines('get', 'ping'));
+    await pause(5);
+    expect(rig.executed).toEqual(['get', 'get', 'ping']);
+    expect(asked).toEqual([true, true, false]);
+    expect(rig.socket.text).toBe('-ERR it did not come\r\n+ping\r\n');
+  });
+
   it('loses its transaction when a command of it, or EXEC, waited in vain', async () => {
     for (const failing of ['get', 'exec']) {
       const rig = connect((connection, name, rig) => {
