@@ -116,13 +116,13 @@ function start(scattered: Scattered, { parts, merge }: Split, receiver: ReplyRec
     const open = [...replies.keys()].filter(
       (index) => isMoved(replies[index]!) || isNotFlushed(replies[index]!),
     );
-    const areOnlyHeld = open.every((index) => isNotFlushed(replies[index]!));
+    const areAsTheyWere = scattered.command.name === 'flushdb' && scattered.keyspace.places.length === shards;
     if (open.length === 0 || Date.now() > scattered.deadlineMs) {
       const merged = merge(replies.map((reply) => (isMoved(reply) ? NOT_FOUND : reply)));
       if (Buffer.isBuffer(merged)) receiver.deliver(merged, 0);
       else start(scattered, merged, receiver);
-    } else if (areOnlyHeld) {
-      // The others have been emptied: once is enough.
+    } else if (areAsTheyWere) {
+      // The others have been emptied: once is enough, and what was written to them since is to stay.
       missing = open.length;
       setTimeout(() => {
         for (const index of open)

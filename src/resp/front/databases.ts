@@ -47,7 +47,12 @@ async function flushAll({ server, session, reply }: FrontContext, args: Argument
   else reply.error(`${failures[0]}; ${failures.length} of ${shards.length} shards were not emptied`);
 }
 
-/** Empties the shards of a keyspace, those that are on their way a little later. @returns the reply of each */
+/**
+ * Empties the shards of a keyspace, those that are on their way a little later; each once, so that what is written to it
+ * after that stays. When it has another number of shards meanwhile, all are emptied again: some may have got rows of
+ * others that had not been.
+ * @returns the reply of each
+ */
 async function flushShards(
   server: FrontContext['server'],
   session: FrontContext['session'],
@@ -61,9 +66,16 @@ async function flushShards(
       await pause(MOVED_DELAY_MS);
     }
   };
+  let shards = keyspace.places.length;
+  const emptied = new Map<number, Buffer>();
   for (;;) {
-    const replies = await Promise.all(placesAsked(server.doors, session, keyspace).map(flush));
-    if (!replies.some(isMoved) || Date.now() > deadlineMs) return replies;
+    if (keyspace.places.length !== shards) emptied.clear();
+    shards = keyspace.places.length;
+    const asked = placesAsked(server.doors, session, keyspace).filter(({ shard }) => !emptied.has(shard));
+    const replies = await Promise.all(asked.map(flush));
+    if (!replies.some(isMoved) || Date.now() > deadlineMs) return [...emptied.values(), ...replies];
+    for (const [index, reply] of replies.entries())
+      if (errorOf(reply) === undefined) emptied.set(asked[index]!.shard, reply);
     await pause(MOVED_DELAY_MS);
   }
 }

@@ -16,6 +16,8 @@ class FakeServer {
   readonly latency: LatencyMonitor;
   readonly connections = new Map();
   flushReply = '+OK\r\n';
+  /** Come before it, one each. */
+  readonly replyOnce: string[] = [];
   blockedClients = 0;
 
   constructor(readonly config: Config) {
@@ -32,7 +34,7 @@ class FakeServer {
     database: (db: number) => ({ onlyShard: `r${db}` }),
     call: (route: string, name: string) => {
       this.told.push(`${name} ${route}`);
-      return Promise.resolve(Buffer.from(this.flushReply));
+      return Promise.resolve(Buffer.from(this.replyOnce.shift() ?? this.flushReply));
     },
     colocate: (routes: readonly string[]) => {
       this.told.push(`colocate ${routes.join(' ')}`);
@@ -136,6 +138,21 @@ describe('FLUSHALL and SWAPDB', () => {
     expect(await run(server, ['FLUSHALL'])).toMatch(/^-CLUSTERDOWN .*; 1 of 2 shards were not emptied$/);
     expect(await run(server, ['FLUSHALL', 'NOW'])).toBe('-ERR syntax error');
     expect(await run(server, ['FLUSHALL', 'SYNC', 'SYNC'])).toBe('-ERR syntax error');
+  });
+
+  test('empties a shard once though another one has moved, and all again when there are more', async () => {
+    const server = fakeServer();
+    const moved = '-VASTOMOVED shard 1 is not here\r\n';
+    server.places.push({ local: 'r1', store: '', shard: 1 });
+    server.replyOnce.push('+OK\r\n', moved, moved);
+    expect(await run(server, ['FLUSHALL'])).toBe('+OK');
+    expect(server.told).toEqual(['FLUSHDB r0', 'FLUSHDB r1', 'FLUSHDB r1', 'FLUSHDB r1']);
+    server.told.length = 0;
+    server.replyOnce.push('+OK\r\n', moved);
+    const reply = run(server, ['FLUSHALL']);
+    server.places.push({ local: 'r2', store: '', shard: 2 });
+    expect(await reply).toBe('+OK');
+    expect(server.told).toEqual(['FLUSHDB r0', 'FLUSHDB r1', 'FLUSHDB r0', 'FLUSHDB r1', 'FLUSHDB r2']);
   });
 
   test('SWAPDB brings both databases to one owner before they change places', async () => {
