@@ -20,6 +20,7 @@ import { AddressError } from './endpoint.js';
 import type { ProgramEnvironment } from './environment.js';
 import { keyspaceRequest, RequestError } from './keyspace-words.js';
 import type { OpenCluster } from './open-cluster.js';
+import { printableLines } from './tables.js';
 import { addTargetOptions, adminTarget, type Target, type TargetFlags } from './target.js';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
@@ -139,7 +140,9 @@ async function carryOut(
 ): Promise<number> {
   const isJson = flags.json === true;
   const fail = (exitCode: number, code: string, message: string) => {
-    const text = isJson ? JSON.stringify({ error: { code, message } }) : `vasto admin: ${message}`;
+    const text = isJson
+      ? JSON.stringify({ error: { code, message } })
+      : `vasto admin: ${printableLines(message)}`;
     environment.err(`${text}\n`);
     return exitCode;
   };

@@ -22,7 +22,7 @@ import { quoteBytes } from './reply-text.js';
 import { ConnectionError } from './resp-connection.js';
 import type { ShellSession } from './shell-session.js';
 import { pageKeys, parseShellWord, SHELL_WORDS, type ShellWord, wordHelp } from './shell-words.js';
-import { table } from './tables.js';
+import { printableLines, table } from './tables.js';
 
 export interface RunnerOptions {
   readonly session: ShellSession;
@@ -90,7 +90,7 @@ export class ShellRunner {
       error instanceof Refusal ||
       error instanceof RequestError;
     if (!isExpected) throw error;
-    this.options.err(`${error.message}\n`);
+    this.options.err(`${printableLines(error.message)}\n`);
     return isUnreachable ? 'unreachable' : 'failed';
   }
 

@@ -16,7 +16,7 @@ import { ShellHistory } from './shell-history.js';
 import { type Outcome, ShellRunner } from './shell-runner.js';
 import { ShellSession } from './shell-session.js';
 import { ShellTerminal } from './shell-terminal.js';
-import { printable } from './tables.js';
+import { printable, printableLines } from './tables.js';
 import { masterChoice, SERVER_PORT, serverChoice, type TargetFlags } from './target.js';
 
 export interface ShellFlags extends TargetFlags {
@@ -50,7 +50,7 @@ export async function runShell(
     return stdin.isTTY && stdout.isTTY ? await converse(setting) : await runPipe(setting);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    environment.err(`vasto shell: ${error.message}\n`);
+    environment.err(`vasto shell: ${printableLines(error.message)}\n`);
     if (error instanceof AddressError) return EXIT.usage;
     if (error instanceof ConnectionError) return EXIT.unreachable;
     if (error instanceof Refusal) return EXIT.failed;
@@ -197,7 +197,7 @@ async function converse(setting: Setting): Promise<number> {
   };
   const print = (reply: Reply, isText?: boolean) => show(format(reply, isText));
   // How far something has come may stand where it is written.
-  const notice = (text: string) => show(`\r\x1b[K${text.split('\n').map(printable).join('\n')}\n`);
+  const notice = (text: string) => show(`\r\x1b[K${printableLines(text)}\n`);
   const session: ShellSession = new ShellSession({
     choice: setting.choice,
     name,

@@ -53,6 +53,11 @@ export function printable(text: string): string {
   });
 }
 
+/** The same, of several lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
 const NONE = '-';
 
 function optional(value: number | string | null): string {

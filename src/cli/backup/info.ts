@@ -20,11 +20,13 @@ function infoText({ keyspace, startedAt, finishedAt, keys, bytes, version }: Man
   const { name, shards, replicas, tags } = keyspace;
   const tagged = tags.length === 0 ? '' : `, tags ${tags.join(', ')}`;
   return [
-    `keyspace   ${printable(name)}: ${count(shards, 'shard')}, ${count(replicas, 'copy', 'copies')} of each${tagged}`,
+    `keyspace   ${name}: ${count(shards, 'shard')}, ${count(replicas, 'copy', 'copies')} of each${tagged}`,
     `made       from ${startedAt} to ${finishedAt}, by Vasto ${version}`,
     `holds      ${count(keys, 'key')} in ${bytesText(bytes)}`,
     '',
-  ].join('\n');
+  ]
+    .map(printable)
+    .join('\n');
 }
 
 /** Reads all of a backup, and tells whether it is as it was written. */

@@ -12,6 +12,7 @@ import {
 import { ShardFileReader, ShardFileWriter } from '../../../../src/cli/backup/shard-file.js';
 import { verifyFiles } from '../../../../src/cli/backup/verify.js';
 import { temporaryDir } from '../../../support/environment.js';
+import { admin } from '../../../support/fake-master.js';
 
 const NOW = new Date('2026-01-02T03:04:05.678Z');
 const KEYSPACE = { name: 'orders', db: null, shards: 2, replicas: 1, tags: ['ssd'] };
@@ -134,6 +135,23 @@ describe('the directory of a backup', () => {
     await expect(readManifest('/no/such/place')).rejects.toThrow(
       /\/no\/such\/place cannot be read: there is no such/,
     );
+  });
+
+  it('cannot move the cursor of whoever looks at it', async () => {
+    const directory = temporaryDir();
+    await write(directory, false, { ...KEYSPACE, tags: ['\x1b[2J'] });
+    const shown = await admin(`backup-info ${directory}`);
+    expect(shown.out).toContain('tags \\x1b[2J\n');
+    const marked = temporaryDir();
+    await beginBackup(marked, 'orders\x1b[2J', false, NOW);
+    const damaged = temporaryDir();
+    writeFileSync(join(damaged, 'manifest.json'), '\x1b[2J');
+    for (const each of [marked, damaged]) {
+      const { code, err } = await admin(`backup-info ${each}`);
+      expect(code).toBe(1);
+      expect(err).toContain('\\x1b[2J');
+      expect(err).not.toContain('\x1b');
+    }
   });
 
   it('has a manifest that this version knows', async () => {
