@@ -91,10 +91,9 @@ export async function beginBackup(
 ): Promise<BegunBackup> {
   await refused(`${directory} cannot be made`, () => mkdir(directory, { recursive: true }));
   const names = await namesIn(directory);
-  const old = names.includes(MANIFEST) ? await readManifest(directory) : undefined;
-  if (old !== undefined && !replaces)
+  if (names.includes(MANIFEST) && !replaces)
     throw new Refusal(
-      `${directory} has a backup already, of keyspace ${old.keyspace.name} at ${old.startedAt}: choose another directory, or say --force to replace it when the new one is complete`,
+      `${directory} has a backup already, ${await whatThereIs(directory)}: choose another directory, or say --force to replace it when the new one is complete`,
     );
   const foreign = names.filter((name) => name !== MANIFEST && name !== UNFINISHED && !FILE_NAME.test(name));
   if (foreign.length > 0)
@@ -138,6 +137,17 @@ export async function beginBackup(
       if (!isComplete) await removeUnfinished(directory, id);
     },
   };
+}
+
+/** Of a backup that is not to be replaced. */
+async function whatThereIs(directory: string): Promise<string> {
+  try {
+    const { keyspace, startedAt } = await readManifest(directory);
+    return `of keyspace ${keyspace.name} at ${startedAt}`;
+  } catch (error) {
+    if (error instanceof Refusal) return `which cannot be read (${error.message})`;
+    throw error;
+  }
 }
 
 /** @param put is called as soon as it is in its place */
@@ -244,13 +254,14 @@ function wrongField(value: Partial<Manifest>): string | undefined {
 }
 
 function isFile(file: Partial<ManifestFile>, place: number): boolean {
-  const { name, shard, bytes, keys, sha256 } = file;
+  const { name, shard, bytes, keys, frameBytesMax, sha256 } = file;
   return (
     typeof name === 'string' &&
     FILE_NAME.test(name) &&
     shard === place &&
     isCount(bytes) &&
     isCount(keys) &&
+    (frameBytesMax === undefined || isCount(frameBytesMax)) &&
     typeof sha256 === 'string'
   );
 }

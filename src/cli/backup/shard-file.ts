@@ -34,6 +34,8 @@ export class DamagedFileError extends Error {
 export interface FileFacts {
   readonly bytes: number;
   readonly keys: number;
+  /** Bytes of the rows of the longest frame; a row goes whole, however long it is. Undefined of earlier versions. */
+  readonly frameBytesMax?: number;
   /** Of the whole file, hexadecimal. */
   readonly sha256: string;
 }
@@ -44,6 +46,7 @@ export class ShardFileWriter {
   private bytes = 0;
   private keys = 0;
   private frames = 0;
+  private frameBytesMax = 0;
 
   private constructor(private readonly file: FileHandle) {}
 
@@ -59,6 +62,7 @@ export class ShardFileWriter {
     if (rows.length === 0) return;
     await this.write(encodeFrameHeader(++this.frames, rows, keys), rows);
     this.keys += keys;
+    this.frameBytesMax = Math.max(this.frameBytesMax, rows.length);
   }
 
   /** Ends the file, and brings it to the disk. */
@@ -66,7 +70,8 @@ export class ShardFileWriter {
     await this.write(encodeFrameHeader(++this.frames, Buffer.alloc(0), 0));
     await this.file.datasync();
     await this.file.close();
-    return { bytes: this.bytes, keys: this.keys, sha256: this.hash.digest('hex') };
+    const { bytes, keys, frameBytesMax } = this;
+    return { bytes, keys, frameBytesMax, sha256: this.hash.digest('hex') };
   }
 
   /** Nobody wants it any more. */
@@ -135,12 +140,18 @@ export class ShardFileReader {
     return JSON.parse(json.toString()) as FileHead;
   }
 
-  /** The frames, to the end of the file. @throws DamagedFileError */
-  async *frames(): AsyncGenerator<Frame> {
+  /**
+   * The frames, to the end of the file.
+   * @param frameBytesMax as the file's facts have it: a length that is damaged takes no more memory than that
+   * @throws DamagedFileError
+   */
+  async *frames(frameBytesMax = Number.POSITIVE_INFINITY): AsyncGenerator<Frame> {
     for (let number = 1; ; number++) {
       const at = this.offset;
       const header = await this.take(FRAME_HEADER_BYTES, 'the file ends before its last frame');
       const length = header.readUInt32BE(0);
+      if (length > frameBytesMax)
+        throw this.damaged(at, `frame ${number} is longer than any that was written: its header is wrong`);
       if (this.offset + length > this.size)
         throw this.damaged(at, `frame ${number} is cut short, or its header is wrong`);
       const rows = await this.take(length, 'a frame is cut short');

@@ -26,7 +26,7 @@ export async function eachFrame(
         `${path} belongs to another backup, or to another shard: it is not what the manifest names`,
       );
     let keys = 0;
-    for await (const frame of reader.frames()) {
+    for await (const frame of reader.frames(file.frameBytesMax)) {
       keys += frame.keys;
       await take(frame);
     }

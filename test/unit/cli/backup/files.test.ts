@@ -97,6 +97,19 @@ describe('the directory of a backup', () => {
     await check(directory);
   });
 
+  it('is replaced though it cannot be read any more, if that is said', async () => {
+    const directory = temporaryDir();
+    await write(directory);
+    writeFileSync(join(directory, 'manifest.json'), '{');
+    await expect(write(directory)).rejects.toThrow(
+      /has a backup already, which cannot be read \(.*manifest\.json is damaged: .*--force/,
+    );
+    const manifest = await write(directory, true);
+    expect(await readManifest(directory)).toEqual(manifest);
+    expect(readdirSync(directory)).toHaveLength(3);
+    await check(directory);
+  });
+
   it('of others is left alone', async () => {
     const directory = temporaryDir();
     writeFileSync(join(directory, 'letter.txt'), '');
@@ -207,6 +220,29 @@ describe('a file of a backup', () => {
       `${path} is damaged at byte ${secondAt}: the checksum of frame 2 is wrong`,
     );
     writeFileSync(path, good);
+    await check(directory);
+  });
+
+  it('takes no more memory than its longest frame, whatever a damaged length says', async () => {
+    const directory = temporaryDir();
+    const { files } = await write(directory, false, { ...KEYSPACE, shards: 1 });
+    expect(files[0]!.frameBytesMax).toBe(300_000);
+    const path = join(directory, files[0]!.name);
+    const bad = readFileSync(path);
+    const at = 16 + bad.readUInt32BE(12) + 8;
+    // Not longer than what is left of the file.
+    bad.writeUInt32BE(300_001, at);
+    writeFileSync(path, bad);
+    await expect(check(directory)).rejects.toThrow(
+      `${path} is damaged at byte ${at}: frame 1 is longer than any that was written`,
+    );
+  });
+
+  it('of an earlier version does not tell how long its frames are', async () => {
+    const directory = temporaryDir();
+    const { files, ...manifest } = await write(directory);
+    const earlier = files.map(({ frameBytesMax, ...file }) => file);
+    writeFileSync(join(directory, 'manifest.json'), JSON.stringify({ ...manifest, files: earlier }));
     await check(directory);
   });
 
