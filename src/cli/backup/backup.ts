@@ -9,7 +9,7 @@ import { bytesText, count } from '../words.js';
 import { inParallel, persistently } from './attempts.js';
 import { type BegunBackup, beginBackup, type Manifest, type ManifestFile, refused } from './directory.js';
 import { Meter } from './meter.js';
-import { ShardFileWriter } from './shard-file.js';
+import { type FileFacts, ShardFileWriter } from './shard-file.js';
 import { numberOf, StoreClient, topologyOf } from './store-client.js';
 
 /** Shards that are read at the same time. */
@@ -20,6 +20,8 @@ const PARTS_AHEAD = 2;
 const ROUNDS_MAX = 20;
 /** Whoever told of the keyspace as it was may not have heard yet, milliseconds. */
 const ROUND_PAUSE_MS = 500;
+/** How long a store may take to let go of a snapshot, milliseconds: parts that were asked for come before that. */
+const LET_GO_MAX_MS = 2000;
 
 export interface BackupOptions {
   /** Whether a backup that is there may be replaced. */
@@ -172,13 +174,36 @@ class BackupRun {
     const opened = await client.numbers('VASTO.SNAPSHOT', 'OPEN', id, String(shard));
     begun();
     this.keysOfShards.set(shard, opened('keys'));
+    const snapshot = [id, String(shard), String(opened('snapshot'))];
+    try {
+      const facts = await this.writeShard(client, snapshot, shard);
+      const file = { name: basename(this.begun.pathOf(shard)), shard, takenAtMs: opened('taken-at-ms') };
+      return { file: { ...file, ...facts }, epoch: opened('epoch'), shards: opened('shards') };
+    } catch (error) {
+      await this.letGo(client, snapshot);
+      throw error;
+    }
+  }
+
+  /** The store keeps what a snapshot sees, and takes but a few of them, for as long as it may still be read. */
+  private async letGo(client: StoreClient, snapshot: readonly string[]): Promise<void> {
+    // Why it was not read is what is told; a store that cannot be asked ends it by itself, a little later.
+    const isClosed = client.ask('VASTO.SNAPSHOT', 'CLOSE', ...snapshot).catch(() => undefined);
+    await Promise.race([isClosed, pause(LET_GO_MAX_MS, undefined, { ref: false })]);
+  }
+
+  /** Writes what a snapshot has to the file of its shard. */
+  private async writeShard(
+    client: StoreClient,
+    snapshot: readonly string[],
+    shard: number,
+  ): Promise<FileFacts> {
     const path = this.begun.pathOf(shard);
     const head = { backup: this.begun.id, keyspace: this.name, shard };
     const writer = await refused(`${path} cannot be written`, () => ShardFileWriter.create(path, head));
     const before = { keys: 0, bytes: 0 };
     try {
-      const snapshot = String(opened('snapshot'));
-      await this.copy(client, ['VASTO.SNAPSHOT', 'READ', id, String(shard), snapshot], async (rows, keys) => {
+      await this.copy(client, ['VASTO.SNAPSHOT', 'READ', ...snapshot], async (rows, keys) => {
         await refused(`${path} cannot be written`, () => writer.add(rows, keys));
         before.keys += keys;
         before.bytes += rows.length;
@@ -187,8 +212,7 @@ class BackupRun {
       });
       const facts = await refused(`${path} cannot be written`, () => writer.finish());
       this.meter.add(0, facts.bytes - before.bytes);
-      const file = { name: basename(path), shard, takenAtMs: opened('taken-at-ms'), ...facts };
-      return { file, epoch: opened('epoch'), shards: opened('shards') };
+      return facts;
     } catch (error) {
       await writer.abandon();
       this.meter.takeBack(before.keys, before.bytes);
