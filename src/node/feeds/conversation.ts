@@ -9,7 +9,7 @@ import type { FeedEngine } from './engine.js';
 import type { FeedMeter } from './feed-meter.js';
 import { BEAT_EVERY_MS, COPYING_SILENT_MAX_MS, SILENT_MAX_MS } from './timing.js';
 
-/** A source that sends so much more than it may is mistaken, bytes: a commit may be as large as a message. */
+/** So many messages wait only where a source sends more signs of life than it has to. */
 const QUEUE_MESSAGES_MAX = 10_000;
 
 /** What a conversation tells of how it goes. */
@@ -42,6 +42,8 @@ export class FeedConversation {
   private isApplying = false;
   private ending: { readonly reason: Error | undefined } | undefined;
   private heardAtMs: number;
+  /** Of rows and records: that have come, and that have been applied. */
+  private heardBytes = 0;
   private bytes = 0;
   private at: FeedStart | undefined;
   /** Those that the source told last, and the log that they are in. */
@@ -101,10 +103,19 @@ export class FeedConversation {
       this.end(new Error(message.reason));
       return;
     }
-    if (this.waiting.length >= QUEUE_MESSAGES_MAX) {
-      this.end(new Error(`the source sends more than the ${FEED_WINDOW_BYTES} bytes that it may`));
+    const bytes = bytesOf(message);
+    // The last one may be as large as a commit is; the source sends nothing more before there is room again.
+    if (bytes > 0 && this.heardBytes - this.bytes >= FEED_WINDOW_BYTES) {
+      this.end(
+        new Error(`the source sends more than the ${FEED_WINDOW_BYTES} bytes that may be on their way`),
+      );
       return;
     }
+    if (this.waiting.length >= QUEUE_MESSAGES_MAX) {
+      this.end(new Error(`${QUEUE_MESSAGES_MAX} messages of the source wait already`));
+      return;
+    }
+    this.heardBytes += bytes;
     this.waiting.push(message);
     if (!this.isApplying) void this.applyAll();
   }
@@ -199,6 +210,12 @@ export class FeedConversation {
     const log = at?.phase === 'copying' ? at.begin.log : at?.position.log;
     if (log === position.log) this.parts.meter.headIs(position.sequence, this.parts.timers.now());
   }
+}
+
+/** What counts of a message against the window. */
+function bytesOf(message: SourceMessage): number {
+  if (message.kind === 'slice') return message.slice.rows.length;
+  return message.kind === 'records' ? message.chunk.records.length : 0;
 }
 
 /** The shard here does not take what came. What is said is for operators. */

@@ -1,22 +1,28 @@
 import { expect, test } from 'vitest';
+import { FEED_WINDOW_BYTES } from '../../../../src/base/limits.js';
 import type { SourceMessage, SourceStream } from '../../../../src/cluster/feed-messages.js';
 import { FeedConversation } from '../../../../src/node/feeds/conversation.js';
 import type { FeedDuty } from '../../../../src/node/feeds/duties.js';
 import type { FeedEngine } from '../../../../src/node/feeds/engine.js';
 import { FeedMeter } from '../../../../src/node/feeds/feed-meter.js';
 import type { FeedStart } from '../../../../src/types/feed.js';
+import type { Applied } from '../../../../src/workers/feed-protocol.js';
 import type { ShardRoute } from '../../../../src/workers/pool.js';
-import { ManualTimers } from '../../../support/fake-cluster.js';
+import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 
 const NOTHING = { log: 'a', sequence: 7 };
 
 /** A conversation whose source has said how it begins, and then says no more. */
-async function silentAfter(from: FeedStart) {
+async function silentAfter(
+  from: FeedStart,
+  applied = new Promise<Applied>(() => undefined),
+  ended: string[] = [],
+) {
   const timers = new ManualTimers();
   let hear: (message: SourceMessage) => void = () => undefined;
   const stream = {
     send: () => undefined,
-    end: () => undefined,
+    end: () => ended.push('stream'),
     set onMessage(listener: (message: SourceMessage) => void) {
       hear = listener;
     },
@@ -24,6 +30,7 @@ async function silentAfter(from: FeedStart) {
   const engine = {
     beginCopy: () => Promise.resolve(),
     resumeFeed: () => Promise.resolve(),
+    applyRecords: () => applied,
   } as unknown as FeedEngine;
   const events = { progress: () => undefined, begun: () => undefined, reachedMark: () => undefined };
   const parts = { engine, timers, meter: new FeedMeter(), events };
@@ -34,7 +41,7 @@ async function silentAfter(from: FeedStart) {
     reason = error?.message;
   });
   hear({ kind: 'begin', from });
-  return { timers, reason: () => reason };
+  return { timers, hear, reason: () => reason };
 }
 
 test('a source that says nothing is dropped soon', async () => {
@@ -52,4 +59,29 @@ test('one that copies has time to get a large piece through', async () => {
   expect(reason()).toBeUndefined();
   await timers.advance(2000);
   expect(reason()).toBe('nothing was heard for 30 s');
+});
+
+test('a source may have as much on its way as the window has, and one message more', async () => {
+  let done: (applied: Applied) => void = () => undefined;
+  const applied = new Promise<Applied>((resolve) => {
+    done = resolve;
+  });
+  const ended: string[] = [];
+  const { hear, reason } = await silentAfter({ phase: 'tailing', position: NOTHING }, applied, ended);
+  const send = (number: number, bytes: number) => {
+    const [after, last] = [
+      { log: 'a', sequence: 7 + number },
+      { log: 'a', sequence: 8 + number },
+    ];
+    hear({ kind: 'records', chunk: { after: after!, records: new Uint8Array(bytes), last: last! } });
+  };
+  send(0, FEED_WINDOW_BYTES - 1);
+  send(1, 10 * FEED_WINDOW_BYTES);
+  hear({ kind: 'beat', position: NOTHING, nowMs: 0, marks: [] });
+  expect(ended).toEqual([]);
+  send(2, 1);
+  expect(ended).toEqual(['stream']);
+  done({ applied: 1, skipped: 0, removed: 0 });
+  await quiet();
+  expect(reason()).toBe(`the source sends more than the ${FEED_WINDOW_BYTES} bytes that may be on their way`);
 });
