@@ -48,7 +48,7 @@ export class Copies {
     entry: KeyspaceEntry | undefined,
   ): void {
     const known = memory ?? firstMemory(entry, this.host.self, shard);
-    const copy = new Copy(keyspace, shard, route, known, this.host.timers);
+    const copy = new Copy(keyspace, shard, route, known, this.host);
     this.copies.set(keyOf(keyspace, shard), copy);
     const duty = entry && dutyOf(entry, this.host.self, shard);
     // Nothing has waited since the store was started: the hand-over has to be tried again.
@@ -91,7 +91,7 @@ export class Copies {
       const memory = memories.get(key)!;
       let copy = this.copies.get(key);
       if (copy === undefined) {
-        copy = new Copy(keyspace, shard, route, memory, this.host.timers);
+        copy = new Copy(keyspace, shard, route, memory, this.host);
         this.copies.set(key, copy);
       } else copy.memory = memory;
       const entry = topology.keyspaces.get(keyspace)!;
@@ -159,10 +159,11 @@ export class Copies {
       if (copy.isAnswering) copy.open();
       this.noteFlow(copy);
       if (!copy.memory.leftover.isEmpty) void this.remove(copy);
+      copy.reviewTrouble.isOver();
       this.host.report();
     } catch (error) {
       if (this.isOver(copy)) return;
-      this.host.logger.verbose(`a shard is looked at again: ${(error as Error).message}`);
+      copy.reviewTrouble.failed(error);
       copy.isReviewDue = true;
       await this.pause(RETRY_MS);
     }
@@ -252,10 +253,11 @@ export class Copies {
       const isRemoved = await this.memories.remember(copy, () =>
         this.isOver(copy) ? undefined : { leftover: copy.memory.leftover.without(leftover) },
       );
+      copy.removeTrouble.isOver();
       if (isRemoved) this.host.follow();
     } catch (error) {
       if (this.isOver(copy)) return;
-      this.host.logger.verbose(`rows are not removed yet: ${(error as Error).message}`);
+      copy.removeTrouble.failed(error);
       await this.pause(RETRY_MS);
     } finally {
       copy.isRemoving = false;

@@ -7,6 +7,7 @@ import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo, type OwnMark } from './copy-memory.js';
 import type { HeldShard } from './holding.js';
+import { Trouble, type TroubleHost } from './trouble.js';
 
 /** What commands are to see of a shard, see Shown; undefined = all, because there is nothing else. */
 interface ShownSlots {
@@ -31,6 +32,11 @@ interface Gate {
   refuse(reason: Error): void;
   callOff(): void;
   isOverdue: boolean;
+}
+
+/** What copies need of their surroundings. */
+interface CopyHost extends TroubleHost {
+  readonly timers: Timers;
 }
 
 /** A copy of a shard on this store: what it remembers, what it is to do, and what is going on with it. */
@@ -60,14 +66,30 @@ export class Copy {
   private gate: Gate | undefined;
   /** Since when commands wait. */
   private pausedAtMs: number | undefined;
+  private readonly timers: Timers;
+  /** What it has to do is not done. */
+  readonly reviewTrouble: Trouble;
+  readonly removeTrouble: Trouble;
 
   constructor(
     readonly keyspace: string,
     readonly shard: number,
     readonly route: ShardRoute,
     public memory: CopyMemory,
-    private readonly timers: Timers,
-  ) {}
+    private readonly host: CopyHost,
+  ) {
+    this.timers = host.timers;
+    this.reviewTrouble = this.trouble('does not go on');
+    this.removeTrouble = this.trouble('keeps rows that are not its own any more');
+  }
+
+  /** @param what is wrong with it, for people */
+  trouble(what: string): Trouble {
+    return new Trouble(
+      this.host,
+      () => `shard ${this.shard} of keyspace ${this.entry?.name ?? this.keyspace} ${what}`,
+    );
+  }
 
   /**
    * Whether commands get what they should: all of its slots are here, nobody else takes writes of them, and rows of

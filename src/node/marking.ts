@@ -18,7 +18,7 @@ import { drained } from './segments.js';
 export interface CopiesHost {
   readonly engine: FeedEngine;
   readonly timers: Timers;
-  readonly logger: Pick<Logger, 'verbose' | 'warning'>;
+  readonly logger: Pick<Logger, 'verbose' | 'notice' | 'warning'>;
   readonly self: string;
   /** Writes down what copies remember, durably; the thread waits for the disk meanwhile. */
   persist(): void;
@@ -95,6 +95,7 @@ export class Marking {
   async mark(copy: Copy, epoch: number): Promise<void> {
     const { route } = copy;
     copy.marking = epoch;
+    const trouble = copy.trouble('has not said yet that it takes no more writes of slots that it gave away');
     while (!this.hooks.isOver(copy) && copy.duty?.mark === epoch) {
       try {
         const log = await this.host.engine.setLogging(route, true);
@@ -105,9 +106,10 @@ export class Marking {
         if (copy.duty?.mark !== epoch || this.hooks.isOver(copy)) return;
         const { log: id, sequence } = state.log;
         await this.putMark(copy, { epoch, log: id, sequence });
+        trouble.isOver();
         return;
       } catch (error) {
-        this.host.logger.verbose(`a mark is put later: ${(error as Error).message}`);
+        trouble.failed(error);
         await pauseFor(this.host.timers, RETRY_MS);
       }
     }
@@ -142,6 +144,7 @@ export class Marking {
   }
 
   private async noteMark(copy: Copy, place: string, epoch: number): Promise<void> {
+    const trouble = copy.trouble('cannot write down that it has the last writes of a former holder');
     const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
     while (!isKnown() && !this.hooks.isOver(copy)) {
       try {
@@ -153,10 +156,11 @@ export class Marking {
             ? undefined
             : { read: new Map(copy.memory.read).set(place, epoch) },
         );
+        trouble.isOver();
         if (isNoted) this.hooks.review(copy);
         return;
       } catch (error) {
-        this.host.logger.verbose(`a mark does not count yet: ${(error as Error).message}`);
+        trouble.failed(error);
         await pauseFor(this.host.timers, RETRY_MS);
       }
     }

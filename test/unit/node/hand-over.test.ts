@@ -78,6 +78,7 @@ class Node {
   readonly engine: FakeEngine;
   readonly pauses = new Pauses();
   readonly told: FeedPosition[] = [];
+  readonly log: string[] = [];
   persisted = 0;
   /** Why nothing can be written down. */
   diskFailure: Error | undefined;
@@ -97,7 +98,11 @@ class Node {
     const host: CopiesHost = {
       engine: this.engine,
       timers: this.timers,
-      logger: { verbose: () => undefined, warning: () => undefined },
+      logger: {
+        verbose: () => undefined,
+        notice: (text) => this.log.push(text),
+        warning: (text) => this.log.push(`WARNING ${text}`),
+      },
       self,
       persist: () => {
         if (this.diskFailure !== undefined) throw this.diskFailure;
@@ -289,6 +294,28 @@ describe('what a copy cannot write down', () => {
     expect(one.copies.memoryOf(SETTLED.id, 0)!.marks).toMatchObject([{ epoch: 13 }]);
     expect(one.told).toHaveLength(1);
     one.copies.close();
+  });
+});
+
+describe('what fails for long', () => {
+  test('people are told of once, and when it is over', async () => {
+    const two = new Node('b', 1);
+    two.feeds = [{ ...LEVEL, duty: MOVING_DUTY }];
+    two.diskFailure = new Error('the disk is full');
+    await two.enter(PREPARE);
+    two.copies.look();
+    await two.timers.advance(4000);
+    expect(two.log).toEqual([]);
+    await two.timers.advance(6000);
+    const text = 'shard 1 of keyspace k does not go on';
+    expect(two.log).toEqual([`WARNING ${text}: the disk is full; tried again and again for 5 s by now`]);
+    two.diskFailure = new Error('the disk cannot be read');
+    await two.timers.advance(1000);
+    expect(two.log).toHaveLength(2);
+    two.diskFailure = undefined;
+    await two.timers.advance(1000);
+    expect(two.log.slice(2)).toEqual([`${text}: no longer so`]);
+    two.copies.close();
   });
 });
 

@@ -8,8 +8,9 @@ import { ManualTimers } from '../../support/fake-cluster.js';
 
 function notebook(persist: () => void) {
   const timers = new ManualTimers();
+  const logger = { verbose: () => undefined, notice: () => undefined, warning: () => undefined };
   const copies = [0, 1, 2].map(
-    (shard) => new Copy('k', shard, {} as ShardRoute, firstMemory(undefined, 'a', shard), timers),
+    (shard) => new Copy('k', shard, {} as ShardRoute, firstMemory(undefined, 'a', shard), { timers, logger }),
   );
   const memories = new Memories(timers, persist);
   const complete = (copy: Copy) =>
