@@ -1,11 +1,20 @@
 import { Buffer } from 'node:buffer';
-import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
-import type { Row } from '../types/row.js';
+import { type FeedSlots, hasSlot, slotSet } from '../types/feed-codec.js';
+import { type Row, RowType } from '../types/row.js';
+import { rowHeader } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
 import type { Tally } from './counting.js';
 import type { Shown } from './feed-protocol.js';
 import type { Database } from './rocksdb.js';
+import { keyBytes } from './row-scratch.js';
 import { type Counted, SlotTallies } from './slot-tallies.js';
+
+/** What is stored of a key, and what will be. */
+interface Replacement {
+  readonly name: string;
+  readonly before: Counted;
+  readonly after: Counted;
+}
 
 /**
  * The rows of a shard that commands do not see, because their slots are not, or not yet, this shard's: while rows come
@@ -17,6 +26,10 @@ import { type Counted, SlotTallies } from './slot-tallies.js';
 export class HiddenRows {
   private shown: Shown | undefined;
   private tallies: SlotTallies | undefined;
+  /** What counts from the commit on. */
+  private staged: Replacement[] = [];
+  /** What was stored of the keys of a commit that failed, which may have come to the disk all the same. */
+  private readonly unsure = new Map<string, Counted>();
 
   /** The slots that commands see; undefined = all. */
   get slots(): FeedSlots | undefined {
@@ -40,8 +53,8 @@ export class HiddenRows {
   show(shown: Shown | undefined): boolean {
     const reveals = this.reveals(shown?.slots);
     this.shown = shown;
-    if (shown === undefined) this.tallies = undefined;
-    else this.tallies ??= new SlotTallies();
+    if (shown === undefined) this.restart(undefined);
+    else if (this.tallies === undefined) this.restart(new SlotTallies());
     return reveals;
   }
 
@@ -81,27 +94,74 @@ export class HiddenRows {
     this.tallies?.lookOn(source, rowsMax);
   }
 
-  /** Takes note that a stored row, of whatever key, is there from now on (`by` 1), or is not any more (−1). */
-  counted(name: string, row: Counted, by: 1 | -1): void {
-    this.tallies?.counted(name, keySlot(Buffer.from(name, 'latin1')), row, by);
+  /** Takes note that what is stored of a key, of whatever slot, gives way with the commit at hand, beside the noted rows. */
+  replaced(name: string, before: Counted, after: Counted): void {
+    if (this.tallies !== undefined) this.staged.push({ name, before, after });
   }
 
-  /** Takes note of what rows are stored as from now on. */
-  stored(rows: readonly Row[]): void {
+  /** What was staged is on disk. @param rows those that were noted, with what was stored of them before */
+  committed(rows: readonly Row[]): void {
+    if (this.tallies === undefined) return;
+    for (const { name, before, after } of this.staged) this.count(name, before, after);
+    this.discard();
+    for (const row of rows) this.count(row.key, storedOf(row), row);
+  }
+
+  private count(name: string, before: Counted, after: Counted): void {
+    const slot = keySlot(Buffer.from(name, 'latin1'));
+    this.tallies!.counted(name, slot, before, -1);
+    this.tallies!.counted(name, slot, after, 1);
+  }
+
+  /** What was to be committed may be on disk or not, until {@link reread} finds out. */
+  commitFailed(rows: readonly Row[]): void {
+    if (this.tallies === undefined) return;
+    const note = (name: string, before: Counted) => {
+      if (!this.unsure.has(name)) this.unsure.set(name, before);
+    };
+    for (const { name, before } of this.staged) note(name, before);
+    for (const row of rows) note(row.key, storedOf(row));
+  }
+
+  /** Forgets what was staged. */
+  discard(): void {
+    if (this.staged.length > 0) this.staged = [];
+  }
+
+  /**
+   * The shard is read anew after a failure: what was counted stands if it agrees with what is stored, so that not all rows
+   * have to be looked at again.
+   * @param all what is stored of all slots
+   */
+  reread(source: Database, all: Tally): void {
     const { tallies } = this;
     if (tallies === undefined) return;
-    for (const row of rows) {
-      const slot = keySlot(Buffer.from(row.key, 'latin1'));
-      tallies.counted(row.key, slot, { type: row.storedType, expiresAtMs: row.storedExpiresAtMs }, -1);
-      tallies.counted(row.key, slot, row, 1);
+    for (const [name, before] of this.unsure) {
+      const stored = source.get('default', keyBytes(name));
+      this.count(name, before, stored === undefined ? ABSENT : rowHeader(stored));
     }
+    this.unsure.clear();
+    const { live, expiring } = tallies.outside(slotSet([]));
+    if (!tallies.isComplete || live !== all.live || expiring !== all.expiring) this.forgetCount();
   }
 
   /** What was counted does not hold any more. */
   forgetCount(): void {
-    if (this.tallies !== undefined) this.tallies = new SlotTallies();
+    if (this.tallies !== undefined) this.restart(new SlotTallies());
+  }
+
+  private restart(tallies: SlotTallies | undefined): void {
+    this.tallies = tallies;
+    this.staged = [];
+    this.unsure.clear();
   }
 }
+
+function storedOf({ storedType, storedExpiresAtMs }: Row): Counted {
+  return { type: storedType, expiresAtMs: storedExpiresAtMs };
+}
+
+const ABSENT: Counted = { type: RowType.Absent, expiresAtMs: 0 };
 
 /** Rows that are looked at in a row, between batches: some milliseconds. */
 const COUNTED_AT_ONCE = 1000;

@@ -249,15 +249,14 @@ export class RowApplier {
         shard.expiries.note(row.expiresAtMs);
       }
     }
-    this.count(name, held, -1);
-    this.count(name, row, 1);
+    shard.hidden.replaced(name, held, row);
+    this.count(held, -1);
+    this.count(row, 1);
     shard.keyChanged(name);
   }
 
-  private count(name: string, row: RowHeader, by: 1 | -1): void {
-    const { type, expiresAtMs } = row;
+  private count({ type, expiresAtMs }: RowHeader, by: 1 | -1): void {
     if (!isKey(type)) return;
-    this.shard.hidden.counted(name, row, by);
     this.live += by;
     if (expiresAtMs !== 0) this.expiring += by;
   }

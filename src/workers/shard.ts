@@ -170,7 +170,6 @@ export class Shard extends ShardRows {
         if (row.journaledIn !== 0) this.journal.revoke(target, row, this.nowMs);
       }
     }
-    this.hidden.stored(this.staged.rows);
     this.collections.stage(target, this.nowMs, this.flushedTo === undefined);
     // After a flush nothing is accepted or revoked: no row is stored. The records end with the instance that has them.
     if (this.flushedTo === undefined) this.journal.finish(target, this.nowMs);
@@ -188,7 +187,7 @@ export class Shard extends ShardRows {
       this.elementChanges(),
       flushedAt,
     );
-    if (target.staged !== 0) target.commit(sync || this.flushedTo !== undefined);
+    if (target.staged !== 0) this.write(target, sync || this.flushedTo !== undefined);
     if (this.flushedTo) {
       this.rewriting.abandon();
       this.generations.switchTo(this.flushedTo, this.database);
@@ -198,7 +197,10 @@ export class Shard extends ShardRows {
       this.journal.reset(NO_JOURNAL);
       this.collections.clear();
       this.hidden.forgetCount();
-    } else this.journal.committed();
+    } else {
+      this.journal.committed();
+      this.hidden.committed(this.staged.rows);
+    }
     this.replication.committed();
     this.stored = meta;
     this.meta = meta;
@@ -206,6 +208,15 @@ export class Shard extends ShardRows {
     this.collections.committed();
     this.staged.committed();
     if (this.swept.length > 0) this.swept = [];
+  }
+
+  private write(target: Database, sync: boolean): void {
+    try {
+      target.commit(sync);
+    } catch (error) {
+      if (this.flushedTo === undefined) this.hidden.commitFailed(this.staged.rows);
+      throw error;
+    }
   }
 
   /** Forgets all changes since the last commit: memory shows again what the disk holds. */
@@ -235,7 +246,7 @@ export class Shard extends ShardRows {
     }
     this.collections.dead.restart();
     this.meta = this.stored;
-    this.hidden.forgetCount();
+    this.hidden.discard();
     this.expiries.unknown();
     this.elementExpiries.unknown();
   }
@@ -367,7 +378,7 @@ export class Shard extends ShardRows {
     this.rewriting.abandon();
     this.stored = openShardMeta(this.database);
     this.meta = this.stored;
-    this.hidden.forgetCount();
+    this.hidden.reread(this.database, this.meta);
     this.takeUp(this.database);
     this.waits.anyChanged();
   }

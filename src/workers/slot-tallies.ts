@@ -27,7 +27,7 @@ export class SlotTallies {
     return this.isDone;
   }
 
-  /** Looks at the next rows as they are stored: to be called when nothing is staged that was counted. */
+  /** Looks at the next rows as they are stored. */
   lookOn(source: Database, rowsMax: number): void {
     if (this.isDone) return;
     let rows = 0;

@@ -4,10 +4,12 @@ import { slotSet } from '../../../src/types/feed-codec.js';
 import { stringValue } from '../../../src/types/row.js';
 import { keySlot, SLOTS } from '../../../src/types/slots.js';
 import { removeSlots } from '../../../src/workers/feed-target.js';
+import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
+import { readShardMeta, writeShardMeta } from '../../../src/workers/shard-meta.js';
 import { seeded } from '../../support/replay.js';
 import { followToEnd, openCopy, pair, startLogging, stepOf, write } from './feed-harness.js';
-import { keysOf } from './shard-harness.js';
+import { databaseOf, keysOf } from './shard-harness.js';
 
 const slotOf = (key: string) => keySlot(Buffer.from(key));
 const NONE = slotSet([]);
@@ -15,6 +17,20 @@ const NONE = slotSet([]);
 /** Every second slot, or all others. */
 const half = (rest: number) =>
   slotSet(Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => slot % 2 === rest));
+
+/** The next commit fails, and is on disk all the same if it `lands`, as it may be in a log that is read again. */
+function failCommit(shard: Shard, lands: boolean): void {
+  const database = databaseOf(shard);
+  const { commit } = database;
+  database.commit = (sync) => {
+    database.commit = commit;
+    if (lands) database.commit(sync);
+    else database.discard();
+    throw new StorageError('IO', 'the disk does not answer');
+  };
+  expect(() => shard.commit(false)).toThrow(StorageError);
+  shard.rollback();
+}
 
 function expectCounts(shard: Shard): void {
   const keys = keysOf(shard);
@@ -88,6 +104,39 @@ describe('rows that commands do not see', () => {
     await shard.close();
   });
 
+  it('are not counted anew for a change that is undone, or fails, unless the disk has something else', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['a', '1'], ['b', '1'], ['c', '1']);
+    shard.show({ slots: half(0), keepsOthers: true });
+    expectCounts(shard);
+    const change = () => {
+      shard.remove('a');
+      for (const key of ['b', 'd', 'e', 'f']) shard.setString(key, stringValue('2'), shard.nowMs + 1000);
+    };
+    change();
+    shard.rollback();
+    expect(shard.hidden.isCounting).toBe(false);
+    expectCounts(shard);
+    for (const lands of [false, true]) {
+      change();
+      failCommit(shard, lands);
+      expect(shard.hidden.isCounting).toBe(false);
+      await shard.recover();
+      expect(shard.hidden.isCounting).toBe(false);
+      expectCounts(shard);
+      expect(shard.peek('a') === undefined).toBe(lands);
+    }
+    // Something that nobody knows of.
+    const database = databaseOf(shard);
+    writeShardMeta(database, { ...readShardMeta(database), live: 4, expiring: 3 });
+    database.delete('default', Buffer.from('d'));
+    database.commit(false);
+    await shard.recover();
+    expect(shard.hidden.isCounting).toBe(true);
+    expectCounts(shard);
+    await shard.close();
+  });
+
   it('are counted right whatever changes while that goes on', () =>
     seeded(8, async (generator) => {
       const random = () => generator.float();
@@ -112,8 +161,15 @@ describe('rows that commands do not see', () => {
         if (dice < 0.1) target.hidden.show(all[Math.floor(random() * all.length)]);
         else if (dice < 0.4) {
           for (let n = 0; n < 5; n++) change(target);
-          if (random() < 0.2) target.rollback();
-          else target.commit(false);
+          const end = random();
+          if (end < 0.2) target.rollback();
+          else if (end < 0.4 && target.hasChanges) {
+            const lands = random() < 0.5;
+            failCommit(target, lands);
+            if (!lands && random() < 0.3) expectCounts(target);
+            if (!lands && random() < 0.3) target.hidden.countOn(target.source(), 40);
+            await target.recover();
+          } else target.commit(false);
         } else if (dice < 0.6) {
           for (let n = 0; n < 5; n++) change(source);
           source.commit(false);
