@@ -32,6 +32,14 @@ export function directive<T>(
   return { kind, default: defaultValue, description, ...extras };
 }
 
+/** For directives that hold from start to end. */
+export const FIXED = { immutable: true } as const;
+/** For directives that name a file. */
+export const REREAD = { rereads: true } as const;
+
+/** The largest value of directives that are an `int` in Redis. */
+export const INT_MAX = 2147483647;
+
 /** Accepts only `value`, and says why. */
 export function only<T>(value: T, reason: string): { refuse(given: T): string | undefined } {
   return { refuse: (given) => (given === value ? undefined : reason) };
