@@ -1,6 +1,5 @@
-import { connect } from 'node:net';
 import Parser from 'redis-parser';
-import { encode } from './load.mjs';
+import { connectTo, encode } from './load.mjs';
 
 /** @typedef {string | number | null | Error | Reply[]} Reply errors within replies are values */
 
@@ -26,15 +25,8 @@ export class Client {
   }
 
   /** @param {number} port @returns {Promise<Client>} */
-  static open(port) {
-    return new Promise((done, failed) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-      socket.once('error', failed);
-      socket.once('connect', () => {
-        socket.off('error', failed);
-        done(new Client(socket));
-      });
-    });
+  static async open(port) {
+    return new Client(await connectTo(port));
   }
 
   /**

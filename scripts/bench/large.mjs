@@ -3,6 +3,7 @@ import { redisBenchmark } from './redis-benchmark.mjs';
 import { megabytes, thousands } from './report.mjs';
 import { ask, Server, temporaryDirectory } from './servers.mjs';
 import { spread } from './statistics.mjs';
+import { keyOf } from './targets.mjs';
 
 const BUDGET_BYTES = 256 * 1024 * 1024;
 const RSS_BYTES_MAX = 1.5 * BUDGET_BYTES + 150 * 1024 * 1024;
@@ -54,13 +55,12 @@ async function measureBeyondMemory(options, progress) {
   const flags = options.subject === 'redis' ? [] : ['--maxmemory', '256mb'];
   const start = subjectOptions(options, temporaryDirectory(options.temporaryParent), flags);
   const server = await Server.start(start);
-  const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
   const value = (/** @type {number} */ index) => noise(index, 1024);
   const started = performance.now();
   await loadKeys({
     port: server.port,
     count: keyCount,
-    key,
+    key: keyOf,
     value,
     progress: (done) => {
       if (done % 20_000 === 0) progress.show(`${label}: ${thousands(done)} loaded`);
@@ -90,7 +90,7 @@ async function measureBeyondMemory(options, progress) {
     ),
   );
   figures.push(bounded('RSS peak', rssPeak, RSS_BYTES_MAX, megabytes));
-  figures.push(...(await measureRestarts(server, start, key(keyCount >> 1), progress)));
+  figures.push(...(await measureRestarts(server, start, keyOf(keyCount >> 1), progress)));
   return figures;
 }
 

@@ -56,6 +56,18 @@ export async function runCommands({ port, database = 0, count, command, replyLin
   await Promise.all(Array.from({ length: CONNECTIONS }, worker));
 }
 
+/** @param {number} port @returns {Promise<import('node:net').Socket>} connected */
+export function connectTo(port) {
+  return new Promise((done, failed) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    socket.once('error', failed);
+    socket.once('connect', () => {
+      socket.off('error', failed);
+      done(socket);
+    });
+  });
+}
+
 /** A connection for what redis-benchmark cannot do. */
 export class Connection {
   /** @param {import('node:net').Socket} socket */
@@ -78,15 +90,8 @@ export class Connection {
   }
 
   /** @param {number} port @returns {Promise<Connection>} */
-  static open(port) {
-    return new Promise((done, failed) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-      socket.once('error', failed);
-      socket.once('connect', () => {
-        socket.off('error', failed);
-        done(new Connection(socket));
-      });
-    });
+  static async open(port) {
+    return new Connection(await connectTo(port));
   }
 
   /**

@@ -5,7 +5,7 @@ import { thousands, throughputSheet } from './report.mjs';
 import { ask, until } from './servers.mjs';
 import { median, percentile } from './statistics.mjs';
 import { Stores } from './stores.mjs';
-import { KEY_COUNT, TESTS, VALUE_BYTES } from './targets.mjs';
+import { KEY_COUNT, keyOf, TESTS, VALUE_BYTES } from './targets.mjs';
 import { measureInTurns } from './throughput.mjs';
 
 /*
@@ -104,8 +104,7 @@ async function measureFollowing(options, owner, follower, cpus, progress) {
 /** @param {import('./servers.mjs').Server} store @param {number} database @param {number} count */
 function load({ port }, database, count) {
   const value = 'x'.repeat(VALUE_BYTES);
-  const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
-  return loadKeys({ port, database, count, key, value: () => value });
+  return loadKeys({ port, database, count, key: keyOf, value: () => value });
 }
 
 /** Measures, beside the rate of writes, what the two stores do for them. */

@@ -7,7 +7,7 @@ import { thousands } from './report.mjs';
 import { median, percentile } from './statistics.mjs';
 import { SteadyLoad } from './steady-load.mjs';
 import { Stores } from './stores.mjs';
-import { VALUE_BYTES } from './targets.mjs';
+import { keyOf, VALUE_BYTES } from './targets.mjs';
 
 /*
  * A keyspace goes from three shards on three stores to four, while clients read and write at a constant rate; then a
@@ -46,7 +46,7 @@ export async function measureResize(options, progress) {
   await cluster.createKeyspace(first, `large SHARDS ${SHARDS} DB 0`);
   progress.show(`loading ${thousands(options.keys)} keys`);
   const started = performance.now();
-  await loadKeys({ port: first.port, count: options.keys, key, value });
+  await loadKeys({ port: first.port, count: options.keys, key: keyOf, value });
   const loadRate = (options.keys / (performance.now() - started)) * 1000;
   // The one that the new shard goes to.
   await cluster.addStore();
@@ -57,14 +57,20 @@ export async function measureResize(options, progress) {
   return { keys: options.keys, rate: options.rate, loadRate, ...large, waits, pauses };
 }
 
-const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
 const VALUE = 'x'.repeat(VALUE_BYTES);
 const value = () => VALUE;
 
 /** @param {Stores} cluster @param {ResizeOptions} options @param {import('./progress.mjs').Progress} progress */
 async function measureLargeResize(cluster, { keys, rate, seconds }, progress) {
   const ports = cluster.stores.slice(0, SHARDS).map(({ port }) => port);
-  const load = await SteadyLoad.start({ ports, connections: CONNECTIONS, rate, keyCount: keys, key, value });
+  const load = await SteadyLoad.start({
+    ports,
+    connections: CONNECTIONS,
+    rate,
+    keyCount: keys,
+    key: keyOf,
+    value,
+  });
   const control = await Client.open(ports[0]);
   progress.show('warming up');
   await load.during([], seconds);
@@ -130,8 +136,8 @@ async function measureWaits(cluster, { rate }, progress) {
   const { shardsOfSlots, keySlot } = await placement();
   const [first] = cluster.stores;
   await cluster.createKeyspace(first, `small SHARDS ${SHARDS} DB 1`);
-  await loadKeys({ port: first.port, database: 1, count: SMALL_KEYS, key, value });
-  const slots = Array.from({ length: SMALL_KEYS }, (_, index) => keySlot(Buffer.from(key(index))));
+  await loadKeys({ port: first.port, database: 1, count: SMALL_KEYS, key: keyOf, value });
+  const slots = Array.from({ length: SMALL_KEYS }, (_, index) => keySlot(Buffer.from(keyOf(index))));
   const ports = cluster.stores.map(({ port }) => port);
   const load = await SteadyLoad.start({
     ports,
@@ -139,7 +145,7 @@ async function measureWaits(cluster, { rate }, progress) {
     connections: CONNECTIONS,
     rate,
     keyCount: SMALL_KEYS,
-    key,
+    key: keyOf,
     value,
   });
   const control = await Client.open(first.port);

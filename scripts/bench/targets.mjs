@@ -8,6 +8,12 @@
 /** Keys are `key:` and 12 digits, as redis-benchmark makes them. */
 export const KEY_COUNT = 100_000;
 export const VALUE_BYTES = 100;
+
+/** The key of a number from 0 on. @param {number} index */
+export function keyOf(index) {
+  return `key:${String(index).padStart(12, '0')}`;
+}
+
 export const CLIENTS = 50;
 
 /** A random key of the loaded ones, in redis-benchmark's words. */

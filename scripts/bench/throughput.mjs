@@ -2,7 +2,7 @@ import { loadKeys } from './load.mjs';
 import { redisBenchmark } from './redis-benchmark.mjs';
 import { Server, temporaryDirectory } from './servers.mjs';
 import { spread } from './statistics.mjs';
-import { KEY_COUNT, targetOf, VALUE_BYTES } from './targets.mjs';
+import { KEY_COUNT, keyOf, targetOf, VALUE_BYTES } from './targets.mjs';
 
 /**
  * @typedef {object} ThroughputRow
@@ -98,8 +98,7 @@ export async function measureInTurns(options, ours, redis, progress) {
 async function loadBenchmarkKeys(port, progress) {
   progress.show(`loading ${KEY_COUNT} keys into port ${port}`);
   const value = 'x'.repeat(VALUE_BYTES);
-  const key = (/** @type {number} */ index) => `key:${String(index).padStart(12, '0')}`;
-  await loadKeys({ port, count: KEY_COUNT, key, value: () => value });
+  await loadKeys({ port, count: KEY_COUNT, key: keyOf, value: () => value });
 }
 
 /** Makes the last test of a group take away what the others add. @param {{requests: number}[]} rows */

@@ -81,7 +81,10 @@ async function settle(
   };
 }
 
-/** The address of a store that is up: any of them reaches everything. */
+/**
+ * The address of a store of the cluster that is up, whichever: through each one all keys are reached.
+ * @returns undefined where no cluster is named
+ */
 async function storeOf(opening: Promise<ClusterClient> | undefined): Promise<string | undefined> {
   const cluster = await opening;
   if (cluster === undefined) return undefined;

@@ -6,7 +6,7 @@ import { listen, openPort, socketServer } from '../cluster/listening.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import { TlsDoors } from './tls-door.js';
 
-/** By what a connection came in. */
+/** What a port that connections come in by is for. */
 export interface Door {
   /** `plain`: any key of any keyspace. `cluster`: the Redis Cluster protocol, for one keyspace. */
   readonly kind: 'plain' | 'cluster';

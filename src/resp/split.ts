@@ -162,7 +162,7 @@ const keys: Splitter = (args, division) => ({
 
 const DBSIZE = Buffer.from('DBSIZE', 'latin1');
 
-/** Each key is as likely as any other: the shard is drawn by its number of keys. */
+/** A shard is drawn, the more likely the more keys it has; so each key is as likely as any other. */
 const randomKey: Splitter = (args, division, version) => {
   const nil = new ReplyWriter(16);
   nil.version = version;
@@ -179,7 +179,7 @@ const randomKey: Splitter = (args, division, version) => {
   };
 };
 
-/** The place whose share holds a point of the sum. */
+/** The index of the weight in which a point lies, from 0 to their sum, where they stand end to end. */
 export function draw(weights: readonly number[], point: number): number {
   let rest = point;
   for (const [index, weight] of weights.entries()) {

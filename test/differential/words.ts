@@ -185,7 +185,7 @@ export class Words {
     return this.#streamMs;
   }
 
-  /** The first part of an id that is as great as any before, or greater. */
+  /** The first part, milliseconds, of an id for a new entry: that of the last one, or a little more. */
   nextStreamMs(): number {
     this.#streamMs += this.r.int(0, 2);
     return this.#streamMs;

@@ -75,6 +75,19 @@ describe.skipIf(SUBJECT === 'redis')('changes of where a keyspace is', () => {
     return cluster.stores.find((store) => store.port === port)!;
   }
 
+  /** Kills the store that owns the first shard, and waits until copies have taken over from it. */
+  async function loseOwner(): Promise<{ owner: string; victim: ClusterNode }> {
+    const [owner] = (await entry()).shards[0]!.stores as [string];
+    const victim = nodeOf(owner, await cluster.control.stores());
+    await victim.kill9();
+    await waitUntil(
+      'others own all shards',
+      async () => (await entry()).shards.every(({ stores }) => stores[0] !== owner),
+      15_000,
+    );
+    return { owner, victim };
+  }
+
   test('a store is drained, and then has nothing; copies are made and taken away; a change is aborted', async () => {
     const client = await begin(3, 4, 1);
     const [store] = (await entry()).shards[0]!.stores as [string];
@@ -97,15 +110,7 @@ describe.skipIf(SUBJECT === 'redis')('changes of where a keyspace is', () => {
 
   test('a copy takes over from a store that dies, which gets its shards back when it is back', async () => {
     const client = await begin(3, 3, 2);
-    const statuses = await cluster.control.stores();
-    const [owner] = (await entry()).shards[0]!.stores as [string];
-    const victim = nodeOf(owner, statuses);
-    await victim.kill9();
-    await waitUntil(
-      'others own all shards',
-      async () => (await entry()).shards.every(({ stores }) => stores[0] !== owner),
-      15_000,
-    );
+    const { owner, victim } = await loseOwner();
     expect(await client.set('meanwhile', 'written')).toBe('OK');
     await client.del('meanwhile');
     await expectAll(client);
@@ -121,15 +126,7 @@ describe.skipIf(SUBJECT === 'redis')('changes of where a keyspace is', () => {
 
   test('a store that is dead is replaced by another one; when it is back after all, it hands over and is left with nothing', async () => {
     const client = await begin(3, 3, 2);
-    const statuses = await cluster.control.stores();
-    const [owner] = (await entry()).shards[0]!.stores as [string];
-    const victim = nodeOf(owner, statuses);
-    await victim.kill9();
-    await waitUntil(
-      'others own all shards',
-      async () => (await entry()).shards.every(({ stores }) => stores[0] !== owner),
-      15_000,
-    );
+    const { owner, victim } = await loseOwner();
     await change({ kind: 'replace', store: owner, by: '' });
     for (const { stores } of (await entry()).shards) {
       expect(stores).not.toContain(owner);
