@@ -18,10 +18,44 @@ interface Building {
   usedMs: number;
 }
 
-/** What restores are bringing into a shard. It is forgotten with the shard's instance. */
+/** What restores are bringing into a shard, by their names. What is changed counts from the commit on. */
 export class Restores {
-  /** By the restore's name. */
-  readonly building = new Map<string, Building>();
+  private current = new Map<string, Building>();
+  /** What it is with the changes of the step at hand; undefined: there are none. */
+  private staged: Map<string, Building> | undefined;
+
+  get building(): ReadonlyMap<string, Building> {
+    return this.staged ?? this.current;
+  }
+
+  /** @param building undefined = nothing any more */
+  set(restore: string, building: Building | undefined): void {
+    this.staged ??= new Map(this.current);
+    if (building === undefined) this.staged.delete(restore);
+    else this.staged.set(restore, building);
+  }
+
+  /** The shard is emptied. */
+  empty(): void {
+    if (this.building.size > 0) this.staged = new Map();
+  }
+
+  committed(): void {
+    if (this.staged === undefined) return;
+    this.current = this.staged;
+    this.staged = undefined;
+  }
+
+  /** The changes since the last commit have not happened: what they name is anybody's. */
+  discard(): void {
+    this.staged = undefined;
+  }
+
+  /** It is forgotten with the shard's instance. */
+  forget(): void {
+    this.staged = undefined;
+    this.current.clear();
+  }
 
   /** Those whose next piece nobody has sent for long, and that make room for one more. */
   overdue(nowMs: number): string[] {
@@ -129,7 +163,7 @@ export class RestoreTarget {
       const building = this.buildingFor(restore, row, elements.kind);
       applier.storeElements(building.version, elements);
       if (elements.kind !== ElementsKind.Last) return;
-      shard.restores.building.delete(restore);
+      shard.restores.set(restore, undefined);
       stageFinished(shard.source(), building.version);
       if (hasEnded(row.bytes, shard.nowMs)) ended = 1;
       else if (applier.applyBuilt(row, building.version)) {
@@ -144,22 +178,22 @@ export class RestoreTarget {
   /** What a piece belongs to. */
   private buildingFor(restore: string, row: FeedRow, kind: ElementsKind): Building {
     const { shard } = this;
-    const { building } = shard.restores;
+    const { restores } = shard;
     const key = row.key.latin1Slice();
     const { timestamp } = rowHeader(row.bytes);
     if (kind === ElementsKind.First) {
-      for (const name of [...shard.restores.overdue(shard.nowMs), restore]) this.giveUp(name);
-      if (building.size >= RESTORES_PER_SHARD_MAX)
+      for (const name of [...restores.overdue(shard.nowMs), restore]) this.giveUp(name);
+      if (restores.building.size >= RESTORES_PER_SHARD_MAX)
         throw new Error(
           `${RESTORES_PER_SHARD_MAX} restores bring large keys to this shard already: wait until one is done`,
         );
       const { version } = shard.collections.newElements();
       const begun = { key, version, timestamp, usedMs: shard.nowMs };
       stageUnfinished(shard.source(), version);
-      building.set(restore, begun);
+      restores.set(restore, begun);
       return begun;
     }
-    const known = building.get(restore);
+    const known = restores.building.get(restore);
     if (known === undefined || known.key !== key || known.timestamp !== timestamp)
       throw new RefusedError(
         'order',
@@ -174,7 +208,7 @@ export class RestoreTarget {
     const { restores, collections } = this.shard;
     const known = restores.building.get(restore);
     if (known === undefined) return;
-    restores.building.delete(restore);
+    restores.set(restore, undefined);
     stageFinished(this.shard.source(), known.version);
     collections.dead.add(known.version);
   }

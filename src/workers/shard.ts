@@ -68,7 +68,7 @@ export class Shard extends ShardRows {
    */
   private takeUp(database: Database): void {
     this.snapshots.endAll();
-    this.restores.building.clear();
+    this.restores.forget();
     this.replication.open(database, Date.now());
     this.environment.clock.observe(this.replication.newest);
     const contents = readJournal(database, this.rows.table);
@@ -131,7 +131,7 @@ export class Shard extends ShardRows {
     this.expiries.emptied();
     this.elementExpiries.emptied();
     this.scans.clear();
-    this.restores.building.clear();
+    this.restores.empty();
   }
 
   private flushTime(): number {
@@ -202,6 +202,7 @@ export class Shard extends ShardRows {
       this.hidden.committed(this.staged.rows);
     }
     this.replication.committed();
+    this.restores.committed();
     this.stored = meta;
     this.meta = meta;
     this.metaDirty = false;
@@ -225,6 +226,7 @@ export class Shard extends ShardRows {
     this.source().discard();
     this.journal.discard();
     this.replication.discard();
+    this.restores.discard();
     this.swept = [];
     this.metaDirty = false;
     if (this.flushedTo) {

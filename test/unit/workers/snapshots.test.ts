@@ -294,6 +294,25 @@ describe('a shard that takes a backup', () => {
     audit(again);
   });
 
+  it('forgets a piece that was refused, whose version may be that of another collection by now', async () => {
+    const [source, target] = [await open(), await open()];
+    makeSet(source, 'large', 2000);
+    const { snapshot } = source.snapshots.begin(source);
+    const parts = readAll(source, snapshot);
+    const broken = Buffer.from(parts[0]!);
+    // The length of the last element row's value, before its kind and the hash of its name: more than there is.
+    broken.writeUInt32BE(1000, broken.lastIndexOf('member') - 4 - 1 - 4);
+    expect(await take(target, broken)).toMatchObject({ refused: 'format' });
+    makeSet(target, 'mine', 300);
+    expect(await take(target, parts[1]!)).toMatchObject({ refused: 'order' });
+    await restoreAll(target, parts);
+    sweepDead(target);
+    expect((target.find('mine')!.collection as SetValue).members().length).toBe(300);
+    expect(elementsOf(target)).toBe(elementsOf(source) + 300);
+    audit(target);
+    await Promise.all([source.close(), target.close()]);
+  });
+
   it('takes up nothing behind a flush, which the pieces before it did not survive', async () => {
     const { parts } = await pieces();
     const target = await open();
