@@ -1,6 +1,6 @@
 import { CommandError } from '../base/command-errors.js';
-import { StorageError } from './rocksdb.js';
 import type { Shard } from './shard.js';
+import { shardFailure } from './shard-failure.js';
 import type { WatchRecord } from './watch-table.js';
 
 /**
@@ -29,8 +29,8 @@ export class BatchWatches {
         if (shard.watches.isBroken(clientId, (key) => shard.peek(key) !== undefined)) return true;
       }
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      return new CommandError(`EXECABORT Transaction discarded because of: ${error.message}`);
+      const { message } = shardFailure(error);
+      return new CommandError(`EXECABORT Transaction discarded because of: ${message}`);
     }
     return false;
   }
@@ -68,7 +68,7 @@ export function exchangeWatches(shard: Shard, target: Shard): void {
     try {
       return shard.peek(key) !== undefined || target.peek(key) !== undefined;
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+      shardFailure(error);
       // A key that cannot be read may be there.
       return true;
     }

@@ -26,9 +26,10 @@ import {
   type WorkerSettings,
 } from './protocol.js';
 import { type PartEntry, ReplyPart } from './reply-part.js';
-import { StorageError } from './rocksdb.js';
+import type { StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
+import { shardFailure } from './shard-failure.js';
 
 /** What the executor needs of its worker. */
 export interface ExecutorHost {
@@ -196,8 +197,7 @@ export class Executor {
         this.commit();
         break;
       } catch (error) {
-        if (!(error instanceof StorageError)) throw error;
-        salvage = this.recover(error, salvage);
+        salvage = this.recover(shardFailure(error), salvage);
       }
     }
     this.post(true);
@@ -439,9 +439,9 @@ export class Executor {
     try {
       command.run(this.context, this.args);
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+      const { code, message } = shardFailure(error);
       this.reply.rewind(start);
-      this.reply.error(error.code === 'CLOSED' ? NOT_OPEN : `ERR ${error.message}`);
+      this.reply.error(code === 'CLOSED' ? NOT_OPEN : `ERR ${message}`);
     }
   }
 
@@ -476,8 +476,7 @@ export class Executor {
       this.waits.serve(shard);
       this.commit();
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      this.recover(error, undefined);
+      this.recover(shardFailure(error), undefined);
     }
     this.tellWaiting();
   }

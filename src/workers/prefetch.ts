@@ -3,8 +3,8 @@ import { keyBounds } from '../commands/definition.js';
 import { commandTable } from '../commands/table.js';
 import type { Batch } from './batch.js';
 import { BATCH_HEADER_WORDS, Instruction, SEGMENT_HEADER_WORDS } from './protocol.js';
-import { StorageError } from './rocksdb.js';
 import type { Shard } from './shard.js';
+import { shardFailure } from './shard-failure.js';
 
 /** Reads the rows that the batch's commands name and that are not in memory, with one call a shard. */
 export function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): void {
@@ -30,7 +30,7 @@ export function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): 
       if (keys.size > 1) shard.prefetch([...keys]);
     } catch (error) {
       // The command that needs the row will meet the same failure, and report it.
-      if (!(error instanceof StorageError)) throw error;
+      shardFailure(error);
     }
   }
 }

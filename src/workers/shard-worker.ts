@@ -23,6 +23,7 @@ import { StorageError } from './rocksdb.js';
 import { RowCache } from './row-cache.js';
 import { Shard } from './shard.js';
 import type { ShardKnobs } from './shard-environment.js';
+import { shardFailure } from './shard-failure.js';
 import { ShardSteps, type StepsHost } from './shard-steps.js';
 import { WorkerBackups } from './worker-backups.js';
 import { WorkerFeeds } from './worker-feeds.js';
@@ -226,8 +227,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
       };
     } catch (error) {
       // One shard that cannot be read is not to keep from view what the others are.
-      if (!(error instanceof StorageError)) throw error;
-      return { ...figures, ...NOTHING_READ, failure: failure || error.message };
+      const { message } = shardFailure(error);
+      return { ...figures, ...NOTHING_READ, failure: failure || message };
     }
   }
 
@@ -274,9 +275,9 @@ class ShardWorker implements ExecutorHost, StepsHost {
       this.executor.serveBetween(shard);
       this.cache.evict();
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+      const failure = shardFailure(error);
       shard.rollback();
-      this.commitFailed(shard, error);
+      this.commitFailed(shard, failure);
     }
   }
 

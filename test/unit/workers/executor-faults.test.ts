@@ -1,5 +1,7 @@
+import { Buffer } from 'node:buffer';
 import { describe, expect, it, vi } from 'vitest';
 import { REPLY_PART_BYTES } from '../../../src/base/limits.js';
+import { ElementKind } from '../../../src/types/collections/elements.js';
 import { StorageError } from '../../../src/workers/rocksdb.js';
 import {
   encodeBatch,
@@ -12,7 +14,7 @@ import {
   useShard,
   useTarget,
 } from './executor-harness.js';
-import { auditDisk, keysOf } from './shard-harness.js';
+import { auditDisk, databaseOf, keysOf } from './shard-harness.js';
 
 const LARGE = 'x'.repeat(REPLY_PART_BYTES);
 
@@ -112,4 +114,39 @@ describe('a disk that fails', () => {
         outcome.reply.startsWith('+') === (outcome.keys.length === 1),
     );
   });
+});
+
+it('a row that cannot be read is damage of its shard, and nothing to the others', async () => {
+  const rig = await openExecutor(2);
+  const names = Array.from({ length: 600 }, (_, index) => `n${index}`);
+  rig.text(
+    'SET row 1',
+    ['ZADD', 'tree', ...names.flatMap((name, index) => [String(index), name])],
+    'SET whole 1',
+  );
+  rig.run({ shard: 2, items: ['SET other 1'] });
+  rig.host.cache.setLimit(0);
+  rig.host.cache.evict();
+  const database = databaseOf(rig.shard(1));
+  database.put('default', Buffer.from('row'), Buffer.from([0xff]));
+  database.iterate({ family: 'elem', values: false }, (key) => {
+    if (key[8] === ElementKind.Node) database.put('elem', Buffer.from(key), Buffer.from([9]));
+    return true;
+  });
+  database.commit(false);
+  for (const damaged of ['GET row', 'ZRANGE tree 0 -1', 'MGET whole row']) {
+    rig.host.failures.clear();
+    const replies = rig.run(
+      { client: 1, items: [damaged, 'GET whole'] },
+      { client: 2, shard: 2, items: ['GET other', 'SET other 1'] },
+    );
+    expect(replies[0]!.text).toMatch(
+      /^-ERR what is stored cannot be read: .*\. Restore the shard from a copy\r\n\$1\r\n1\r\n$/,
+    );
+    expect(replies[1]!.text).toBe('$1\r\n1\r\n+OK\r\n');
+    expect([...rig.host.failures.keys()]).toEqual([rig.shard(1)]);
+  }
+  Reflect.set(rig.executor, 'prefetching', true);
+  expect(rig.text('MGET whole row')).toMatch(/^-ERR what is stored/);
+  await rig.close();
 });
