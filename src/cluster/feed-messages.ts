@@ -31,6 +31,11 @@ export type FollowerMessage =
       readonly slots: Uint8Array | undefined;
       /** What the source has of them will do for a copy, though it is not all: the follower has, or gets, the rest from others. */
       readonly partWillDo: boolean;
+      /**
+       * What the source's clients have written is all that the follower lacks: if the log has it from its first record on,
+       * nothing is copied.
+       */
+      readonly fromBeginning: boolean;
       /** undefined = it has nothing yet. */
       readonly resume: FeedStart | undefined;
     }

@@ -300,6 +300,11 @@ export class Copies {
     return copy.whyShut(this.host.self, (id) => this.host.storeText(id));
   }
 
+  /** Whether a copy answers reads of those who take what may be behind. */
+  isReadable(keyspace: string, shard: number): boolean {
+    return this.copies.get(keyOf(keyspace, shard))?.isReadable === true;
+  }
+
   /** Whether slots can be copied from here, see SourceHost. @param slots undefined = those of the shard */
   copyable(keyspace: string, shard: number, slots: Uint8Array | undefined): Copyable {
     const { entry, duty, memory } = this.copies.get(keyOf(keyspace, shard)) ?? {};

@@ -102,6 +102,12 @@ export class Copy {
     return this.showsItsOwn;
   }
 
+  /** Whether reads get what they should, but for what is on its way: one that is being filled shows nothing yet. */
+  get isReadable(): boolean {
+    const { duty, memory } = this;
+    return duty?.role === 'copy' && memory.complete.includes(duty.slots) && this.showsItsOwn;
+  }
+
   /** Whether commands see the rows of its slots, and none of others. */
   private get showsItsOwn(): boolean {
     const { shown, showing, duty } = this;

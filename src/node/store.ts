@@ -372,7 +372,8 @@ export class Store {
    * and takes no writes.
    */
   copyOf({ id }: Keyspace, { shard, store }: ShardPlace): ShardRoute | undefined {
-    return this.feeds.followers.hasCopyOf(id, shard, store) ? this.shards?.route(id, shard) : undefined;
+    const isFilled = this.copies.isReadable(id, shard) && this.feeds.followers.hasCopyOf(id, shard, store);
+    return isFilled ? this.shards?.route(id, shard) : undefined;
   }
 
   /** What the master is told of keyspaces that are changed or have several copies, where this store has a part in them. */

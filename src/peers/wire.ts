@@ -47,6 +47,7 @@ export interface WireFollowerMessage {
     shard: number;
     slots?: Uint8Array;
     partWillDo: boolean;
+    fromBeginning: boolean;
     resume: Maybe<WireStart>;
   }>;
   ack?: Maybe<{ position: Maybe<WirePosition>; bytes: number }>;
@@ -144,7 +145,8 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     return { kind: 'ack', position, bytes: exact(ack.bytes, 'bytes') };
   }
   if (!open) throw new WireError('it is none that this version knows');
-  const { clusterId, follower, source, feed, keyspace, shard, slots, partWillDo, resume } = open;
+  const { clusterId, follower, source, feed, keyspace, shard, slots, partWillDo, fromBeginning, resume } =
+    open;
   if (feed === '' || feed.length > FEED_ID_LENGTH_MAX) throw new WireError('a feed without an id');
   if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
     throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
@@ -158,6 +160,7 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     shard,
     slots: slots && owned(slots),
     partWillDo,
+    fromBeginning,
     resume: resume ? fromWireStart(resume) : undefined,
   };
 }

@@ -15,6 +15,8 @@ export interface LogState extends CopyBegin {
   readonly firstSequence: number;
   /** Bytes of its records. */
   readonly bytes: number;
+  /** When the machine went down with writes that others may have, Unix milliseconds; 0 = not since it logs. */
+  readonly lostMs: number;
 }
 
 /** How far a target has come with a feed. It is on disk in the same batch as the rows. */

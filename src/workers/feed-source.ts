@@ -49,6 +49,7 @@ export function logState(shard: Shard): LogState | undefined {
     sequence: log.last,
     firstSequence: log.first,
     bytes: log.bytes,
+    lostMs: log.lostMs,
     flushedAt,
     // What is still being copied, or has lost something, does not tell of what it lacks.
     rememberedSince:

@@ -121,6 +121,7 @@ export class SimulatedShard {
       firstSequence: log.first,
       bytes: log.records.length * 32,
       flushedAt: 0,
+      lostMs: log.lostMs,
       rememberedSince: isUnsure ? 0 : rememberedSince(log.sinceMs, this.now(), RETENTION_MS, DRIFT_MAX_MS),
     };
   }

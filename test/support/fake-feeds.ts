@@ -12,7 +12,8 @@ interface FakeRow {
 }
 
 const encode = (rows: readonly FakeRow[]) => new Uint8Array(Buffer.from(JSON.stringify(rows)));
-const decode = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as FakeRow[];
+const decode = (bytes: Uint8Array) =>
+  bytes.length === 0 ? [] : (JSON.parse(Buffer.from(bytes).toString()) as FakeRow[]);
 const NOTHING_DONE = { applied: 0, skipped: 0, removed: 0 };
 
 /** A shard in memory that keeps what the real one keeps on its disk: rows, a log, positions. */
@@ -50,6 +51,8 @@ export class FakeEngine implements FeedEngine {
   batch = 2;
   /** What the next call that applies something fails with. */
   failure: Error | undefined;
+  /** When its machine lost something. */
+  lostMs = 0;
   private logs = 0;
 
   constructor(private readonly name: string) {}
@@ -97,6 +100,7 @@ export class FakeEngine implements FeedEngine {
         sequence,
         firstSequence: log.first,
         bytes: 0,
+        lostMs: this.lostMs,
         rememberedSince: 0,
         flushedAt: 0,
       }

@@ -171,9 +171,9 @@ export class FeedFollower {
     if (source === undefined) throw new Error(`store ${duty.sourceStore} is not known here`);
     const route = host.route(duty.keyspace, duty.targetShard);
     if (route === undefined) throw new Error('the shard to be filled is not open here yet');
-    const progress = (await engine.state(route)).feeds[duty.feed];
+    const { feeds, log } = await engine.state(route);
     if (this.isClosed) return undefined;
-    this.recall(progress);
+    this.recall(feeds[duty.feed]);
     const stream = host.connect(source);
     const events = {
       begun: () => this.begun(),
@@ -192,6 +192,8 @@ export class FeedFollower {
       shard: sourceShard,
       slots: asked,
       partWillDo: start !== 'copy',
+      // What the machine lost here came to the source by a feed, and so is not in its log.
+      fromBeginning: start === 'beginning' && log?.lostMs === 0,
       resume: this.at,
     });
     return this.conversation.over;

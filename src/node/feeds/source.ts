@@ -1,8 +1,8 @@
 import { COPY_SLICE_BYTES, FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../base/limits.js';
 import type { Timers } from '../../base/timers.js';
 import type { FollowerMessage, FollowerStream, LogMark } from '../../cluster/feed-messages.js';
-import type { CopyBegin, FeedPosition, FeedStart } from '../../types/feed.js';
-import type { FeedState } from '../../workers/feed-protocol.js';
+import type { CopyBegin, CopySlice, FeedPosition, FeedStart } from '../../types/feed.js';
+import type { FeedState, LogState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedEngine } from './engine.js';
@@ -183,6 +183,10 @@ export class FeedSource {
     if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
     this.host.headFound(this.route!, log);
     const { sequence, flushedAt } = log;
+    if (resume === undefined && this.open!.fromBeginning && log.firstSequence === 1) {
+      this.beginWithFirst(log);
+      return;
+    }
     const copyable = this.host.copyable(this.open!);
     // What is not here may be elsewhere: that it is missing tells nothing.
     const rememberedSince = copyable === 'whole' ? log.rememberedSince : 0;
@@ -194,12 +198,28 @@ export class FeedSource {
     if (from.phase === 'copying' && typeof copyable === 'object') throw new Error(copyable.reason);
     if (from.phase === 'copying' && copyable === 'part' && !this.open!.partWillDo)
       throw new Error('the shard has not all of it');
+    this.goOn(from);
+  }
+
+  private goOn(from: FeedStart): void {
     this.at = from;
     this.needed = positionOf(from);
     this.acked = from.phase === 'copying' ? undefined : from.position;
     this.stream.send({ kind: 'begin', from });
     this.tell(this.host.timers.now());
     this.host.acknowledged(this);
+  }
+
+  /**
+   * Nothing that clients wrote here has left the log: what the follower lacks is in it. So it gets a copy of nothing, of
+   * which it may conclude nothing, and then all of the log.
+   */
+  private beginWithFirst({ log, flushedAt }: LogState): void {
+    const position = { log, sequence: 0 };
+    const begin: CopyBegin = { ...position, rememberedSince: 0, flushedAt };
+    this.goOn({ phase: 'copying', begin, after: undefined });
+    this.stream.send({ kind: 'slice', slice: NOTHING_COPIED });
+    this.at = { phase: 'tailing', position };
   }
 
   private async copy(
@@ -276,6 +296,14 @@ export class FeedSource {
     });
   }
 }
+
+const NOTHING_COPIED: CopySlice = {
+  after: undefined,
+  last: undefined,
+  rows: new Uint8Array(0),
+  rowCount: 0,
+  isDone: true,
+};
 
 function positionOf(start: FeedStart): FeedPosition {
   return start.phase === 'copying' ? start.begin : start.position;

@@ -297,6 +297,41 @@ describe('what a copy cannot write down', () => {
   });
 });
 
+describe('a copy that is being filled', () => {
+  test('answers no reads though all has come: they would find nothing before it is one of the holders', async () => {
+    const target = [{ stores: ['a', 'b'] }];
+    const filling: KeyspaceEntry = {
+      ...SETTLED,
+      epoch: 11,
+      change: { ...FACTS, kind: 'replicas', replicas: 2, since: 11, phase: 'prepare', target },
+    };
+    const two = new Node('b', 0);
+    const feed = feedId(SOURCE, 0);
+    two.feeds = [{ ...LEVEL, duty: { ...MOVING_DUTY, feed, targetShard: 0 } }];
+    await two.enter(filling);
+    two.copies.look();
+    await two.works();
+    expect(two.report(filling).isComplete).toBe(true);
+    expect(two.copies.isReadable(SETTLED.id, 0)).toBe(false);
+    const held: KeyspaceEntry = {
+      ...SETTLED,
+      epoch: 12,
+      shards: target.map((each) => ({ ...each, since: 12 })),
+      change: {
+        ...FACTS,
+        kind: 'replicas',
+        replicas: 2,
+        since: 12,
+        phase: 'takeover',
+        former: SETTLED.shards,
+      },
+    };
+    await two.enter(held);
+    expect(two.copies.isReadable(SETTLED.id, 0)).toBe(true);
+    two.copies.close();
+  });
+});
+
 describe('what fails for long', () => {
   test('people are told of once, and when it is over', async () => {
     const two = new Node('b', 1);

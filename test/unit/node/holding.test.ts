@@ -6,7 +6,15 @@ import { Owner } from '../../../src/workers/owner.js';
 import { ShardRoute } from '../../../src/workers/pool.js';
 import { quiet } from '../../support/fake-cluster.js';
 
-const LOG = { log: 'L', sequence: 7, firstSequence: 1, bytes: 0, rememberedSince: 0, flushedAt: 0 };
+const LOG = {
+  log: 'L',
+  sequence: 7,
+  firstSequence: 1,
+  bytes: 0,
+  lostMs: 0,
+  rememberedSince: 0,
+  flushedAt: 0,
+};
 const released: (() => void)[] = [];
 
 /** A route to a worker that answers nothing until it is told to. */

@@ -26,12 +26,13 @@ const OPEN = {
   keyspace: 'abcdef',
   shard: 3,
   partWillDo: false,
+  fromBeginning: false,
 } as const;
 
 const followers: FollowerMessage[] = [
   { ...OPEN, slots: undefined, resume: undefined },
   { ...OPEN, slots: new Uint8Array(2048).fill(170), resume: { phase: 'tailing', position: POSITION } },
-  { ...OPEN, slots: undefined, partWillDo: true, resume: COPYING },
+  { ...OPEN, slots: undefined, partWillDo: true, fromBeginning: true, resume: COPYING },
   { ...OPEN, slots: undefined, resume: { ...COPYING, after: '' } },
   { kind: 'ack', position: undefined, bytes: 0 },
   { kind: 'ack', position: POSITION, bytes: 2 ** 40 },

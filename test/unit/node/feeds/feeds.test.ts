@@ -1,5 +1,10 @@
 import { describe, expect, test, vi } from 'vitest';
-import { type ShardEntry, type Topology, withKeyspace } from '../../../../src/cluster/topology.js';
+import {
+  type ShardEntry,
+  type StoreEntry,
+  type Topology,
+  withKeyspace,
+} from '../../../../src/cluster/topology.js';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes, KEYSPACE } from '../../../support/fake-stores.js';
@@ -107,6 +112,63 @@ describe('feeds between two stores', () => {
     owner.copyable = 'whole';
     await level(two);
     expect(replica.shard.values).toEqual(owner.shard.values);
+  });
+
+  /** A second copy is being made: who is the only one so far has everything, but for what will be written there. */
+  function becomingTwo(owner: StoreEntry, other: StoreEntry): Topology {
+    const entry = copies([owner]).keyspaces.get(KEYSPACE)!;
+    const facts = {
+      id: 'c1',
+      kind: 'replicas',
+      startedAtMs: 0,
+      since: 1,
+      sinceMs: 0,
+      replicas: 2,
+      attempts: 0,
+    } as const;
+    const target = [{ stores: [owner.id, other.id] }];
+    return withKeyspace(copies([owner, other]), { ...entry, change: { ...facts, phase: 'prepare', target } });
+  }
+
+  test('copy nothing back from a copy that is made: its log has all that others lack', async () => {
+    const { timers, owner, replica } = pair();
+    const topology = becomingTwo(owner.entry, replica.entry);
+    for (let index = 0; index < 9; index++) owner.write(`k${index}`, 'old', index + 1);
+    const readBack = vi.spyOn(replica.engine, 'copySlice');
+    // Also while the copy itself has not everything.
+    replica.copyable = { reason: 'not yet' };
+    for (const node of [owner, replica]) node.apply(topology);
+    for (let round = 0; round < 10; round++) await timers.advance(500);
+    expect(replica.shard.values).toEqual(owner.shard.values);
+    expect(owner.status).toMatchObject({ state: 'tailing', isLevel: true, copiedRows: 0 });
+    replica.write('k0', 'written there', 100);
+    await timers.advance(500);
+    expect(owner.shard.values.k0).toBe('written there');
+    expect(readBack).not.toHaveBeenCalled();
+  });
+
+  test.each([
+    [
+      'the machine of who follows has lost something',
+      (two: ReturnType<typeof pair>) => (two.owner.engine.lostMs = 1),
+    ],
+    [
+      'the log has not got its first record any more',
+      ({ replica }: ReturnType<typeof pair>) => {
+        replica.write('early', 'v', 1);
+        replica.engine.overrun(replica.shard);
+      },
+    ],
+  ])('copy from a copy that is made where %s', async (_, happen) => {
+    const two = pair();
+    const { timers, owner, replica } = two;
+    await replica.engine.setLogging(replica.shard.route, true);
+    replica.shard.rows.set('k', { key: 'k', value: 'came by a feed, and was lost', at: 5 });
+    happen(two);
+    const topology = becomingTwo(owner.entry, replica.entry);
+    for (const node of [owner, replica]) node.apply(topology);
+    for (let round = 0; round < 10; round++) await timers.advance(500);
+    expect(owner.shard.values.k).toBe('came by a feed, and was lost');
   });
 
   test('drop what all followers have, and nothing that one of them may need', async () => {
