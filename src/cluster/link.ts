@@ -14,6 +14,11 @@ const PUSH_TYPE = 62;
 export const MOVED_CODE = 'VASTOMOVED';
 const MOVED = Buffer.from(`-${MOVED_CODE}`);
 
+/** Whether a reply says that the shard is not where, or what, it was thought to be. */
+export function isMoved(reply: Buffer): boolean {
+  return reply.subarray(0, MOVED.length).equals(MOVED);
+}
+
 /** How long opening and greeting may take, milliseconds. */
 const OPEN_TIMEOUT_MS = 5000;
 /** How long to wait before the next attempt to connect. */
@@ -373,15 +378,15 @@ export class Link {
 
   /** Takes a reply that may be a refusal because of a moved shard, or that has to wait for others. */
   private takeOneReply(head: LinkRequest, reply: Buffer): void {
-    const isMoved = reply.subarray(0, MOVED.length).equals(MOVED);
+    const hasMoved = isMoved(reply);
     head.answered++;
-    if (!head.isBlock && head.outcomes === undefined && !isMoved) {
+    if (!head.isBlock && head.outcomes === undefined && !hasMoved) {
       if (head.isComplete) this.shift(head);
       head.receiver.deliver(reply, head.isComplete ? 0 : head.answered);
       return;
     }
     head.outcomes ??= [];
-    head.outcomes.push(isMoved ? undefined : reply);
+    head.outcomes.push(hasMoved ? undefined : reply);
     if (!head.isComplete) return;
     this.shift(head);
     if (!head.outcomes.includes(undefined))

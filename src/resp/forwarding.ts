@@ -20,13 +20,7 @@ export function movedError({ label }: Keyspace, { shard }: ShardPlace): CommandE
   return new CommandError(`${MOVED_CODE} shard ${shard} of keyspace ${label} is not on this store`);
 }
 
-const MOVED_START = Buffer.from(`-${MOVED_CODE}`);
 const NOT_FLUSHED_REPLY = errorReply(NOT_FLUSHED.text);
-
-/** Whether a reply says that the shard is not where, or what, it was thought to be. */
-export function isMoved(reply: Buffer): boolean {
-  return reply.subarray(0, MOVED_START.length).equals(MOVED_START);
-}
 
 /** Whether a reply says that a shard cannot be emptied while its slots are on their way. */
 export function isNotFlushed(reply: Buffer): boolean {

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { CommandError } from '../base/command-errors.js';
 import { encodeCommand, frameOf } from '../cluster/frames.js';
-import { type Link, MOVED_CODE } from '../cluster/link.js';
+import { isMoved, type Link } from '../cluster/link.js';
 import type { RemoteLinks } from '../cluster/links.js';
 import { integerOf } from '../cluster/reply-scanner.js';
 import type { Command } from '../commands/table.js';
@@ -18,7 +18,6 @@ const TOO_MANY = new CommandError(
   'ERR too many clients of this node wait for keys, or watch keys, on other stores: connect to the stores that have them',
 );
 const UNBLOCKED = Buffer.from('-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n');
-const MOVED = Buffer.from(`-${MOVED_CODE}`);
 
 /** A command that was not answered for so long is taken to wait, milliseconds. */
 const WAITS_AFTER_MS = 100;
@@ -57,7 +56,7 @@ class RemoteBlocking implements Blocking {
   /** The reply. */
   deliver(bytes: Buffer): void {
     if (this.isOver) return;
-    if (!bytes.subarray(0, MOVED.length).equals(MOVED)) this.finish(bytes);
+    if (!isMoved(bytes)) this.finish(bytes);
     else if (this.deadlineMs !== 0 && this.deadlineMs <= Date.now()) this.finish(this.inVain());
     else {
       // Where the shard is now may be known here in a moment.

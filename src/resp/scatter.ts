@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { CommandError, replyOf } from '../base/command-errors.js';
-import { MOVED_CODE } from '../cluster/link.js';
+import { isMoved, MOVED_CODE } from '../cluster/link.js';
 import { errorReply, type ReplyReceiver } from '../cluster/link-request.js';
 import { UNKNOWN_CURSOR } from '../commands/scan.js';
 import type { Command } from '../commands/table.js';
@@ -13,7 +13,6 @@ import type { Connection } from './connection.js';
 import {
   cannotForward,
   ELSEWHERE,
-  isMoved,
   isNotFlushed,
   linkFor,
   MOVED_DELAY_MS,

@@ -3,11 +3,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Arguments } from '../../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../../base/command-errors.js';
 import { parseInteger } from '../../base/numbers.js';
+import { isMoved } from '../../cluster/link.js';
 import { errorOf } from '../../cluster/reply-scanner.js';
 import type { Keyspace, ShardPlace } from '../../node/keyspaces.js';
 import { readyRoute } from '../../node/segments.js';
 import { placesAsked } from '../cluster-doors.js';
-import { callPlace, isMoved, isNotFlushed, MOVED_DELAY_MS } from '../forwarding.js';
+import { callPlace, isNotFlushed, MOVED_DELAY_MS } from '../forwarding.js';
 import { notAtDoor } from '../selection.js';
 import { type FrontContext, type FrontHandlers, inTurn } from './handlers.js';
 
