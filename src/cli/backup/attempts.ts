@@ -36,18 +36,24 @@ export async function persistently<T>(what: string, work: (begun: () => void) =>
   }
 }
 
-/** Works on items, so many at a time; the first failure ends it, when what is under way has ended. */
+/**
+ * Works on items, so many at a time; the first failure ends it, when what is under way has ended.
+ * @param onFailure is called with the first failure: what is under way may be of no use any more
+ */
 export async function inParallel<Item>(
   items: readonly Item[],
   atOnce: number,
   work: (item: Item) => Promise<void>,
+  onFailure?: () => void,
 ): Promise<void> {
   let next = 0;
   let failure: { readonly error: unknown } | undefined;
   const lane = async () => {
     while (failure === undefined && next < items.length)
       await work(items[next++]!).catch((error: unknown) => {
-        failure ??= { error };
+        if (failure !== undefined) return;
+        failure = { error };
+        onFailure?.();
       });
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));

@@ -132,6 +132,7 @@ class BackupRun {
       wanted.filter((shard) => !this.read.has(shard)),
       SHARDS_AT_ONCE,
       (shard) => this.readPersistently(id, shard),
+      () => this.meter.giveUp(),
     );
     const epoch = Math.max(...[...this.read.values()].map((each) => each.epoch));
     for (const [shard, each] of [...this.read]) if (each.epoch !== epoch) this.forget(shard);

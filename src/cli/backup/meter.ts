@@ -29,6 +29,7 @@ export interface MeterOptions {
 export class Meter {
   keys = 0;
   bytes = 0;
+  private isGivenUp = false;
   private shownAtMs = 0;
   private readonly startMs = performance.now();
   /** When what has been spent is paid for. */
@@ -44,9 +45,15 @@ export class Meter {
     return (performance.now() - this.startMs) / 1000;
   }
 
+  /** A part of it has failed: the others are not to go on. */
+  giveUp(): void {
+    this.isGivenUp = true;
+  }
+
   /** @throws Refusal when it is not to go on */
   add(keys: number, bytes: number): void {
-    if (this.options.stop?.aborted === true) throw new Refusal(`${this.options.phase} was given up`);
+    if (this.isGivenUp || this.options.stop?.aborted === true)
+      throw new Refusal(`${this.options.phase} was given up`);
     this.keys += keys;
     this.bytes += bytes;
     const nowMs = performance.now();

@@ -202,7 +202,12 @@ class RestoreRun {
   }
 
   async restoreAll(timestamp: number | undefined): Promise<void> {
-    await inParallel(this.manifest.files, FILES_AT_ONCE, (file) => this.restorePersistently(file, timestamp));
+    await inParallel(
+      this.manifest.files,
+      FILES_AT_ONCE,
+      (file) => this.restorePersistently(file, timestamp),
+      () => this.meter.giveUp(),
+    );
     await this.checkCopies();
     await this.save();
   }

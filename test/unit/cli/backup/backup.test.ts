@@ -8,7 +8,7 @@ import { readManifest } from '../../../../src/cli/backup/directory.js';
 import type { ClusterClient, TopologyView } from '../../../../src/cli/cluster-client.js';
 import type { Reply } from '../../../../src/cli/reply.js';
 import { ConnectionError, type RespConnection } from '../../../../src/cli/resp-connection.js';
-import { temporaryDir } from '../../../support/environment.js';
+import { pause, temporaryDir } from '../../../support/environment.js';
 
 const integer = (value: number): Reply => ({ type: 'integer', value: BigInt(value) });
 const OPENED: Reply = {
@@ -22,14 +22,20 @@ const part = (isDone: number): Reply => ({
   items: [integer(isDone), integer(1), { type: 'bulk', data: Buffer.from('rows') }],
 });
 
-/** A cluster of one store that gives these replies to READ. */
+/** A cluster of one store that gives these replies to READ of the first shard; others have no end. */
 function rig(...reads: (Reply | Error)[]) {
+  return rigOf(1, ...reads);
+}
+
+function rigOf(shards: number, ...reads: (Reply | Error)[]) {
   const told: string[] = [];
   const connection = {
     command: async (words: readonly string[]) => {
       told.push(words.slice(1).join(' '));
       if (words[1] === 'OPEN') return OPENED;
       if (words[1] === 'CLOSE') return { type: 'simple', text: 'OK' };
+      if (words[3] !== '0') await pause(1);
+      if (words[3] !== '0') return part(0);
       const reply = reads.shift() ?? part(1);
       if (reply instanceof Error) throw reply;
       return reply;
@@ -40,10 +46,10 @@ function rig(...reads: (Reply | Error)[]) {
     id: 'k1',
     name: 'orders',
     db: null,
-    shards: 1,
+    shards,
     replicas: 1,
     tags: [],
-    placement: [['s']],
+    placement: Array.from({ length: shards }, () => ['s']),
   };
   const cluster = {
     topology: async () => ({ keyspaces: [keyspace] }) as unknown as TopologyView,
@@ -88,5 +94,11 @@ describe('a backup', () => {
     const again = told.indexOf(OPEN, 1);
     expect(told.slice(again - 2, again)).toEqual([CLOSE, 'closed']);
     expect(told.slice(again)).toEqual([OPEN, READ, READ, 'closed']);
+  });
+
+  it('that fails at one shard does not go on with the others', async () => {
+    const { told, run } = rigOf(3, { type: 'error', text: 'ERR the disk is broken' });
+    await expect(run()).rejects.toThrow('the disk is broken');
+    expect(told).toEqual(expect.arrayContaining([CLOSE, 'CLOSE k1 1 7', 'CLOSE k1 2 7']));
   });
 });
