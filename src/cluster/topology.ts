@@ -32,6 +32,8 @@ export interface StoreEntry {
   readonly doors: readonly ClusterDoor[];
   /** It was drained: nothing more is placed there. The master's to set, not the store's. */
   readonly isDrained?: true;
+  /** The epoch at which that was last set, or taken back: an entry may be made anew by a master that has not heard of it. */
+  readonly drainEpoch?: number;
 }
 
 /** A port that speaks the Redis Cluster protocol for one keyspace. */
@@ -169,7 +171,6 @@ export function keyspaceByNumber(topology: Topology, db: number): KeyspaceEntry 
   return undefined;
 }
 
-/** The topology with an entry added or replaced. */
 /** Where a store is, as people read it. */
 export function addressOf({ host, port, tlsPort }: StoreEntry): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port || tlsPort}`;

@@ -39,6 +39,7 @@ import {
   report,
   resolveConflicts,
   storeStatuses,
+  withDrain,
 } from './state.js';
 import { StoreLink } from './store-link.js';
 
@@ -454,10 +455,10 @@ export class Master implements ClusterManager {
   }
 
   private setDrained(store: string, isDrained: boolean): void {
-    const { isDrained: was, ...entry } = this.topology.stores.get(store)!;
-    if ((was === true) === isDrained) return;
+    const entry = this.topology.stores.get(store)!;
+    if ((entry.isDrained === true) === isDrained) return;
     const epoch = this.newEpoch(this.topology);
-    const topology = withStore(this.topology, { ...entry, epoch, ...(isDrained && { isDrained }) });
+    const topology = withStore(this.topology, withDrain(entry, isDrained, epoch, epoch));
     this.state = { ...this.state, topology };
     this.publish();
     this.announce(

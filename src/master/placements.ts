@@ -169,7 +169,9 @@ export class Placements {
     const sinceMs = context.actsSinceMs();
     let isAnythingGoingOn = false;
     if (sinceMs !== undefined) {
-      for (const entry of liveKeyspaces(context.topology())) {
+      const alive = liveKeyspaces(context.topology());
+      this.forgetDeleted(alive);
+      for (const entry of alive) {
         if (context.isLocked(entry)) continue;
         if (this.failOver(entry, sinceMs)) isAnythingGoingOn = true;
         const now = context.topology().keyspaces.get(entry.id);
@@ -178,6 +180,12 @@ export class Placements {
     }
     if (isAnythingGoingOn && !this.isDue)
       this.cancelLook = context.timers.after(LOOK_EVERY_MS, () => this.look());
+  }
+
+  private forgetDeleted(alive: readonly KeyspaceEntry[]): void {
+    const ids = new Set(alive.map(({ id }) => id));
+    for (const known of [this.waiting, this.stuck])
+      for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
   }
 
   /** @returns whether there is something to look at again soon */

@@ -110,20 +110,56 @@ export function learn(
   const ordered = [...registrations].sort((a, b) => (a.store.id < b.store.id ? -1 : 1));
   let topology: Topology = { ...state.topology, clusterId };
   for (const registration of ordered) topology = mergeTopologies(topology, registration.topology);
+  topology = withDrains(topology, [state.topology, ...ordered.map((each) => each.topology)], newEpoch);
   const health = new Map(state.health);
   for (const { store } of ordered) {
     const known = topology.stores.get(store.id);
     if (known === undefined || !isSameStore(known, store))
-      topology = withStore(topology, {
-        ...store,
-        ...(known?.isDrained === true && { isDrained: true }),
-        epoch: newEpoch(topology),
-      });
+      topology = withStore(topology, { ...store, ...drainOf(known), epoch: newEpoch(topology) });
     const before = health.get(store.id);
     health.set(store.id, { ...(before ?? UNHEARD), alive: true, seenAtMs: nowMs, keyspaces: [] });
   }
   const resolved = resolveConflicts(topology, newEpoch);
   return { state: { topology: resolved.topology, health }, conflicts: resolved.conflicts };
+}
+
+type Drain = Pick<StoreEntry, 'isDrained' | 'drainEpoch'>;
+
+function drainOf({ isDrained, drainEpoch }: Drain = {}): Drain {
+  return { ...(isDrained && { isDrained }), ...(drainEpoch !== undefined && { drainEpoch }) };
+}
+
+/** @param drainEpoch when that was said */
+export function withDrain(
+  { isDrained: _, ...entry }: StoreEntry,
+  isDrained: boolean,
+  drainEpoch: number,
+  epoch: number,
+): StoreEntry {
+  return { ...entry, epoch, drainEpoch, ...(isDrained && { isDrained }) };
+}
+
+/**
+ * Whether a store is drained, as whoever knows best remembers: a store that moved may have registered before those who
+ * know that it was drained, and then the later entry of it says nothing of that.
+ */
+function withDrains(
+  topology: Topology,
+  known: readonly Topology[],
+  newEpoch: (topology: Topology) => number,
+): Topology {
+  let result = topology;
+  for (const entry of topology.stores.values()) {
+    let latest: Drain = entry;
+    for (const { stores } of known) {
+      const other = stores.get(entry.id);
+      if ((other?.drainEpoch ?? 0) > (latest.drainEpoch ?? 0)) latest = other!;
+    }
+    if (latest === entry) continue;
+    const { isDrained, drainEpoch = 0 } = latest;
+    result = withStore(result, withDrain(entry, isDrained === true, drainEpoch, newEpoch(result)));
+  }
+  return result;
 }
 
 const UNHEARD: StoreHealth = {

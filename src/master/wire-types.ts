@@ -14,6 +14,7 @@ export interface WireStore {
   tags: string[];
   doors: { port: number; keyspace: string }[];
   isDrained: boolean;
+  drainEpoch: number;
 }
 
 export interface WireKeyspace {

@@ -51,6 +51,7 @@ export function toWireStore(entry: StoreEntry): WireStore {
     tags: [...entry.tags],
     doors: entry.doors.map(({ port, keyspace }) => ({ port, keyspace })),
     isDrained: entry.isDrained === true,
+    drainEpoch: entry.drainEpoch ?? 0,
   };
 }
 
@@ -67,6 +68,7 @@ export function fromWireStore(wire: WireStore): StoreEntry {
     tags: wire.tags,
     doors: wire.doors.map(({ port, keyspace }) => ({ port: portOf(port, 'the port of a door'), keyspace })),
     ...(wire.isDrained && { isDrained: true }),
+    ...(wire.drainEpoch !== 0 && { drainEpoch: exact(wire.drainEpoch, 'the drain epoch of a store') }),
   };
 }
 

@@ -168,6 +168,36 @@ describe('a store that is drained', () => {
     expect(entryOf(next).shards[0]!.stores).toEqual([one.id]);
   });
 
+  it.each([true, false])(
+    'stays what it is (%s) though it comes from elsewhere, before those who know, to a master that knows nothing',
+    async (isDrained) => {
+      const [master, stores] = await withKeyspace(2, 4);
+      const [one, two] = stores as [FakeStore, FakeStore];
+      if (!isDrained) await master.beginChange({ kind: 'drain', store: one.id });
+      await quiet();
+      const { topology } = one;
+      if (isDrained) await master.beginChange({ kind: 'drain', store: one.id });
+      else await master.beginChange({ kind: 'undrain', store: one.id });
+      await quiet();
+      master.close();
+      await timers.advance(1000);
+      const next = makeMaster();
+      one.topology = topology;
+      one.entry = { ...one.entry, port: 7999 };
+      join(next, one);
+      await quiet();
+      await timers.advance(100);
+      const moved = next.topology.stores.get(one.id)!;
+      expect(moved).toMatchObject({ port: 7999 });
+      expect(moved.isDrained === true).toBe(!isDrained);
+      join(next, two);
+      await quiet();
+      expect(next.topology.stores.get(one.id)).toMatchObject({ port: 7999 });
+      expect(next.topology.stores.get(one.id)!.isDrained === true).toBe(isDrained);
+      expect(two.topology.stores.get(one.id)!.isDrained === true).toBe(isDrained);
+    },
+  );
+
   it('is not said to be where it cannot be', async () => {
     const [master, [one]] = (await cluster(1)) as [Master, FakeStore[]];
     await master.createKeyspace(request(NAME));

@@ -55,7 +55,7 @@ const optionalError = fc.option(
   { nil: {} },
 );
 
-const store: fc.Arbitrary<StoreEntry> = fc.record({
+const facts = {
   id: hexOf(40),
   epoch: natural,
   host: text,
@@ -65,7 +65,14 @@ const store: fc.Arbitrary<StoreEntry> = fc.record({
   zone: text,
   tags: fc.array(text, { maxLength: 3 }),
   doors: fc.array(fc.record({ port, keyspace: text }), { maxLength: 3 }),
-});
+};
+const drains: fc.Arbitrary<Pick<StoreEntry, 'isDrained' | 'drainEpoch'>> = fc.record(
+  { isDrained: fc.constant(true as const), drainEpoch: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) },
+  { requiredKeys: [] },
+);
+const store: fc.Arbitrary<StoreEntry> = fc
+  .tuple(fc.record(facts), drains)
+  .map(([entry, drain]) => ({ ...entry, ...drain }));
 
 const keyspace: fc.Arbitrary<KeyspaceEntry> = fc.record({
   id: hexOf(16),
@@ -246,6 +253,7 @@ describe('what is none of these messages', () => {
       tags: [],
       doors: [],
       isDrained: false,
+      drainEpoch: 0,
     };
   }
 
