@@ -172,6 +172,12 @@ function sendPart(scattered: Scattered, part: Part, shards: number, receiver: Wh
   }
   const { local } = place;
   if (local === undefined) {
+    // Whose it was may have gone since the command was taken apart.
+    const refusal = cannotForward(connection.session, keyspace, place);
+    if (refusal !== undefined) {
+      receiver.deliver(errorReply(refusal.text), 0);
+      return;
+    }
     linkFor(server, connection.session, keyspace, place).send(
       receiver,
       onShard(part.shard, keyspace, part.args),

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
+import { shardsOfSlots } from '../../../src/cluster/jump-hash.js';
 import type { Link } from '../../../src/cluster/link.js';
 import type { ReplyReceiver } from '../../../src/cluster/link-request.js';
 import { findCommand } from '../../../src/commands/table.js';
@@ -20,9 +21,15 @@ function rig(...replies: string[]) {
     const { places } = keyspace;
     const place: ShardPlace = { shard: places.length, store: `s${places.length}`, local: undefined };
     keyspace.places = [...places, place];
+    keyspace.shardsOfSlots = shardsOfSlots(keyspace.places.length);
   };
   grow();
   grow();
+  const orphan = (shard: number) => {
+    keyspace.places = keyspace.places.map((place) =>
+      place.shard === shard ? { ...place, store: '' } : place,
+    );
+  };
   const link = {
     isCongested: false,
     send: (receiver: ReplyReceiver, frame: Buffer) => {
@@ -33,10 +40,15 @@ function rig(...replies: string[]) {
   };
   const server = {
     config: { values: { 'cluster-node-timeout': 10_000 } },
-    links: { to: () => link as unknown as Link },
+    links: {
+      to: (store: string) => {
+        if (store === '') throw new Error('there is no store that it could lead to');
+        return link as unknown as Link;
+      },
+    },
     forwardedCommands: 0,
   } as unknown as RespServer;
-  const run = (name: string) =>
+  const run = (...words: string[]) =>
     new Promise<string>((resolve) => {
       const connection = {
         session: new Session(1),
@@ -44,10 +56,10 @@ function rig(...replies: string[]) {
         countUnderWay: () => undefined,
         replies: { reserve: () => ({ deliver: (bytes: Buffer) => resolve(bytes.latin1Slice()) }) },
       } as unknown as Connection;
-      const words = [Buffer.from(name)];
-      scatter(server, connection, findCommand(name)!, words, words[0]!, keyspace);
+      const args = words.map((word) => Buffer.from(word));
+      scatter(server, connection, findCommand(words[0]!)!, args, args[0]!, keyspace);
     });
-  return { asked, grow, run };
+  return { asked, grow, orphan, run };
 }
 
 describe('FLUSHDB over several shards', () => {
@@ -64,4 +76,17 @@ describe('FLUSHDB over several shards', () => {
     expect(await reply).toBe(OK);
     expect(asked).toEqual(['0/2', '1/2', '0/3', '1/3', '2/3']);
   });
+});
+
+describe('a part that is asked again', () => {
+  // The first of the keys is in shard 0, the second one in shard 1.
+  test.each([['flushdb'], ['dbsize'], ['del', 'b', 'a'], ['mget', 'b', 'a']])(
+    'fails at once where its shard has become nobody’s: %s',
+    async (...words) => {
+      const { orphan, run } = rig(OK, MOVED);
+      const reply = run(...words);
+      orphan(1);
+      expect(await reply).toMatch(/^-CLUSTERDOWN shard 1 of keyspace .* is on no store/);
+    },
+  );
 });
