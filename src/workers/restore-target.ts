@@ -5,8 +5,10 @@ import { ElementsKind, eachFeedEntry, type FeedElements, FeedFormatError } from 
 import { excessDriftMs } from '../types/feed-rules.js';
 import { RowFormatError, rowHeader } from '../types/row-codec.js';
 import type { Step } from './feed-target.js';
+import type { Database } from './rocksdb.js';
 import { type FeedRow, RowApplier } from './row-applier.js';
 import type { Shard } from './shard.js';
+import type { ShardElements } from './shard-elements.js';
 import type { Restored, RestoreRefusal, RestoreState } from './snapshot-protocol.js';
 import { stageFinished, stageUnfinished } from './unfinished-versions.js';
 
@@ -57,12 +59,31 @@ export class Restores {
     this.current.clear();
   }
 
-  /** Those whose next piece nobody has sent for long, and that make room for one more. */
-  overdue(nowMs: number): string[] {
-    const names = [...this.building];
-    const over = names.filter(([, { usedMs }]) => nowMs - usedMs > SNAPSHOT_IDLE_MAX_MS);
-    return over.map(([name]) => name);
+  /** Whether there are some whose next piece nobody has sent for long. */
+  areOverdue(nowMs: number): boolean {
+    if (this.building.size === 0) return false;
+    for (const building of this.building.values()) if (isOverdue(building, nowMs)) return true;
+    return false;
   }
+
+  /** Stages the end of those: whoever sent what is here of them may not come again. */
+  endOverdue(nowMs: number, collections: ShardElements, target: Database): void {
+    for (const [name, building] of [...this.building])
+      if (isOverdue(building, nowMs)) this.giveUp(name, collections, target);
+  }
+
+  /** Stages that what was there of a collection goes. */
+  giveUp(restore: string, { dead }: ShardElements, target: Database): void {
+    const known = this.building.get(restore);
+    if (known === undefined) return;
+    this.set(restore, undefined);
+    stageFinished(target, known.version);
+    dead.add(known.version);
+  }
+}
+
+function isOverdue({ usedMs }: Building, nowMs: number): boolean {
+  return nowMs - usedMs > SNAPSHOT_IDLE_MAX_MS;
 }
 
 class RefusedError extends Error {
@@ -182,7 +203,8 @@ export class RestoreTarget {
     const key = row.key.latin1Slice();
     const { timestamp } = rowHeader(row.bytes);
     if (kind === ElementsKind.First) {
-      for (const name of [...restores.overdue(shard.nowMs), restore]) this.giveUp(name);
+      restores.endOverdue(shard.nowMs, shard.collections, shard.source());
+      restores.giveUp(restore, shard.collections, shard.source());
       if (restores.building.size >= RESTORES_PER_SHARD_MAX)
         throw new Error(
           `${RESTORES_PER_SHARD_MAX} restores bring large keys to this shard already: wait until one is done`,
@@ -201,16 +223,6 @@ export class RestoreTarget {
       );
     known.usedMs = shard.nowMs;
     return known;
-  }
-
-  /** What was there of a collection goes. */
-  private giveUp(restore: string): void {
-    const { restores, collections } = this.shard;
-    const known = restores.building.get(restore);
-    if (known === undefined) return;
-    restores.set(restore, undefined);
-    stageFinished(this.shard.source(), known.version);
-    collections.dead.add(known.version);
   }
 
   /** Later writes here are to beat what has come. */

@@ -241,7 +241,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
-      if (sweeps || shard.hasDeadElements || shard.hidden.isCounting || shard.isTidyDue(nowMs))
+      const ends = shard.hasDeadElements || shard.restores.areOverdue(nowMs);
+      if (sweeps || ends || shard.hidden.isCounting || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
@@ -260,7 +261,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
   }
 
   /**
-   * Ends what has expired, removes what large collections have left, writes back what the journal has had long enough,
+   * Ends what has expired, and what restores have left undone, removes what large collections have left, writes back what the journal has had long enough,
    * counts keys that may come to be hidden.
    */
   private tidy(shard: Shard, nowMs: number, sweeps: boolean): void {
@@ -270,6 +271,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
       shard.nowMs = nowMs;
       if (sweeps) shard.sweep(nowMs, SWEEP_ROWS_MAX);
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
+      shard.endOverdueRestores();
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
       if (shard.hidden.isCounting) shard.hidden.countOn(shard.source());
       this.executor.serveBetween(shard);

@@ -292,6 +292,11 @@ export class Shard extends ShardRows {
     this.collections.dead.sweep(this.database, limit);
   }
 
+  /** Stages the end of large collections of which a restore has brought a part, and nothing more for long. */
+  endOverdueRestores(): void {
+    this.restores.endOverdue(this.nowMs, this.collections, this.database);
+  }
+
   private sweepRow(row: Row): void {
     if (row.expiresAtMs === 0 || row.expiresAtMs > this.nowMs) return;
     if (isKey(row.type)) this.counters.expired++;

@@ -11,6 +11,7 @@ import { RestoreTarget } from '../../../src/workers/restore-target.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { SnapshotGoneError } from '../../../src/workers/shard-snapshots.js';
 import type { Restored, RestoreRefusal } from '../../../src/workers/snapshot-protocol.js';
+import { readUnfinished } from '../../../src/workers/unfinished-versions.js';
 import { temporaryDir } from '../../support/environment.js';
 import { envNumber, type Random } from '../../support/random.js';
 import { seeded } from '../../support/replay.js';
@@ -292,6 +293,38 @@ describe('a shard that takes a backup', () => {
     expect(elementsOf(again)).toBe(0);
     expect(await restoreAll(again, parts)).toMatchObject({ applied: 1 });
     audit(again);
+  });
+
+  it('lets go of a collection whose last piece could not be written, when nobody comes with it again', async () => {
+    const { parts } = await pieces();
+    const directory = temporaryDir();
+    const { shard } = await openShard(directory);
+    for (const part of parts.slice(0, -1)) await take(shard, part);
+    const fails = new RestoreTarget(shard, async (work) => {
+      await work();
+      shard.rollback();
+      throw new Error('not written');
+    });
+    await expect(fails.take('r', parts.at(-1)!)).rejects.toThrow('not written');
+    const brought = elementsOf(shard);
+    expect(brought).toBeGreaterThan(0);
+    const idle = (byMs: number) => {
+      shard.nowMs = START_MS + SNAPSHOT_IDLE_MAX_MS + byMs;
+      const isOverdue = shard.restores.areOverdue(shard.nowMs);
+      shard.endOverdueRestores();
+      shard.commit(false, false);
+      sweepDead(shard);
+      return isOverdue;
+    };
+    expect(idle(0)).toBe(false);
+    expect(elementsOf(shard)).toBe(brought);
+    expect(idle(1)).toBe(true);
+    expect(elementsOf(shard)).toBe(0);
+    expect(idle(2)).toBe(false);
+    expect(await take(shard, parts.at(-1)!)).toMatchObject({ refused: 'order' });
+    audit(shard);
+    // Nothing is left of it on the disk either.
+    expect(readUnfinished(shard.source())).toEqual([]);
   });
 
   it('forgets a piece that was refused, whose version may be that of another collection by now', async () => {
