@@ -91,13 +91,13 @@ export async function beginBackup(
 ): Promise<BegunBackup> {
   await refused(`${directory} cannot be made`, () => mkdir(directory, { recursive: true }));
   const names = await namesIn(directory);
+  const foreign = await foreignAmong(directory, names);
+  if (foreign !== undefined)
+    throw new Refusal(`${directory} has other files (${foreign}): choose a directory of its own`);
   if (names.includes(MANIFEST) && !replaces)
     throw new Refusal(
       `${directory} has a backup already, ${await whatThereIs(directory)}: choose another directory, or say --force to replace it when the new one is complete`,
     );
-  const foreign = names.filter((name) => name !== MANIFEST && name !== UNFINISHED && !FILE_NAME.test(name));
-  if (foreign.length > 0)
-    throw new Refusal(`${directory} has other files (${foreign[0]}): choose a directory of its own`);
   if (names.includes(UNFINISHED)) await clearUnfinished(directory);
   const startedAt = now.toISOString();
   const id = `${startedAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
@@ -137,6 +137,47 @@ export async function beginBackup(
       if (!isComplete) await removeUnfinished(directory, id);
     },
   };
+}
+
+/** The first of the names that is of no backup, with the reason where its name alone does not tell. */
+async function foreignAmong(directory: string, names: readonly string[]): Promise<string | undefined> {
+  const foreign = names.find((name) => name !== MANIFEST && name !== UNFINISHED && !FILE_NAME.test(name));
+  if (foreign !== undefined) return foreign;
+  const areFilesThere = names.some((name) => FILE_NAME.test(name));
+  for (const name of [MANIFEST, UNFINISHED]) {
+    if (!names.includes(name)) continue;
+    const path = join(directory, name);
+    const text = await refused(`${path} cannot be read`, () => readFile(path, 'utf8'));
+    const isOurs = name === MANIFEST ? isOurManifest(text, areFilesThere) : isOurNote(text);
+    if (!isOurs) return `${name}, which is not that of a backup`;
+  }
+  return undefined;
+}
+
+/** Whether that is what is said of an unfinished backup; a crash may have left it empty, or only its beginning. */
+function isOurNote(text: string): boolean {
+  const value = objectIn(text);
+  return value === undefined || 'process' in value;
+}
+
+/**
+ * Whether a manifest, damaged or not, is one of ours, which `--force` replaces: it has a field `rowFormat`, as nobody
+ * else's has; or it is no JSON any more, and beside it are files that have names as those of a backup.
+ */
+function isOurManifest(text: string, areFilesThere: boolean): boolean {
+  const value = objectIn(text);
+  return value === undefined ? areFilesThere || text.includes('"rowFormat"') : 'rowFormat' in value;
+}
+
+/** @returns undefined for what is no JSON; no fields for what is no object */
+function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    // It may have been written in part, or be damaged.
+    return undefined;
+  }
 }
 
 /** Of a backup that is not to be replaced. */
@@ -212,7 +253,7 @@ export async function readManifest(directory: string): Promise<Manifest> {
 export function parseManifest(path: string, text: string): Manifest {
   let value: Partial<Manifest>;
   try {
-    value = JSON.parse(text) as Partial<Manifest>;
+    value = (JSON.parse(text) ?? {}) as Partial<Manifest>;
   } catch (error) {
     throw new Refusal(`${path} is damaged: ${(error as Error).message}`);
   }
@@ -253,8 +294,8 @@ function wrongField(value: Partial<Manifest>): string | undefined {
   return checks.find(([, isRight]) => !isRight)?.[0];
 }
 
-function isFile(file: Partial<ManifestFile>, place: number): boolean {
-  const { name, shard, bytes, keys, frameBytesMax, sha256 } = file;
+function isFile(file: Partial<ManifestFile> | null, place: number): boolean {
+  const { name, shard, bytes, keys, frameBytesMax, sha256 } = file ?? {};
   return (
     typeof name === 'string' &&
     FILE_NAME.test(name) &&
@@ -271,12 +312,15 @@ function isCount(value: unknown): value is number {
 }
 
 async function readUnfinished(directory: string): Promise<Unfinished | undefined> {
+  let text: string;
   try {
-    return JSON.parse(await readFile(join(directory, UNFINISHED), 'utf8')) as Unfinished;
+    text = await readFile(join(directory, UNFINISHED), 'utf8');
   } catch {
-    // Written in part only, or gone: then nothing is known of who wrote it.
+    // It is gone: the backup has ended meanwhile.
     return undefined;
   }
+  const value = objectIn(text);
+  return value !== undefined && 'process' in value ? (value as unknown as Unfinished) : undefined;
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -110,6 +110,43 @@ describe('the directory of a backup', () => {
     await check(directory);
   });
 
+  it('is replaced by force only where the manifest is of a backup', async () => {
+    const foreign = temporaryDir();
+    const path = join(foreign, 'manifest.json');
+    for (const text of ['{"name": "an application", "format": 1}', '[]', 'null', 'a list of goods', '']) {
+      writeFileSync(path, text);
+      for (const replaces of [true, false])
+        await expect(write(foreign, replaces)).rejects.toThrow(
+          /has other files \(manifest\.json, which is not that of a backup\): choose a directory of its own/,
+        );
+      expect(readFileSync(path, 'utf8')).toBe(text);
+    }
+    const ours = temporaryDir();
+    for (const damage of [
+      (text: string) => text.replace('"files"', '"fil\u0000s"'),
+      (text: string) => text.slice(0, text.length / 2),
+      (text: string) => text.replace(/"format": 1/, '"format": 99'),
+      (text: string) => '\u0000'.repeat(text.length),
+      () => '',
+    ]) {
+      await write(ours, true);
+      const manifest = join(ours, 'manifest.json');
+      writeFileSync(manifest, damage(readFileSync(manifest, 'utf8')));
+      await expect(readManifest(ours)).rejects.toThrow(/is damaged|which a later version of Vasto wrote/);
+      await expect(write(ours)).rejects.toThrow(/has a backup already, which cannot be read/);
+      await write(ours, true);
+      await check(ours);
+    }
+    // Beside the files of a backup somebody else's is told, too, and so is a note that is none of ours.
+    writeFileSync(join(ours, 'manifest.json'), '{"name": "an application"}');
+    await expect(write(ours, true)).rejects.toThrow(/manifest\.json, which is not that of a backup/);
+    const noted = temporaryDir();
+    writeFileSync(join(noted, 'unfinished.json'), '{"chapters": 3}');
+    await expect(write(noted, true)).rejects.toThrow(/unfinished\.json, which is not that of a backup/);
+    writeFileSync(join(noted, 'unfinished.json'), '');
+    await write(noted);
+  });
+
   it('of others is left alone', async () => {
     const directory = temporaryDir();
     writeFileSync(join(directory, 'letter.txt'), '');
@@ -172,6 +209,8 @@ describe('the directory of a backup', () => {
     const parse = (changes: object) => () =>
       parseManifest('m.json', JSON.stringify({ ...manifest, ...changes }));
     expect(parse({})()).toEqual(manifest);
+    for (const text of ['null', '[]', '1']) expect(() => parseManifest('m.json', text)).toThrow(/is damaged/);
+    expect(parse({ files: manifest.files.map(() => null) })).toThrow(/is damaged: its field files/);
     expect(parse({ format: 2 })).toThrow(/m\.json is of format 2, which a later version of Vasto wrote/);
     expect(parse({ rowFormat: 6 })).toThrow(/its rows are of format 6, which a later version/);
     for (const [field, value] of Object.entries({
