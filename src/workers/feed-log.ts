@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { FEED_DELETIONS_MAX, FEED_READ_RECORDS_MAX, FEED_RECORD_BYTES } from '../base/limits.js';
-import { FeedWriter, flushTimestamp } from '../types/feed-codec.js';
+import { ElementsKind, FeedWriter, flushTimestamp } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
-import { readUint64, writeUint64 } from '../types/row-codec.js';
+import { elementVersion, readUint64, rowHeader, writeUint64 } from '../types/row-codec.js';
 import type { ElementChanges } from './element-changes.js';
 import type { FeedPosition } from './feed-protocol.js';
 import { type Database, StorageError } from './rocksdb.js';
@@ -186,19 +186,52 @@ export class FeedLog {
     for (const row of rows) {
       // What is forgotten here is forgotten elsewhere without being told.
       if (row.type === RowType.Absent) continue;
-      if (this.writer.rowCount === 0) {
-        this.writer.skip(VALUE_HEADER_BYTES);
-        this.writer.beginRows();
-      }
+      this.beginRow();
       if (row.collection === undefined || row.collection.version === 0) this.writer.addRow(row);
       else changes.write(this.writer, row);
       if (row.timestamp > newest) newest = row.timestamp;
-      if (row.timestamp < this.stagedOldest) this.stagedOldest = row.timestamp;
-      if (this.writer.byteLength >= FEED_RECORD_BYTES) this.closeRecord(target, newest);
+      this.endRow(target, row.timestamp, newest);
     }
+    this.closeLast(target, newest, bytesMax);
+    return newest;
+  }
+
+  /**
+   * Stages rows as they are stored. Elements do not go with them: whoever lacks those copies the key.
+   * @param newest the latest timestamp in the shard, theirs included
+   */
+  appendStored(
+    target: Database,
+    rows: readonly { readonly key: Buffer; readonly bytes: Buffer }[],
+    newest: number,
+    bytesMax: number,
+  ): void {
+    for (const { key, bytes } of rows) {
+      this.beginRow();
+      if (elementVersion(bytes) === 0) this.writer.addStored(key, bytes);
+      else {
+        this.writer.beginElements(key, bytes, ElementsKind.None);
+        this.writer.endElements();
+      }
+      this.endRow(target, rowHeader(bytes).timestamp, newest);
+    }
+    this.closeLast(target, newest, bytesMax);
+  }
+
+  private beginRow(): void {
+    if (this.writer.rowCount > 0) return;
+    this.writer.skip(VALUE_HEADER_BYTES);
+    this.writer.beginRows();
+  }
+
+  private endRow(target: Database, timestamp: number, newest: number): void {
+    if (timestamp < this.stagedOldest) this.stagedOldest = timestamp;
+    if (this.writer.byteLength >= FEED_RECORD_BYTES) this.closeRecord(target, newest);
+  }
+
+  private closeLast(target: Database, newest: number, bytesMax: number): void {
     if (this.writer.rowCount > 0) this.closeRecord(target, newest);
     this.cutOff(bytesMax);
-    return newest;
   }
 
   /** Stages a flush: what follows goes into an empty instance, and a log there begins with it. */

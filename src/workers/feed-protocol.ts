@@ -49,6 +49,8 @@ export interface Applied {
   readonly skipped: number;
   /** Rows that the source has no more. */
   readonly removed: number;
+  /** Where the log of the target ends, if it has got some of the rows; see Replication.isRecovering. */
+  readonly logged?: number;
 }
 
 /** Why something was not applied; nothing of it was. */

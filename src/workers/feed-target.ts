@@ -121,10 +121,12 @@ export class FeedTarget {
       const removed = await this.removeMissing(feed, slice, rows);
       const moved = (now: Feed) => movedBy(now.record, begin, slice, rows.length);
       const [first] = rows;
+      const { log } = this.shard.replication;
+      const loggedBefore = log.last;
       const counts = isPiece(first?.elements)
         ? await this.applyPiece(first!, first!.elements!, moved)
         : await this.applyRows(rows, moved);
-      return { ...counts, removed };
+      return { ...counts, removed, ...(log.last > loggedBefore && { logged: log.last }) };
     });
   }
 
@@ -171,6 +173,7 @@ export class FeedTarget {
       applier.storeElements(building.version, elements);
       const isLast = elements.kind === ElementsKind.Last;
       if (isLast && !applier.applyBuilt(row, building.version)) shard.collections.dead.add(building.version);
+      else if (isLast) this.passOn([row]);
       const now = building;
       this.setRecord((each) => ({ ...moved(each), building: isLast ? undefined : now }));
     });
@@ -325,7 +328,7 @@ export class FeedTarget {
       from += FEED_APPLY_ROWS;
       await this.step(() => {
         const applier = new RowApplier(this.shard, this.known().record.missing);
-        if (part.length > 0) applier.apply(part, stays);
+        if (part.length > 0) this.passOn(applier.apply(part, stays));
         this.shard.environment.clock.observe(this.shard.replication.newest);
         if (from >= rows.length) this.setRecord(moved);
         applied += applier.applied;
@@ -333,6 +336,12 @@ export class FeedTarget {
       });
     } while (from < rows.length);
     return { applied, skipped, removed: 0 };
+  }
+
+  /** Has others get what comes back of what the machine lost. */
+  private passOn(winners: readonly FeedRow[]): void {
+    const { replication } = this.shard;
+    if (replication.isRecovering(this.id)) replication.passOn(winners);
   }
 
   private checkClock(rows: readonly FeedRow[]): Promise<void> {

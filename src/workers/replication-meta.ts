@@ -26,6 +26,8 @@ export interface ReplicationRecord {
   readonly clearedAt: number;
   /** Which start of the machine wrote it; '' after the shard was closed, with all of it on the disk. */
   readonly machine: string;
+  /** Feeds that bring back what the machine lost, see Replication.isRecovering; absent = none. */
+  readonly recovering?: readonly string[];
 }
 
 /** How far a shard has come with a feed. */

@@ -49,6 +49,10 @@ export class Replication {
   private isKnownOnDisk = false;
   /** Whether the record on disk is that of another start of the machine, or of a clean stop. */
   private isRecordStale = false;
+  private recovering: ReadonlySet<string> = new Set();
+  private stagedRecovering: ReadonlySet<string> | undefined;
+  /** Staged rows that the log is to have though a feed brought them. */
+  private passedOn: { readonly key: Buffer; readonly bytes: Buffer }[] = [];
   /** Whether rows are staged that no log tells the timestamps of. */
   private hasUnlogged = false;
 
@@ -59,15 +63,17 @@ export class Replication {
    *
    * If the machine has gone down since without the shard having been closed, commits may be lost that were answered, as
    * `appendfsync` allows. Followers may have records of them, and the numbers would be used again: so the log begins
-   * anew, for all to copy; and this shard copies from the others, which may have what it lost.
+   * anew, for all to copy; and this shard copies from the others, which may have what it lost. Those that have it not may
+   * have copied this shard by then: so what it gets back it logs.
    */
   open(database: Database, nowMs: number): void {
     this.discard();
     const { record, feeds } = readReplication(database);
-    const { log, newest, flushedAt, clearedAt, machine } = record ?? NO_REPLICATION;
+    const { log, newest, flushedAt, clearedAt, machine, recovering } = record ?? NO_REPLICATION;
     const wasLost = machine !== '' && machine !== this.environment.machine;
     this.isKnownOnDisk = record !== undefined;
     this.feeds = feeds;
+    this.recovering = new Set(recovering);
     this.flushed = flushedAt;
     this.cleared = clearedAt;
     this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
@@ -77,7 +83,18 @@ export class Replication {
     this.isRecordStale = record !== undefined && machine !== this.environment.machine;
     if (!wasLost) return;
     this.orphans = [...feeds.values()].flatMap((feed) => feed.record.building?.version ?? []);
-    if (this.log.isOn) this.log.begin(newLogId(), log.sinceMs, nowMs);
+    if (this.log.isOn) {
+      this.log.begin(newLogId(), log.sinceMs, nowMs);
+      const tailing = [...feeds].filter(
+        ([
+          ,
+          {
+            record: { position },
+          },
+        ]) => position !== undefined,
+      );
+      this.stagedRecovering = new Set([...this.recovering, ...tailing.map(([id]) => id)]);
+    }
     for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
     this.stage(database, [], undefined, undefined);
     database.commit(false);
@@ -128,6 +145,14 @@ export class Replication {
     return [...this.feeds.values()].some(({ record }) => record.position === undefined);
   }
 
+  /**
+   * Whether a feed brings back what the machine lost. What clients had written here only that follower may have, so the
+   * log gets it once more. A copy that was not done when the machine went down is none of these: it brings all.
+   */
+  isRecovering(id: string): boolean {
+    return (this.stagedRecovering ?? this.recovering).has(id);
+  }
+
   progress(): Record<string, FeedProgress> {
     return Object.fromEntries([...this.feeds].map(([id, { record }]) => [id, progressOf(record)]));
   }
@@ -137,11 +162,25 @@ export class Replication {
   /** Stages how far a feed has come. */
   setFeed(id: string, feed: Feed): void {
     this.stagedFeeds.set(id, feed);
+    if (feed.record.position !== undefined) this.recovered(id);
   }
 
   /** Stages the end of a feed. */
   endFeed(id: string): void {
     if (this.feed(id) !== undefined) this.stagedFeeds.set(id, undefined);
+    this.recovered(id);
+  }
+
+  private recovered(id: string): void {
+    if (!this.isRecovering(id)) return;
+    const left = new Set(this.stagedRecovering ?? this.recovering);
+    left.delete(id);
+    this.stagedRecovering = left;
+  }
+
+  /** Stages rows that a feed has brought into the log, if there is one. */
+  passOn(rows: readonly { readonly key: Buffer; readonly bytes: Buffer }[]): void {
+    if (this.log.isOn) this.passedOn.push(...rows);
   }
 
   /** Stages that all rows up to a timestamp are gone. */
@@ -199,6 +238,7 @@ export class Replication {
       this.hasUnlogged = true;
       for (const { timestamp } of rows) this.saw(timestamp);
     }
+    if (this.passedOn.length > 0) this.log.appendStored(target, this.passedOn, this.newest, feedLogBytesMax);
     this.log.stageDeletions(target);
     if (this.recordChanges) writeReplication(target, this.record(this.environment.machine));
   }
@@ -222,8 +262,9 @@ export class Replication {
   }
 
   private get recordHasChanged(): boolean {
-    const { log, stagedFlushed, stagedCleared } = this;
-    return log.keptHasChanged || stagedFlushed !== undefined || stagedCleared !== undefined;
+    const { log, stagedFlushed, stagedCleared, stagedRecovering } = this;
+    const hasStaged = [stagedFlushed, stagedCleared, stagedRecovering].some((each) => each !== undefined);
+    return hasStaged || log.keptHasChanged;
   }
 
   /** Whether the record of the shard as a whole goes with the batch. */
@@ -245,7 +286,15 @@ export class Replication {
 
   private record(machine: string): ReplicationRecord {
     const { log, newest, flushedAt, clearedAt } = this;
-    return { log: log.kept, newest, flushedAt, clearedAt, machine };
+    const recovering = [...(this.stagedRecovering ?? this.recovering)];
+    return {
+      log: log.kept,
+      newest,
+      flushedAt,
+      clearedAt,
+      machine,
+      ...(recovering.length > 0 && { recovering }),
+    };
   }
 
   /** What was staged is on disk. */
@@ -262,6 +311,7 @@ export class Replication {
     }
     this.flushed = this.flushedAt;
     this.cleared = this.clearedAt;
+    this.recovering = this.stagedRecovering ?? this.recovering;
     this.latest = this.newest;
     this.log.committed(this.environment.knobs.feedLogBytesMax);
     this.discard();
@@ -271,8 +321,10 @@ export class Replication {
   discard(): void {
     this.stagedFlushed = undefined;
     this.stagedCleared = undefined;
+    this.stagedRecovering = undefined;
     this.stagedLatest = 0;
     this.hasUnlogged = false;
+    if (this.passedOn.length > 0) this.passedOn = [];
     if (this.stagedFeeds.size > 0) this.stagedFeeds.clear();
     this.log.discard();
   }

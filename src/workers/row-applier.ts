@@ -61,23 +61,25 @@ export class RowApplier {
    * Stages those of the rows that win against what is held.
    * @param stays whether what is held of the rows is brought into memory, as is worth it where they may be changed again:
    *   from the second change on nothing is read any more, and the journal takes them
+   * @returns those that have won
    */
-  apply(rows: readonly FeedRow[], stays = false): void {
+  apply(rows: readonly FeedRow[], stays = false): FeedRow[] {
     const { shard } = this;
     const { table } = shard.rows;
     const names = rows.map(({ key }) => key.latin1Slice());
     const held = names.map((name) => table.get(name));
     const stored = stays ? [] : this.read(rows, held);
     if (stays) this.prefetch(names, held);
-    for (const [index, row] of rows.entries()) {
+    const winners = rows.filter((row, index) => {
       const name = names[index]!;
-      const cached = held[index] ?? table.get(name);
-      if (this.applyOne(name, row, cached, stored[index])) this.applied++;
-      else this.skipped++;
-    }
+      return this.applyOne(name, row, held[index] ?? table.get(name), stored[index]);
+    });
+    this.applied += winners.length;
+    this.skipped += rows.length - winners.length;
     shard.counted(this.live, this.expiring);
     this.live = 0;
     this.expiring = 0;
+    return winners;
   }
 
   private applyOne(name: string, row: FeedRow, cached: Row | undefined, found: Buffer | undefined): boolean {

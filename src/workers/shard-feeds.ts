@@ -24,7 +24,7 @@ import { ShardTasks } from './shard-tasks.js';
  * known then, and asking again is harmless. A disk that fails rejects too, with nothing done.
  */
 export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
-  /** Called when commands' writes have been logged, before their replies are delivered. */
+  /** Called when a shard has logged something: what commands wrote before their replies are delivered. */
   onLogged: ((route: ShardRoute, sequence: number) => void) | undefined;
 
   // ---------------------------------------------------------------- at the source
@@ -94,8 +94,10 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   }
 
   /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
-  applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied | Refusal> {
-    return this.ask('applyCopy', route, { feed, slice });
+  async applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied | Refusal> {
+    const answer = await this.ask('applyCopy', route, { feed, slice });
+    if ('logged' in answer) this.onLogged?.(route, answer.logged!);
+    return answer;
   }
 
   /** Applies records of the source's log, once: a chunk that has been applied before changes nothing. */

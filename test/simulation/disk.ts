@@ -46,6 +46,8 @@ export interface StoredShard {
   readonly rows: Map<string, StoredRow>;
   log: StoredLog | undefined;
   readonly feeds: Map<string, StoredFeed>;
+  /** Feeds that bring back what the machine lost: the log gets it once more. */
+  readonly recovering: Set<string>;
   /** Deletions leave tombstones: from the moment on that it has had to do with feeds. */
   keepsTombstones: boolean;
   /** The start of the machine that wrote it; '' = it was closed, or has nothing that could be lost. */
@@ -53,16 +55,24 @@ export interface StoredShard {
 }
 
 export function emptyShard(): StoredShard {
-  return { rows: new Map(), log: undefined, feeds: new Map(), keepsTombstones: false, machine: '' };
+  return {
+    rows: new Map(),
+    log: undefined,
+    feeds: new Map(),
+    recovering: new Set(),
+    keepsTombstones: false,
+    machine: '',
+  };
 }
 
 function copyOf(shard: StoredShard): StoredShard {
-  const { rows, log, feeds } = shard;
+  const { rows, log, feeds, recovering } = shard;
   return {
     ...shard,
     rows: new Map(rows),
     log: log && { ...log, records: [...log.records] },
     feeds: new Map(feeds),
+    recovering: new Set(recovering),
   };
 }
 

@@ -64,6 +64,14 @@ class End<In, Out> implements MessageStream<In, Out> {
     }
   }
 
+  /** The machine is not there any more that would send again what has not arrived. */
+  stopResending(): void {
+    const { scheduler } = this.network;
+    const isOnItsWay = this.network.isOpen(this.host, this.peer.host);
+    const arriving = isOnItsWay ? this.sent.filter(({ atMs }) => atMs > scheduler.nowMs) : [];
+    this.sent.splice(0, this.sent.length, ...arriving);
+  }
+
   /** The way is open again. */
   resend(delayMs: number): void {
     this.network.scheduler.after(delayMs, () => this.deliver());
@@ -235,6 +243,7 @@ export class Network {
     for (const { ends } of this.connections) {
       const [near, far] = ends[0].host === host ? ends : [ends[1], ends[0]];
       if (near.host !== host || far.isOver) continue;
+      if (!isHeard) near.stopResending();
       const error = new Error(`${host.name} is gone`);
       const isReached = isHeard && this.isOpen(host, far.host);
       this.scheduler.after(isReached ? this.latencyMs() : this.keepaliveMs(), () => far.fall(error));

@@ -48,7 +48,10 @@ export class SimulatedShard {
     const { stored } = this;
     if (stored.machine === '' || stored.machine === disk.machine) return;
     // The machine went down: what was lost others may have, under numbers that would be used again.
-    if (stored.log !== undefined) this.beginLog(stored.log.sinceMs, this.now());
+    if (stored.log !== undefined) {
+      this.beginLog(stored.log.sinceMs, this.now());
+      for (const [id, { position }] of stored.feeds) if (position !== undefined) stored.recovering.add(id);
+    }
     stored.feeds.clear();
     this.changed();
   }
@@ -208,7 +211,10 @@ export class SimulatedShard {
     if (feed.begin === undefined || (feed.after !== undefined && slice.last === feed.after)) return NOTHING;
     if (slice.after !== feed.after) return { refused: 'position', message: 'the copy is elsewhere' };
     this.removeMissing(feed, slice);
-    for (const row of rowsOf(slice.rows)) this.take(row);
+    const loggedBefore = this.sequence;
+    for (const row of rowsOf(slice.rows))
+      if (this.take(row) && this.stored.recovering.has(id)) this.stored.log?.records.push(row);
+    if (slice.isDone) this.stored.recovering.delete(id);
     const rows = feed.rows + slice.rowCount;
     const { log, sequence } = feed.begin;
     const next: StoredFeed = slice.isDone
@@ -216,7 +222,7 @@ export class SimulatedShard {
       : { ...feed, rows, after: slice.last };
     this.stored.feeds.set(id, next);
     this.changed();
-    return NOTHING;
+    return { ...NOTHING, ...(this.sequence > loggedBefore && { logged: this.sequence }) };
   }
 
   private removeMissing({ removeBefore, slots }: StoredFeed, slice: CopySlice): void {
@@ -249,15 +255,18 @@ export class SimulatedShard {
     this.changed();
   }
 
-  private take(row: StoredRow): void {
+  /** @returns whether it counts more than what there was */
+  private take(row: StoredRow): boolean {
     this.clock.observe(row.at);
     const held = this.stored.rows.get(row.key);
-    if (held !== undefined && !isLater(row, held)) return;
+    if (held !== undefined && !isLater(row, held)) return false;
     this.stored.rows.set(row.key, row);
+    return true;
   }
 
   forgetFeed(id: string): void {
-    if (this.stored.feeds.delete(id)) this.changed();
+    const { feeds, recovering } = this.stored;
+    if ([feeds.delete(id), recovering.delete(id)].includes(true)) this.changed();
   }
 
   removeSlots(slots: FeedSlots, after: string | undefined): SlotsRemoval {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { envNumber, testSeed } from '../support/random.js';
-import { scheduleOf } from './schedule.js';
+import { type Happening, scheduleOf } from './schedule.js';
 import { noFigures, run, simulate } from './simulate.js';
 
 /** `npm run simulate` runs more of them. */
@@ -10,6 +10,23 @@ test('the same schedule gives the same run', async () => {
   const seed = testSeed('a simulation twice');
   const [one, other] = [await run(scheduleOf(seed), true), await run(scheduleOf(seed), true)];
   expect(other.journal).toEqual(one.journal);
+}, 120_000);
+
+test('what a machine lost, and one copy has that is away, comes to all copies', async () => {
+  const first = testSeed('a machine that goes down');
+  const command = { kind: 'command', atMs: 3100, operation: 'set', via: 0 } as const;
+  for (let seed = first; seed < first + 30; seed++) {
+    const happenings: Happening[] = [
+      // The third has not what the second has of the first, and copies the first before the second is back.
+      { kind: 'cut', atMs: 3060, from: 0, to: 2, isBoth: true, forMs: 700 },
+      { ...command, key: 1 },
+      { ...command, key: 2 },
+      { kind: 'isolate', atMs: 3140, store: 1, forMs: 3800 },
+      { kind: 'power', atMs: 3145, store: 0, forMs: 100 + (seed % 700) },
+    ];
+    const world = { seed, stores: 3, shards: 1, replicas: 3, skewsMs: [0, 0, 0, 0], durationMs: 9000 };
+    expect((await run({ ...world, happenings })).faults, `seed ${seed}`).toEqual([]);
+  }
 }, 120_000);
 
 test('master and stores come to rest with everything that was acknowledged, whatever went wrong', async () => {

@@ -177,7 +177,8 @@ export class FeedSources implements SourceHost {
   logged(route: ShardRoute, sequence: number): void {
     const log = this.logs.get(route);
     if (log?.head === undefined) return;
-    log.head = { log: log.head.log, sequence };
+    // What commands have logged and what was copied is told on two ways, of which either may be the faster.
+    log.head = { log: log.head.log, sequence: Math.max(log.head.sequence, sequence) };
     for (const { feed } of log.followers.values()) feed?.logged();
   }
 

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { cpSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { SetValue } from '../../../src/types/collections/set.js';
 import { stringValue } from '../../../src/types/row.js';
 import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
 import { temporaryDir } from '../../support/environment.js';
@@ -160,6 +161,45 @@ it('after a loss of power all copies come to hold the same again', async () => {
   expect(textOf(shard, 'changed')).toBe('2');
   expect(contentsOf(shard)).toEqual(contentsOf(target));
   await Promise.all([shard.close(), target.close()]);
+});
+
+it('what a loss of power took comes back to all copies, in whatever order they copy each other', async () => {
+  const directory = temporaryDir();
+  const [{ source: second }, { target: third }] = [await pair(), await pair()];
+  let { shard } = await openCopy(directory);
+  await startLogging(shard);
+  write(shard, ['kept', '1']);
+  await followToEnd(shard, third, 'from the first');
+  await followToEnd(second, shard, 'from the second');
+  await followToEnd(shard, second, 'from the first');
+  await shard.syncLog();
+  const saved = temporaryDir();
+  cpSync(directory, saved, { recursive: true });
+  write(shard, ['lost here', '1']);
+  const set = new SetValue(shard.collections);
+  for (let index = 0; index < 3000; index++) set.add(`member ${index}`);
+  shard.setCollection('lost set', set, 0);
+  shard.commit(false);
+  await followToEnd(shard, second, 'from the first');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  // The third has all that the first has by now, and does not copy it again.
+  await followToEnd(shard, third, 'from the first');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  const loggedBefore = logState(shard)!.sequence;
+  await followToEnd(second, shard, 'from the second');
+  await followToEnd(shard, third, 'from the first');
+  expect(keysOf(third)).toEqual(['kept', 'lost here', 'lost set']);
+  expect(contentsOf(third)).toEqual(contentsOf(second));
+  expect(contentsOf(shard)).toEqual(contentsOf(second));
+  // What comes after that is logged by the second alone.
+  const logged = logState(shard)!.sequence;
+  expect(logged).toBeGreaterThan(loggedBefore);
+  write(second, ['later', '1']);
+  await followToEnd(second, shard, 'from the second');
+  expect(logState(shard)!.sequence).toBe(logged);
+  await Promise.all([shard.close(), second.close(), third.close()]);
 });
 
 it('opening a shard after a clean stop writes nothing', async () => {
