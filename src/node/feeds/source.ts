@@ -6,12 +6,19 @@ import type { FeedState, LogState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedEngine } from './engine.js';
-import { LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS, TAIL_EVERY_MS } from './timing.js';
+import { EARLY_MAX_MS, LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS, TAIL_EVERY_MS } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
 
 /** What a shard has of slots: all; a part, to which nothing comes; or nothing that can be copied now, and why. */
 export type Copyable = 'whole' | 'part' | { readonly reason: string };
+
+/** Why a feed cannot be had. */
+export interface NotAdmitted {
+  readonly reason: string;
+  /** It may be had when this store has heard what the follower has heard already. */
+  readonly isEarly: boolean;
+}
 
 /** What the sources of a store have in common. */
 export interface SourceHost {
@@ -19,7 +26,7 @@ export interface SourceHost {
   readonly timers: Timers;
   readonly rate: CopyRate;
   /** The shard that a feed is of, or why it cannot be had. */
-  admit(open: OpenMessage): ShardRoute | string;
+  admit(open: OpenMessage): ShardRoute | NotAdmitted;
   /** The end of the shard's log, as far as it is known; undefined while it does not log. */
   headOf(route: ShardRoute): FeedPosition | undefined;
   /** The marks in a log of the shard. */
@@ -134,13 +141,31 @@ export class FeedSource {
     this.wakeUp();
   }
 
+  /** What is admitted may be another by now. */
+  admissionChanged(): void {
+    if (this.route === undefined) this.wakeUp();
+  }
+
+  /** Followers that heard of a change first are not sent away to come back who knows when: news is on its way. */
+  private async admitted(open: OpenMessage): Promise<ShardRoute | NotAdmitted> {
+    const { host } = this;
+    const untilMs = host.timers.now() + EARLY_MAX_MS;
+    for (;;) {
+      const answer = host.admit(open);
+      const leftMs = untilMs - host.timers.now();
+      if (!('isEarly' in answer && answer.isEarly) || leftMs <= 0 || this.isOver) return answer;
+      await this.pause(leftMs);
+    }
+  }
+
   private async serve(open: OpenMessage): Promise<void> {
-    const route = this.host.admit(open);
-    if (typeof route === 'string') {
-      this.refuse(route);
+    this.open = open;
+    const route = await this.admitted(open);
+    if (this.isOver) return;
+    if ('reason' in route) {
+      this.refuse(route.reason);
       return;
     }
-    this.open = open;
     this.route = route;
     try {
       const state = await this.host.engine.state(route);

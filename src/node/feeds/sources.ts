@@ -6,7 +6,7 @@ import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import { covers, type FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
-import { type Copyable, FeedSource, type OpenMessage, type SourceHost } from './source.js';
+import { type Copyable, FeedSource, type NotAdmitted, type OpenMessage, type SourceHost } from './source.js';
 import { BEAT_EVERY_MS } from './timing.js';
 
 /** What the sources need to know of their store. */
@@ -70,6 +70,9 @@ interface ShardLog {
 const ASKS_FOR_LESS =
   'by the topology here this store is to ask for more slots of the shard: it goes on when both know the same';
 
+const never = (reason: string): NotAdmitted => ({ reason, isEarly: false });
+const early = (reason: string): NotAdmitted => ({ reason, isEarly: true });
+
 const followerKey = ({ targetStore, feed }: FeedDuty) => `${targetStore} ${feed}`;
 
 /**
@@ -118,6 +121,7 @@ export class FeedSources implements SourceHost {
       if (follower !== undefined && !covers(feed.open!.slots, follower.duty.asked))
         feed.refuse(ASKS_FOR_LESS);
     }
+    this.admissionChanged();
     this.tellListeners();
   }
 
@@ -164,6 +168,7 @@ export class FeedSources implements SourceHost {
     try {
       const head = await this.engine.setLogging(log.route, true);
       if (head !== undefined) this.headFound(log.route, head);
+      this.admissionChanged();
     } catch (error) {
       this.options.logger.verbose(`a shard cannot log its changes yet: ${(error as Error).message}`);
     } finally {
@@ -184,15 +189,24 @@ export class FeedSources implements SourceHost {
 
   // ---------------------------------------------------------------- what the feeds say
 
-  admit(open: OpenMessage): ShardRoute | string {
+  admit(open: OpenMessage): ShardRoute | NotAdmitted {
     const { self, clusterId, route: find } = this.options;
-    if (open.clusterId !== clusterId()) return `this store belongs to cluster ${clusterId() || '(none yet)'}`;
-    if (open.source !== self) return `this is store ${self}, not ${open.source}`;
+    if (open.clusterId !== clusterId())
+      return never(`this store belongs to cluster ${clusterId() || '(none yet)'}`);
+    if (open.source !== self) return never(`this is store ${self}, not ${open.source}`);
     const route = find(open.keyspace, open.shard);
-    if (route === undefined) return `shard ${open.shard} of keyspace ${open.keyspace} is not here (yet)`;
+    if (route === undefined)
+      return early(`shard ${open.shard} of keyspace ${open.keyspace} is not here (yet)`);
     const known = this.followerOf({ route, open });
-    if (known === undefined) return 'the topology here does not say (yet) that this store follows the shard';
-    return covers(open.slots, known.duty.asked) ? route : ASKS_FOR_LESS;
+    if (known === undefined)
+      return early('the topology here does not say (yet) that this store follows the shard');
+    if (!covers(open.slots, known.duty.asked)) return never(ASKS_FOR_LESS);
+    return this.headOf(route) === undefined ? early('the shard does not log its changes yet') : route;
+  }
+
+  /** Feeds that wait to be admitted may be now. */
+  private admissionChanged(): void {
+    for (const feed of this.feeds) feed.admissionChanged();
   }
 
   marksIn(route: ShardRoute, log: string): readonly LogMark[] {

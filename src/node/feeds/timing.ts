@@ -5,6 +5,12 @@ export const BEAT_EVERY_MS = 500;
 export const SILENT_MAX_MS = 3000;
 
 /**
+ * A source that has not heard yet of a feed that is opened waits so long for news, milliseconds: less than the follower
+ * waits for an answer.
+ */
+export const EARLY_MAX_MS = 2000;
+
+/**
  * While a copy is being made, milliseconds: signs of life come behind its pieces, which take their time on a slow network.
  * With less, a copy of which no piece arrives in time would begin anew for ever.
  */

@@ -298,6 +298,27 @@ describe('feeds between two stores', () => {
     expect(owner.status!.isLevel).toBe(true);
   });
 
+  test('begin as soon as the source has heard of them, too, and say what is wrong when it does not', async () => {
+    const { timers, stores, owner, replica } = pair();
+    owner.write('a', '1', 1);
+    const joined = copies(stores.nodes.map(({ entry }) => entry));
+    const alone = copies([owner.entry]);
+    owner.apply(alone);
+    replica.apply(joined);
+    await timers.advance(1500);
+    expect(replica.status).toMatchObject({ state: 'connecting', problem: '' });
+    owner.apply(joined);
+    // Without any time passing.
+    await settle(() => replica.shard.values.a === '1');
+    owner.apply(alone);
+    await timers.advance(3000);
+    expect(replica.status).toMatchObject({
+      state: 'connecting',
+      problem: 'the topology here does not say (yet) that this store follows the shard',
+    });
+    expect(owner.feeds.sources.followers()).toEqual([]);
+  });
+
   test('wait for a follower that has not heard that the shard has more slots now, and it misses nothing of them', async () => {
     const two = pair();
     const { timers, stores, owner, replica } = two;
