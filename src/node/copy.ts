@@ -51,6 +51,10 @@ export class Copy {
    * on the disk, too.
    */
   reached: ReadonlyMap<string, number> = new Map();
+  /** By place of a former holder, the epoch of the takeover for which its rows are, or were, copied once more. */
+  readonly copiedAgain = new Map<string, number>();
+  /** Marks that are being noted, by place and epoch. */
+  readonly noting = new Set<string>();
   /** Epoch of the hand-over for which holding was tried last. */
   attempt = 0;
   /** Epoch of the last hand-over for which writes did not wait long enough. */

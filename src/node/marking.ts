@@ -8,9 +8,11 @@ import type { FeedPosition } from '../types/feed.js';
 import type { ShardRoute } from '../workers/pool.js';
 import type { Copy } from './copy.js';
 import { type CopyMemory, feedsTo, type OwnMark, withMark } from './copy-memory.js';
+import { feedId } from './feeds/duties.js';
 import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import { holdShard } from './holding.js';
+import { heardBehind } from './last-writes.js';
 import type { Memories } from './memories.js';
 import { drained } from './segments.js';
 
@@ -126,7 +128,7 @@ export class Marking {
   /**
    * All of another copy's log up to a mark is here. From then on it may be answered for: should it be lost with the
    * machine, it is read once more. The master hears of it when it survives whatever happens to the machine, for then the
-   * former owner lets go of it.
+   * former owner lets go of it, and when what that one had of other holders is here, too.
    */
   reached(copy: Copy, place: CopyPlace, epoch: number): void {
     copy.hasReached(place, epoch);
@@ -140,17 +142,28 @@ export class Marking {
     }
     if (copy.isAnswering) copy.open();
     this.hooks.noteFlow(copy);
-    void this.noteMark(copy, placeKey(place), epoch);
+    const noted = `${placeKey(place)} ${epoch}`;
+    if (copy.noting.has(noted)) return;
+    copy.noting.add(noted);
+    void this.noteMark(copy, place, epoch).finally(() => copy.noting.delete(noted));
   }
 
-  private async noteMark(copy: Copy, place: string, epoch: number): Promise<void> {
+  private async noteMark(copy: Copy, from: CopyPlace, epoch: number): Promise<void> {
     const trouble = copy.trouble('cannot write down that it has the last writes of a former holder');
+    const place = placeKey(from);
     const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
-    while (!isKnown() && !this.hooks.isOver(copy)) {
+    const isFollowed = () =>
+      copy.entry !== undefined &&
+      feedsTo(copy.entry, this.host.self, copy.shard).some((feed) => placeKey(feed.from) === place);
+    while (!isKnown() && isFollowed() && !this.hooks.isOver(copy)) {
       try {
+        const heard = heardBehind(copy, from, epoch, this.host.self, this.host.feeds());
+        if (heard !== 'all') {
+          if (heard === 'copy') await this.copyAgain(copy, from, epoch);
+          await pauseFor(this.host.timers, RETRY_MS);
+          continue;
+        }
         await this.host.sync();
-        const isFollowed = () =>
-          feedsTo(copy.entry!, this.host.self, copy.shard).some(({ from }) => placeKey(from) === place);
         const isNoted = await this.memories.remember(copy, () =>
           isKnown() || !isFollowed() || this.hooks.isOver(copy)
             ? undefined
@@ -164,6 +177,22 @@ export class Marking {
         await pauseFor(this.host.timers, RETRY_MS);
       }
     }
+  }
+
+  /** What a former holder had of others may never come from those: its rows are copied once more. */
+  private async copyAgain(copy: Copy, place: CopyPlace, epoch: number): Promise<void> {
+    const feed = feedId(place, copy.shard, copy.entry?.change?.id);
+    const isOrdered = await this.memories.remember(copy, () =>
+      this.hooks.isOver(copy) ? undefined : { anew: [...new Set([...copy.memory.anew, feed])] },
+    );
+    if (!isOrdered) return;
+    copy.copiedAgain.set(placeKey(place), epoch);
+    const where = `shard ${place.shard} on ${this.host.storeText(place.store)}`;
+    this.host.logger.notice(
+      `shard ${copy.shard} of keyspace ${copy.entry?.name} copies ${where} once more: another former holder is away, and that one may have read more of it`,
+    );
+    this.host.follow();
+    this.hooks.review(copy);
   }
 
   /**

@@ -29,6 +29,21 @@ test('what a machine lost, and one copy has that is away, comes to all copies', 
   }
 }, 120_000);
 
+test('what one copy alone has of an owner whose machine went down does not leave with it', async () => {
+  const first = testSeed('a copy that leaves');
+  for (let seed = first; seed < first + 30; seed++) {
+    const happenings: Happening[] = [
+      { kind: 'isolate', atMs: 3060, store: 2, forMs: 2000 },
+      // The owner is the second store; the first leaves, and the third is behind.
+      { kind: 'command', atMs: 3130, operation: 'set', key: 23, via: 1 },
+      { kind: 'wish', atMs: 3160, wish: { kind: 'replicas', replicas: 2 } },
+      { kind: 'power', atMs: 3200, store: 1, forMs: 5759 },
+    ];
+    const world = { seed, stores: 3, shards: 3, replicas: 3, skewsMs: [0, 0, 0, 0], durationMs: 9000 };
+    expect((await run({ ...world, happenings })).faults, `seed ${seed}`).toEqual([]);
+  }
+}, 120_000);
+
 test('master and stores come to rest with everything that was acknowledged, whatever went wrong', async () => {
   const first = testSeed('simulated clusters');
   const figures = noFigures();

@@ -47,6 +47,8 @@ export interface FeedStatus {
   readonly isLevel: boolean;
   /** As {@link isLevel}, or it has come to lack something so shortly before that a hand-over can wait for it. */
   readonly isNearlyLevel: boolean;
+  /** Something of it has come once. */
+  readonly hasBegun: boolean;
   /** Why what the source sends is not taken here; '' while it is. */
   readonly refusal: string;
   /** The last record of the source's log that is here; undefined while it copies. */
@@ -120,6 +122,7 @@ export class FeedFollower {
       problem,
       isLevel: isConversing && meter.isLevel,
       isNearlyLevel: isConversing && meter.isWithin(LEVEL_LAG_MAX_MS, nowMs),
+      hasBegun: at !== undefined,
       refusal: this.refusal,
       position,
       lagRecords: meter.records,

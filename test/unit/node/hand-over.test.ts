@@ -59,6 +59,7 @@ const LEVEL: Omit<FeedStatus, 'duty'> = {
   problem: '',
   isLevel: true,
   isNearlyLevel: true,
+  hasBegun: true,
   refusal: '',
   position: { log: 'a-1', sequence: 1 },
   lagRecords: 0,
@@ -367,5 +368,99 @@ describe('pauses', () => {
       1, 2, 1024, 1024, 1025,
     ]);
     expect([all, sumMs]).toEqual([1025, 5000 + (1024 * 1025) / 2]);
+  });
+});
+
+describe('a copy that stays', () => {
+  const stores = ['c', 'a', 'b'];
+  const three: KeyspaceEntry = { ...SETTLED, replicas: 3, shards: [{ stores }] };
+  const fewer: KeyspaceEntry = {
+    ...SETTLED,
+    epoch: 13,
+    replicas: 2,
+    shards: [{ stores: ['c', 'b'], since: 13 }],
+    change: {
+      ...FACTS,
+      kind: 'replicas',
+      replicas: 2,
+      since: 13,
+      phase: 'takeover',
+      former: three.shards,
+    },
+  };
+  const dutyFrom = (store: string): FeedDuty => ({
+    ...MOVING_DUTY,
+    feed: feedId({ store, shard: 0 }, 0),
+    sourceStore: store,
+    targetShard: 0,
+  });
+  const LEAVING = { ...LEVEL, duty: dutyFrom('a') };
+  const OWNER = { ...LEVEL, duty: dutyFrom('c') };
+  const AWAY = { ...OWNER, state: 'connecting', lagMs: 3001 } as const;
+
+  /** It has read to the mark of the copy that leaves. */
+  async function staying(owner: FeedStatus): Promise<Node> {
+    const two = new Node('b', 0);
+    two.feeds = [LEAVING, owner];
+    for (const entry of [three, fewer]) await two.enter(entry);
+    two.copies.reachedMark(LEAVING.duty, 13);
+    await two.works();
+    return two;
+  }
+
+  async function time(two: Node): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      await two.timers.advance(100);
+      await two.works();
+    }
+  }
+
+  const markOf = (two: Node) => two.report(fewer).feeds.find(({ from }) => from.store === 'a')!.mark;
+
+  test('has the last of one that leaves once it has the last of the others, whose rows that one had', async () => {
+    const two = await staying({ ...AWAY, lagMs: 100 });
+    await time(two);
+    expect(markOf(two)).toBe(0);
+    two.copies.reachedMark(OWNER.duty, 13);
+    await time(two);
+    expect(markOf(two)).toBe(13);
+    expect(two.log).toEqual([]);
+    two.copies.close();
+  });
+
+  test('copies it once more where another one is away, whose machine may have lost what that one has', async () => {
+    const two = await staying(AWAY);
+    expect(two.log).toEqual([
+      'shard 0 of keyspace k copies shard 0 on a once more: another former holder is away, and that one may have read more of it',
+    ]);
+    // The feed has begun anew.
+    two.feeds = [{ ...LEAVING, state: 'copying', position: undefined }, AWAY];
+    await time(two);
+    expect(markOf(two)).toBe(0);
+    two.feeds = [LEAVING, AWAY];
+    await time(two);
+    expect(markOf(two)).toBe(13);
+    expect(two.log).toHaveLength(1);
+    two.copies.close();
+  });
+
+  test('believes no mark of a takeover of which it has not heard', async () => {
+    const two = new Node('b', 0);
+    two.feeds = [LEAVING, AWAY];
+    await two.enter(three);
+    two.copies.reachedMark(LEAVING.duty, 13);
+    await time(two);
+    await two.enter(fewer);
+    expect(markOf(two)).toBe(0);
+    await time(two);
+    expect(two.log).toHaveLength(1);
+    two.copies.close();
+  });
+
+  test('copies nothing for one that never gave it anything', async () => {
+    const two = await staying({ ...AWAY, hasBegun: false, position: undefined });
+    expect(markOf(two)).toBe(13);
+    expect(two.log).toEqual([]);
+    two.copies.close();
   });
 });
