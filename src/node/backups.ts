@@ -61,16 +61,15 @@ export class StoreBackups {
   }
 
   /**
-   * The next part of a snapshot. It comes after as long as it took to read, so that clients keep half of the worker, and
-   * not before `migration-rate` allows.
+   * The next part of a snapshot. It comes late enough to give way to clients, see Paced, and not before `migration-rate`
+   * allows.
    */
   async read(keyspace: string, shard: number, snapshot: number): Promise<SnapshotPart> {
     const { route } = this.find(keyspace, shard);
-    const startMs = Date.now();
     const part = await orTryAgain(this.host.engine.read(route, snapshot, SNAPSHOT_PART_BYTES));
     const nowMs = Date.now();
     this.host.rate.spend(part.rows.length, nowMs);
-    if (!part.isDone) await this.rest(nowMs + (nowMs - startMs));
+    if (!part.isDone) await this.rest(nowMs + part.restMs);
     return part;
   }
 

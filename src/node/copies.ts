@@ -232,7 +232,7 @@ export class Copies {
     this.host.follow();
   }
 
-  /** Removes what is not to be here, with a pause as long as each step took, so that clients keep half of the worker. */
+  /** Removes what is not to be here, step by step, giving way to clients. */
   private async remove(copy: Copy): Promise<void> {
     if (copy.isRemoving) return;
     copy.isRemoving = true;
@@ -241,12 +241,11 @@ export class Copies {
       await this.host.settled();
       let after: string | undefined;
       for (;;) {
-        const startMs = this.host.timers.now();
         const step = await this.host.engine.removeSlots(copy.route, leftover.toBytes(), after);
         if (this.isOver(copy)) return;
         if (step.isDone) break;
         after = step.last;
-        await this.pause(this.host.timers.now() - startMs);
+        await this.pause(step.restMs);
       }
       // Rows that a machine brings back when it goes down would stay for ever.
       await this.host.sync();

@@ -1,5 +1,6 @@
 import type { CopyBegin, CopySlice, FeedPosition, FeedStart, LogChunk } from '../types/feed.js';
 import type { FeedSlots } from '../types/feed-codec.js';
+import type { Worked } from './shard-tasks.js';
 
 export type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../types/feed.js';
 
@@ -125,12 +126,12 @@ export interface FeedReplies {
   readonly feedState: FeedState;
   readonly readLog: LogChunk | LogGone;
   readonly trimLog: undefined;
-  readonly copySlice: CopySlice;
+  readonly copySlice: CopySlice & Worked;
   readonly beginCopy: undefined;
   readonly resumeFeed: undefined;
-  readonly applyCopy: Applied | Refusal;
+  readonly applyCopy: (Applied | Refusal) & Worked;
   readonly applyRecords: Applied | Refusal;
   readonly forgetFeed: undefined;
   readonly show: undefined;
-  readonly removeSlots: SlotsRemoval;
+  readonly removeSlots: SlotsRemoval & Worked;
 }

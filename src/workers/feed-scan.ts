@@ -31,7 +31,9 @@ export function scanRows(
   let last: string | undefined;
   let isDone = true;
   const from = after === undefined ? {} : { after: keyBytes(after) };
-  shard.source().iterate({ family: 'default', values: true, ...from }, (key, stored) => {
+  // One more tells whether there are more.
+  const rowsMax = FEED_SCAN_ROWS + 1;
+  shard.source().iterate({ family: 'default', values: true, rowsMax, ...from }, (key, stored) => {
     const name = key.latin1Slice();
     if (until !== undefined && name > until) return false;
     if (rows >= FEED_SCAN_ROWS || bytes >= FEED_SCAN_BYTES) {

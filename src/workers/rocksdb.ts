@@ -36,6 +36,8 @@ export interface IterateOptions {
   readonly reverse?: boolean;
   /** Without values a row costs a third of the time. */
   readonly values: boolean;
+  /** Visit no more rows than so many: then none are read for nothing. */
+  readonly rowsMax?: number;
 }
 
 /** See {@link Database.openReader}. */
@@ -262,12 +264,14 @@ export class Database {
     this.iterating++;
     try {
       let chunkRows = ITERATE_CHUNK_FIRST;
-      for (;;) {
-        const { rows, finished } = this.nextRows(iterator, chunkRows);
+      let rowsLeft = options.rowsMax ?? Number.POSITIVE_INFINITY;
+      while (rowsLeft > 0) {
+        const { rows, finished } = this.nextRows(iterator, Math.min(chunkRows, rowsLeft));
         for (let at = 0; at < rows.length; at += 2) {
           if (!visit(rows[at]!, rows[at + 1])) return;
         }
         if (finished) return;
+        rowsLeft -= rows.length / 2;
         chunkRows = Math.min(chunkRows * 2, ITERATE_CHUNK_ROWS);
       }
     } finally {

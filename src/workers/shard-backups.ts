@@ -1,5 +1,5 @@
 import type { ShardRoute } from './pool.js';
-import { ShardTasks } from './shard-tasks.js';
+import { type Paced, ShardTasks } from './shard-tasks.js';
 import type {
   Restored,
   RestoreRefusal,
@@ -21,8 +21,8 @@ export class ShardBackups extends ShardTasks<SnapshotTask, SnapshotReplies> {
   }
 
   /** The next part of a snapshot, in about so many bytes; a row is read whole. */
-  read(route: ShardRoute, snapshot: number, bytesMax: number): Promise<SnapshotPart> {
-    return this.ask('readSnapshot', route, { snapshot, bytesMax });
+  read(route: ShardRoute, snapshot: number, bytesMax: number): Promise<SnapshotPart & Paced> {
+    return this.askPaced('readSnapshot', route, { snapshot, bytesMax });
   }
 
   /** Nobody wants the rest of a snapshot. */

@@ -15,7 +15,7 @@ import type {
   SlotsRemoval,
 } from './feed-protocol.js';
 import type { ShardRoute } from './pool.js';
-import { ShardTasks } from './shard-tasks.js';
+import { type Paced, ShardTasks } from './shard-tasks.js';
 
 /**
  * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
@@ -70,8 +70,8 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
     after: string | undefined,
     slots: FeedSlots | undefined,
     bytesMax: number,
-  ): Promise<CopySlice> {
-    return this.ask('copySlice', route, { after, slots, bytesMax });
+  ): Promise<CopySlice & Paced> {
+    return this.askPaced('copySlice', route, { after, slots, bytesMax });
   }
 
   // ---------------------------------------------------------------- at the target
@@ -94,8 +94,8 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   }
 
   /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
-  async applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<Applied | Refusal> {
-    const answer = await this.ask('applyCopy', route, { feed, slice });
+  async applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<(Applied | Refusal) & Paced> {
+    const answer = await this.askPaced('applyCopy', route, { feed, slice });
     if ('logged' in answer) this.onLogged?.(route, answer.logged!);
     return answer;
   }
@@ -124,7 +124,7 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
    * Removes rows of slots that are another shard's now, a slice at a time and without a trace: nobody is told.
    * @param after what the slice before gave as `last`; undefined = from the first key
    */
-  removeSlots(route: ShardRoute, slots: FeedSlots, after?: string): Promise<SlotsRemoval> {
-    return this.ask('removeSlots', route, { slots, after });
+  removeSlots(route: ShardRoute, slots: FeedSlots, after?: string): Promise<SlotsRemoval & Paced> {
+    return this.askPaced('removeSlots', route, { slots, after });
   }
 }

@@ -3,6 +3,7 @@ import type { WorkerSettings } from './protocol.js';
 import { StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
+import type { Worked } from './shard-tasks.js';
 
 /** What work on shards that does not come from commands needs of their worker. */
 export interface StepsHost {
@@ -17,6 +18,16 @@ export interface StepsHost {
   serveWaiting(shard: Shard): void;
   /** Does `work` between batches. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** The steps of one task on a shard. */
+export interface TaskSteps {
+  /** A step that changes nothing. */
+  read<T>(work: () => T): Promise<T>;
+  /** A step whose changes are committed. */
+  step<T>(work: () => T | Promise<T>): Promise<T>;
+  /** What the task gives, and how long its steps took. */
+  measured<T extends object>(task: Promise<T>): Promise<T & Worked>;
 }
 
 /** Work on shards that does not come from commands: between batches of these, a step at a time. */
@@ -36,8 +47,9 @@ export class ShardSteps {
   /**
    * Does `work` between two batches. Rejects when the shard has gone meanwhile. No two such steps are in one turn of the
    * event loop, which is what brings batches: or else commands would wait for all steps of a task, not for one.
+   * @param worked is told how long that took
    */
-  async between<T>(shard: Shard, work: () => Promise<T>): Promise<T> {
+  async between<T>(shard: Shard, work: () => Promise<T>, worked?: (ms: number) => void): Promise<T> {
     while (this.turn !== undefined) await this.turn;
     this.turn = new Promise((resolve) => {
       setImmediate(() => {
@@ -49,14 +61,19 @@ export class ShardSteps {
       if (this.host.shards.get(shard.id) !== shard)
         throw new Error(`shard ${shard.id} has been closed, or is at another worker: ask again`);
       shard.nowMs = Date.now();
-      return work();
+      const startMs = performance.now();
+      try {
+        return await work();
+      } finally {
+        worked?.(performance.now() - startMs);
+      }
     });
   }
 
   /** The same, and commits what it staged, see Step. */
-  step<T>(shard: Shard, work: () => T | Promise<T>): Promise<T> {
+  step<T>(shard: Shard, work: () => T | Promise<T>, worked?: (ms: number) => void): Promise<T> {
     const { host } = this;
-    return this.between(shard, async () => {
+    const stepped = async () => {
       const refusal = host.refusal(shard);
       if (refusal !== undefined) throw new Error(`shard ${shard.id}: ${refusal.text}`);
       try {
@@ -73,6 +90,20 @@ export class ShardSteps {
         if (error instanceof StorageError) host.commitFailed(shard, error);
         throw error;
       }
-    });
+    };
+    return this.between(shard, stepped, worked);
+  }
+
+  /** Both, for one task. */
+  forTask(shard: Shard): TaskSteps {
+    let workMs = 0;
+    const worked = (ms: number) => {
+      workMs += ms;
+    };
+    return {
+      read: (work) => this.between(shard, async () => work(), worked),
+      step: (work) => this.step(shard, work, worked),
+      measured: async (task) => ({ ...(await task), workMs }),
+    };
   }
 }

@@ -13,9 +13,38 @@ type Parameters<Task extends ShardTask, Kind extends Task['kind']> = Omit<
   keyof ShardTask
 >;
 
+/** What a task gives that commands may have had to wait for. */
+export interface Worked {
+  /** How long the worker was busy with it, milliseconds. */
+  readonly workMs: number;
+}
+
+/** What a task gives that is one step of long work. */
+export interface Paced {
+  /** How long to wait before the next step, milliseconds, so that clients hardly notice the work. */
+  readonly restMs: number;
+}
+
+/** Rest, milliseconds, for each that a step had to wait. */
+const REST_PER_WAIT = 10;
+
+const REST_MAX_MS = 1000;
+
+/**
+ * Clients have the worker at least half of the time. A step that had to wait, for them or for a processor, is a sign
+ * that there is not enough for all: so work gives way the more, the longer whatever else there is would have to wait.
+ */
+function restAfter(tookMs: number, workMs: number): number {
+  return Math.min(workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs), REST_MAX_MS);
+}
+
 /** Has shards' owners do tasks, between two batches of commands. `Replies` tells by kind what they answer. */
 export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<Task['kind'], unknown>> {
-  constructor(private readonly run: (task: Task) => Promise<unknown>) {}
+  /** @param now milliseconds, from whenever */
+  constructor(
+    private readonly run: (task: Task) => Promise<unknown>,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
 
   /** Rejects when the shard is not open any more or its worker died, and with what the task throws. */
   protected async ask<Kind extends Task['kind']>(
@@ -27,5 +56,16 @@ export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<
     if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
     const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown;
     return (await this.run(task as Task)) as Replies[Kind];
+  }
+
+  /** As {@link ask}, of a step of long work. */
+  protected async askPaced<Kind extends Task['kind']>(
+    kind: Replies[Kind] extends Worked ? Kind : never,
+    route: ShardRoute,
+    parameters: Parameters<Task, Kind>,
+  ): Promise<Replies[Kind] & Paced> {
+    const startMs = this.now();
+    const reply = (await this.ask<Kind>(kind, route, parameters)) as Replies[Kind] & Worked;
+    return { ...reply, restMs: restAfter(this.now() - startMs, reply.workMs) };
   }
 }

@@ -34,7 +34,8 @@ export class SlotTallies {
     let reached = this.reached;
     const from = reached === undefined ? {} : { after: keyBytes(reached) };
     this.isDone = true;
-    source.iterate({ family: 'default', values: true, ...from }, (key, stored) => {
+    // One more tells whether there are more.
+    source.iterate({ family: 'default', values: true, rowsMax: rowsMax + 1, ...from }, (key, stored) => {
       if (rows++ === rowsMax) {
         this.isDone = false;
         return false;

@@ -1,3 +1,5 @@
+import type { Worked } from './shard-tasks.js';
+
 /*
  * What the node asks of a worker for backups: to read a shard as it was at one moment, and to take rows of a backup.
  * docs/design/0013-backup.md has the whole of it.
@@ -74,7 +76,7 @@ export type SnapshotTask = ToShard &
 /** What each task replies. */
 export interface SnapshotReplies {
   readonly openSnapshot: SnapshotOpened;
-  readonly readSnapshot: SnapshotPart;
+  readonly readSnapshot: SnapshotPart & Worked;
   readonly closeSnapshot: undefined;
   readonly restoreState: RestoreState;
   readonly restoreRows: Restored | RestoreRefusal;

@@ -10,13 +10,13 @@ export class WorkerBackups {
   run(task: SnapshotTask): Promise<unknown> {
     const { steps } = this;
     const shard = steps.shard(task.shard);
-    const read = <T>(work: () => T) => steps.between(shard, async () => work());
-    const target = new RestoreTarget(shard, (work) => steps.step(shard, work));
+    const { read, step, measured } = steps.forTask(shard);
+    const target = new RestoreTarget(shard, step);
     switch (task.kind) {
       case 'openSnapshot':
         return read(() => shard.snapshots.begin(shard));
       case 'readSnapshot':
-        return read(() => shard.snapshots.read(task.snapshot, task.bytesMax, shard.nowMs));
+        return measured(read(() => shard.snapshots.read(task.snapshot, task.bytesMax, shard.nowMs)));
       case 'closeSnapshot':
         return read(() => shard.snapshots.end(task.snapshot));
       case 'restoreState':

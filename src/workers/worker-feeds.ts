@@ -12,8 +12,7 @@ export class WorkerFeeds {
   run(task: FeedTask): Promise<unknown> {
     const { steps } = this;
     const shard = steps.shard(task.shard);
-    const read = <T>(work: () => T) => steps.between(shard, async () => work());
-    const step = <T>(work: () => T | Promise<T>) => steps.step(shard, work);
+    const { read, step, measured } = steps.forTask(shard);
     switch (task.kind) {
       case 'setLogging':
         return step(() => stageLogging(shard, task.on)).then(() => read(() => logState(shard)));
@@ -24,13 +23,13 @@ export class WorkerFeeds {
       case 'trimLog':
         return step(() => shard.replication.log.trim(shard.source(), task.through));
       case 'copySlice':
-        return read(() => copySlice(shard, task.after, task.slots, task.bytesMax));
+        return measured(read(() => copySlice(shard, task.after, task.slots, task.bytesMax)));
       case 'beginCopy':
         return new FeedTarget(shard, task.feed, step).begin(task.begin, task.slots);
       case 'resumeFeed':
         return new FeedTarget(shard, task.feed, step).resume(task.slots);
       case 'applyCopy':
-        return new FeedTarget(shard, task.feed, step).applyCopy(task.slice);
+        return measured(new FeedTarget(shard, task.feed, step).applyCopy(task.slice));
       case 'applyRecords':
         return new FeedTarget(shard, task.feed, step).applyRecords(task.chunk);
       case 'forgetFeed':
@@ -40,7 +39,7 @@ export class WorkerFeeds {
           task.shown?.keepsOthers ? step(() => shard.replication.forgetFlush()) : undefined,
         );
       case 'removeSlots':
-        return removeSlots(shard, step, task.slots, task.after);
+        return measured(removeSlots(shard, step, task.slots, task.after));
     }
   }
 }

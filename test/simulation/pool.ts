@@ -10,6 +10,9 @@ import type { Disk } from './disk.js';
 import type { Life } from './scheduler.js';
 import { SimulatedShard } from './shard.js';
 
+/** What a step of long work rests for, milliseconds. */
+const WORK_MS = 3;
+
 /** A task of a worker takes up to so long, milliseconds; now and then much longer. */
 const TASK_MAX_MS = 2;
 const TASK_SLOW_MS = 150;
@@ -86,7 +89,10 @@ class SimulatedOwner extends Owner {
 /** The workers of a process, without threads: what they do takes some time, and happens between two events. */
 export class SimulatedPool {
   readonly owners: readonly SimulatedOwner[];
-  readonly feeds = new ShardFeeds((task) => this.run(task));
+  readonly feeds = new ShardFeeds(
+    (task) => this.run(task),
+    () => 0,
+  );
   private readonly routes = new Map<number, ShardRoute>();
 
   constructor(
@@ -240,13 +246,13 @@ export class SimulatedPool {
       case 'trimLog':
         return shard.trimLog(task.through);
       case 'copySlice':
-        return shard.copySlice(task.after, task.slots);
+        return { ...shard.copySlice(task.after, task.slots), workMs: WORK_MS };
       case 'beginCopy':
         return shard.beginCopy(task.feed, task.begin, task.slots);
       case 'resumeFeed':
         return shard.resumeFeed(task.feed, task.slots);
       case 'applyCopy':
-        return shard.applyCopy(task.feed, task.slice);
+        return { ...shard.applyCopy(task.feed, task.slice), workMs: WORK_MS };
       case 'applyRecords': {
         const refusal = shard.refusalOf(task.feed, task.chunk);
         if (refusal !== undefined) return refusal;
@@ -259,7 +265,7 @@ export class SimulatedPool {
       case 'show':
         return undefined;
       case 'removeSlots':
-        return shard.removeSlots(task.slots, task.after);
+        return { ...shard.removeSlots(task.slots, task.after), workMs: WORK_MS };
     }
   }
 }

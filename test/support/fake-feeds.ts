@@ -4,6 +4,7 @@ import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/typ
 import type { FeedProgress, SlotsRemoval } from '../../src/workers/feed-protocol.js';
 import { Owner } from '../../src/workers/owner.js';
 import { ShardRoute } from '../../src/workers/pool.js';
+import type { Paced } from '../../src/workers/shard-tasks.js';
 
 interface FakeRow {
   readonly key: string;
@@ -83,8 +84,8 @@ export class FakeEngine implements FeedEngine {
   }
 
   /** Rows of these have no slots. */
-  async removeSlots(): Promise<SlotsRemoval> {
-    return { removed: 0, last: undefined, isDone: true };
+  async removeSlots(): Promise<SlotsRemoval & Paced> {
+    return { removed: 0, last: undefined, isDone: true, restMs: 0 };
   }
 
   private of(route: ShardRoute): FakeShard {
@@ -135,14 +136,14 @@ export class FakeEngine implements FeedEngine {
     log.first += gone;
   }
 
-  async copySlice(route: ShardRoute, after: string | undefined): Promise<CopySlice> {
+  async copySlice(route: ShardRoute, after: string | undefined): Promise<CopySlice & Paced> {
     const rows = [...this.of(route).rows.values()]
       .filter(({ key }) => after === undefined || key > after)
       .sort((a, b) => (a.key < b.key ? -1 : 1));
     const piece = rows.slice(0, this.batch);
     const isDone = piece.length === rows.length;
     const last = isDone ? undefined : piece.at(-1)?.key;
-    return { after, last, rows: encode(piece), rowCount: piece.length, isDone };
+    return { after, last, rows: encode(piece), rowCount: piece.length, isDone, restMs: 0 };
   }
 
   private fail(): void {
@@ -173,7 +174,7 @@ export class FakeEngine implements FeedEngine {
     shard.progress[feed] = slice.isDone
       ? { phase: 'tailing', position: { log, sequence } }
       : { ...progress, after: slice.last };
-    return NOTHING_DONE;
+    return { ...NOTHING_DONE, restMs: 0 };
   }
 
   async applyRecords(route: ShardRoute, feed: string, { after, records, last }: LogChunk) {

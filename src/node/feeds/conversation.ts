@@ -1,5 +1,5 @@
 import { FEED_WINDOW_BYTES } from '../../base/limits.js';
-import type { Timers } from '../../base/timers.js';
+import { pauseFor, type Timers } from '../../base/timers.js';
 import type { LogMark, SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
 import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../../types/feed.js';
 import type { Applied, Refusal } from '../../workers/feed-protocol.js';
@@ -183,12 +183,14 @@ export class FeedConversation {
     const { at, duty } = this;
     if (at?.phase !== 'copying' || at.after !== slice.after)
       throw new Error('the source sent a piece of a copy that does not belong here');
-    refuseNothing(await engine.applyCopy(this.route, duty.feed, slice));
+    const applied = await engine.applyCopy(this.route, duty.feed, slice);
+    refuseNothing(applied);
     this.bytes += slice.rows.length;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     if (slice.isDone) meter.tailing(sequence);
     events.progress(this.at, slice.rowCount, slice.rows.length);
+    if (!slice.isDone) await pauseFor(this.parts.timers, applied.restMs);
   }
 
   private async applyRecords(chunk: LogChunk): Promise<void> {

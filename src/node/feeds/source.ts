@@ -42,8 +42,8 @@ export interface SourceHost {
 
 /**
  * The source's side of one feed: sends the copy, piece by piece, and then the log, as it grows. No more is on its way
- * than the follower's acknowledgements allow; a copy leaves the shard's clients at least half of the worker, and keeps
- * to the rate that is set for copies.
+ * than the follower's acknowledgements allow; a copy gives way to clients (see Paced), and keeps to the rate that is
+ * set for copies.
  */
 export class FeedSource {
   open: OpenMessage | undefined;
@@ -253,16 +253,14 @@ export class FeedSource {
     at: Extract<FeedStart, { phase: 'copying' }>,
   ): Promise<void> {
     const { engine, timers, rate } = this.host;
-    const startMs = timers.now();
-    const slice = await engine.copySlice(route, at.after, open.slots, COPY_SLICE_BYTES);
+    const { restMs, ...slice } = await engine.copySlice(route, at.after, open.slots, COPY_SLICE_BYTES);
     this.stream.send({ kind: 'slice', slice });
     this.sentBytes += slice.rows.length;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     const nowMs = timers.now();
-    const tookMs = nowMs - startMs;
     rate.spend(slice.rows.length, nowMs);
-    await this.rest(nowMs + tookMs);
+    await this.rest(nowMs + restMs);
   }
 
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {

@@ -43,6 +43,14 @@ describe('iterate', () => {
     });
   });
 
+  it.each([1, 15, 16, 17, 500, 3000, ROWS, ROWS + 1])(
+    'visits no more rows than %i, if that is asked for',
+    (rowsMax) => {
+      expect(visited({ rowsMax })).toEqual(keys.slice(0, rowsMax));
+      expect(visited({ rowsMax, after: bytes(keys[99]!) })).toEqual(keys.slice(100, 100 + rowsMax));
+    },
+  );
+
   it('visits the rows between any bounds, either way, up to any row', () => {
     const bound = fc
       .integer({ min: -10, max: ROWS + 10 })
