@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { CLUSTER_TESTS, measureCluster } from './bench/cluster.mjs';
 import { COLLECTION_TESTS, measureCollections } from './bench/collections.mjs';
+import { hugeSheets, measureHuge } from './bench/huge.mjs';
 import { largeSheet, measureLarge } from './bench/large.mjs';
 import { Progress } from './bench/progress.mjs';
 import { copySheet, followingSheets, measureReplication } from './bench/replication.mjs';
@@ -31,7 +32,7 @@ const program = new Command('npm run bench --')
   )
   .option(
     '--quick',
-    'three short rounds; with --large, --collections, --replication and --resize, a tenth of the data',
+    'three short rounds; with --huge, 200,000 elements; with --large, --collections, --replication and --resize, a tenth of the data',
   )
   .option('--only <names>', 'tests, comma-separated: PING,GET,SET,INCR,MGET,MSET', list)
   .option('--pipeline <depths>', 'pipeline depths, comma-separated', numbers, [1, 16, 64])
@@ -42,6 +43,11 @@ const program = new Command('npm run bench --')
     '--collections',
     'hashes, lists, sets, sorted sets and streams instead: small ones, and of a million elements',
   )
+  .option(
+    '--huge',
+    'a hash, set, sorted set, list and stream of ten million elements each instead: filling, single commands, restart, and how they go; --only hash,set,zset,list,stream',
+  )
+  .option('--elements <n>', 'with --huge: elements of each (default: 10000000), in hundreds', positive)
   .option('--routes', 'a gateway beside the store it forwards to, and four shards beside one, instead')
   .option(
     '--replication',
@@ -94,6 +100,7 @@ async function main() {
 function run(shared, options, progress) {
   if (options.large) return runLarge({ ...shared, quick: options.quick === true }, progress);
   if (options.collections) return runCollections(shared, options, progress);
+  if (options.huge) return runHuge(shared, options, progress);
   if (options.resize) return runResize(shared, options, progress);
   return runThroughput(shared, options, progress);
 }
@@ -181,6 +188,17 @@ function keysOf({ keys, quick }, usual) {
 async function runLarge(job, progress) {
   const large = await measureLarge(job, progress);
   return { sheets: [largeSheet(large)], figures: { large } };
+}
+
+async function runHuge(shared, options, progress) {
+  const { quick, elements = quick ? 200_000 : 10_000_000, only } = options;
+  if (shared.subject !== 'vasto') throw new Error('--huge measures vasto alone');
+  if (elements % 100 !== 0) throw new Error('--elements has to be a multiple of 100');
+  const figures = await measureHuge(
+    { ...shared, elements, isQuick: quick === true, only: only?.map((name) => name.toLowerCase()) },
+    progress,
+  );
+  return { sheets: hugeSheets(figures), figures };
 }
 
 /**

@@ -156,7 +156,7 @@ function largeLoads(size) {
 }
 
 /** The numbers from 0 to before `size` in random order. @param {number} size */
-function shuffled(size) {
+export function shuffled(size) {
   const numbers = Uint32Array.from({ length: size }, (_, index) => index);
   for (let left = size - 1; left > 0; left--) {
     const other = Math.floor(Math.random() * (left + 1));

@@ -232,7 +232,7 @@ const BASE = Array.from({ length: 4096 }, (_, index) =>
 ).join('');
 
 /** Text that differs from key to key and compresses little. @param {number} index @param {number} length */
-function noise(index, length) {
+export function noise(index, length) {
   const from = Math.imul(index, 40503) & 2047;
   return String(index).padEnd(12, '.') + BASE.slice(from, from + length - 12);
 }

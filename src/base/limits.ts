@@ -43,6 +43,19 @@ export const SWEEP_ROWS_MAX = 1000;
 /** Element rows of collections that have gone, which one sweep removes before it lets commands run. */
 export const SWEEP_ELEMENTS_MAX = 2000;
 
+/**
+ * Element rows of a collection that has gone, which are removed one by one before the rest goes as a range. Reads pay for
+ * the number of ranges that were deleted lately: so there are few of them for the rows that they delete.
+ */
+export const DEAD_ROWS_SINGLE_MAX = 10_000;
+
+/** How often, at most, something is written for the space of deleted ranges to come back, milliseconds. */
+export const SPACE_RETURN_EVERY_MS = 10_000;
+
+/** Bytes of a row that is written for that, and how many are written before commands run. */
+export const SPACE_RETURN_ROW_BYTES = 64 << 10;
+export const SPACE_RETURN_SLICE_ROWS = 4;
+
 /** Random elements that one command may ask for, where it may get elements more than once. */
 export const RANDOM_PICKS_MAX = 10_000_000;
 

@@ -216,7 +216,7 @@ const memoryFamilies: readonly Family<NodeFigures>[] = [
   ),
   gauge(
     'vasto_rocksdb_live_data_bytes',
-    'What is on disk and alive, by the estimate of RocksDB.',
+    'What is on disk and alive, by an estimate.',
     ofShards(({ liveBytes }) => liveBytes),
   ),
 ];
@@ -269,7 +269,7 @@ const dataFamilies: readonly Family<NodeFigures>[] = [
     'vasto_keyspace_bytes',
     'What the shards that are here take, on disk and in memtables.',
     ['keyspace', 'db', 'role'],
-    byKeyspace(({ liveBytes, memtableBytes }) => liveBytes + memtableBytes),
+    byKeyspace(({ tableBytes, memtableBytes }) => tableBytes + memtableBytes),
   ),
 ];
 

@@ -244,6 +244,6 @@ export class StoreAgent {
 
 function statusOf(keyspace: string, shard: number, report: ShardReport | undefined): ShardStatus {
   if (report === undefined) return { keyspace, shard, keys: 0, bytes: 0, state: 'opening', follows: [] };
-  const { keys, liveBytes, memtableBytes, failure } = report;
-  return { keyspace, shard, keys, bytes: liveBytes + memtableBytes, state: failure || 'open', follows: [] };
+  const { keys, tableBytes, memtableBytes, failure } = report;
+  return { keyspace, shard, keys, bytes: tableBytes + memtableBytes, state: failure || 'open', follows: [] };
 }

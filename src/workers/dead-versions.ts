@@ -1,7 +1,13 @@
 import { Buffer } from 'node:buffer';
+import {
+  DEAD_ROWS_SINGLE_MAX,
+  SPACE_RETURN_EVERY_MS,
+  SPACE_RETURN_ROW_BYTES,
+  SPACE_RETURN_SLICE_ROWS,
+} from '../base/limits.js';
 import { readUint64, writeUint64 } from '../types/binary.js';
 import { elementBound } from './element-keys.js';
-import type { Database } from './rocksdb.js';
+import { type Database, MEMTABLES_MERGED } from './rocksdb.js';
 
 /*
  * A row of the `meta` family for each large collection that has gone and whose element rows have not:
@@ -13,7 +19,11 @@ const KEY_BYTES = PREFIX.length + 8;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Large collections that have gone. That costs one row, whatever they held; their element rows are removed bit by bit.
+ * Large collections that have gone. That costs one row, whatever they held; their element rows are removed in the
+ * background: of each collection the first ones one by one, and where there are many all others by one deletion of the
+ * range, which costs the same for any number. The disk gets its space back when such a deletion has gone down to the
+ * files with the rows. RocksDB sees to that by itself once it is in a file, but that may be as far off as the next 16 MB
+ * of writes; so as much is written, see {@link returnSpace}.
  */
 export class DeadVersions {
   /** Those of the batch at hand. */
@@ -21,12 +31,23 @@ export class DeadVersions {
   /** Those on disk, and where the removal of the first one goes on. */
   private dead: number[] = [];
   private after: Buffer | undefined;
+  /** Rows of the first one that were removed one by one. */
+  private single = 0;
   /** Those of which the removal of the last row is staged. */
   private removed: number[] = [];
+  /** Bytes that are to be written for the space of deleted ranges to come back. */
+  private returningBytes = 0;
+  /** When to begin with that, Unix milliseconds: not too often. */
+  private returnAtMs = 0;
 
-  /** Whether anything is left to be removed. */
+  /** Whether nothing is left to be removed. */
   get isEmpty(): boolean {
     return this.dead.length === 0;
+  }
+
+  /** Whether {@link sweep} would do something now. */
+  isDue(nowMs: number): boolean {
+    return this.dead.length > 0 || (this.returningBytes > 0 && nowMs >= this.returnAtMs);
   }
 
   /** A collection has gone with the batch. */
@@ -74,14 +95,17 @@ export class DeadVersions {
   restart(): void {
     this.dead = [...this.removed, ...this.dead];
     this.removed = [];
+    this.beginFirst();
+  }
+
+  private beginFirst(): void {
     this.after = undefined;
+    this.single = 0;
   }
 
   /** Reads those that an instance has. */
   read(source: Database): void {
-    this.dead = [];
-    this.removed = [];
-    this.after = undefined;
+    this.clear();
     source.iterate({ family: 'meta', from: PREFIX, values: false }, (key) => {
       if (key.length !== KEY_BYTES || !key.subarray(0, PREFIX.length).equals(PREFIX)) return false;
       this.dead.push(readUint64(key, PREFIX.length));
@@ -93,32 +117,74 @@ export class DeadVersions {
   clear(): void {
     this.dead = [];
     this.removed = [];
-    this.after = undefined;
+    this.returningBytes = 0;
+    this.beginFirst();
   }
 
-  /** Stages the removal of at most `limit` rows. When its commit fails, {@link restart} is to be called. */
-  sweep(target: Database, limit: number): void {
+  /**
+   * Stages the removal of at most `limit` rows, or deletes a range, or does something for the space of such.
+   * When its commit fails, {@link restart} is to be called.
+   */
+  sweep(target: Database, limit: number, nowMs: number): void {
+    if (this.dead.length === 0) {
+      if (this.isDue(nowMs)) this.returnSpace(target, nowMs);
+      return;
+    }
     let left = limit;
     while (left > 0 && this.dead.length > 0) {
       const version = this.dead[0]!;
-      const start = this.after === undefined ? { from: elementBound(version) } : { after: this.after };
-      let last: Buffer | undefined;
-      target.iterate(
-        { family: 'elem', before: elementBound(version + 1), values: false, ...start },
-        (key) => {
-          target.delete('elem', key);
-          last = key;
-          return --left > 0;
-        },
-      );
-      this.after = last && Buffer.from(last);
-      if (left === 0) return;
+      if (this.single < DEAD_ROWS_SINGLE_MAX) {
+        const count = this.removeRows(target, version, left);
+        left -= count;
+        this.single += count;
+        if (left === 0) return;
+      } else {
+        target.deleteRange('elem', elementBound(version), elementBound(version + 1));
+        this.returningBytes = memtablesBytes(target);
+        left = 0;
+      }
       target.delete('meta', deadKey(version));
       this.dead.shift();
       this.removed.push(version);
-      this.after = undefined;
+      this.beginFirst();
     }
   }
+
+  /** @returns how many rows there were: fewer than `limit` if those were the last */
+  private removeRows(target: Database, version: number, limit: number): number {
+    const start = this.after === undefined ? { from: elementBound(version) } : { after: this.after };
+    let count = 0;
+    let last: Buffer | undefined;
+    target.iterate({ family: 'elem', before: elementBound(version + 1), values: false, ...start }, (key) => {
+      target.delete('elem', key);
+      last = key;
+      return ++count < limit;
+    });
+    this.after = last && Buffer.from(last);
+    return count;
+  }
+
+  /**
+   * Has the memtables of the family with the deletions of ranges go to a file, which the binding cannot ask for: by
+   * rows that fill them, and that are deleted by the same write.
+   */
+  private returnSpace(target: Database, nowMs: number): void {
+    for (let rows = 0; rows < SPACE_RETURN_SLICE_ROWS && this.returningBytes > 0; rows++) {
+      target.put('elem', elementBound(NO_VERSION), FILLING);
+      target.delete('elem', elementBound(NO_VERSION));
+      this.returningBytes = Math.max(0, this.returningBytes - FILLING.length);
+    }
+    if (this.returningBytes === 0) this.returnAtMs = nowMs + SPACE_RETURN_EVERY_MS;
+  }
+}
+
+/** No collection has it. */
+const NO_VERSION = 0;
+const FILLING = Buffer.alloc(SPACE_RETURN_ROW_BYTES);
+
+/** With so many bytes written to it, what the family had in memory is on its way to a file. */
+function memtablesBytes({ memtableBytes }: Database): number {
+  return MEMTABLES_MERGED * memtableBytes + SPACE_RETURN_ROW_BYTES;
 }
 
 function deadKey(version: number): Buffer {

@@ -58,11 +58,12 @@ export interface Applied {
 export interface Refusal {
   /**
    * `clock`: a row is from too far in the future, asking again later may succeed.
+   * `disk`: it takes no writes at present, asking again later may succeed.
    * `copy`: a key must be copied first, which the feed's progress says now: ask for the state, go on from there.
    * `position`: it does not follow on what was applied before, or no copy was begun: ask for the state, go on from there.
    * `format`: the bytes are not what this version knows.
    */
-  readonly refused: 'clock' | 'copy' | 'position' | 'format';
+  readonly refused: 'clock' | 'disk' | 'copy' | 'position' | 'format';
   /** For people. */
   readonly message: string;
 }
@@ -127,8 +128,8 @@ export interface FeedReplies {
   readonly readLog: LogChunk | LogGone;
   readonly trimLog: undefined;
   readonly copySlice: CopySlice & Worked;
-  readonly beginCopy: undefined;
-  readonly resumeFeed: undefined;
+  readonly beginCopy: Refusal | undefined;
+  readonly resumeFeed: Refusal | undefined;
   readonly applyCopy: (Applied | Refusal) & Worked;
   readonly applyRecords: Applied | Refusal;
   readonly forgetFeed: undefined;

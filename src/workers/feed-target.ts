@@ -28,6 +28,7 @@ import { beginReplication } from './feed-source.js';
 import type { Feed, FeedRecord } from './replication-meta.js';
 import { type FeedRow, KeyWantedError, RowApplier } from './row-applier.js';
 import type { Shard } from './shard.js';
+import { WritesRefusedError } from './shard-steps.js';
 
 /**
  * Does `work` between two batches of commands and, when it returns, commits what it staged. Other work, and commands,
@@ -61,45 +62,50 @@ export class FeedTarget {
   ) {}
 
   /** Notes that a copy begins, see ShardFeeds. */
-  begin(begin: CopyBegin, slots: FeedSlots | undefined): Promise<void> {
+  begin(begin: CopyBegin, slots: FeedSlots | undefined): Promise<Refusal | undefined> {
+    return orRefusal(() => this.step(() => this.noteBegin(begin, slots)));
+  }
+
+  private noteBegin(begin: CopyBegin, slots: FeedSlots | undefined): undefined {
     const { shard, id } = this;
     const { replication, environment } = shard;
-    return this.step(() => {
-      const known = replication.feed(id);
-      this.giveUpBuilding(known);
-      if (known === undefined && replication.feedCount >= FEEDS_PER_SHARD_MAX)
-        throw new Error(`shard ${shard.id} is the target of ${FEEDS_PER_SHARD_MAX} feeds already`);
-      beginReplication(shard);
-      environment.clock.observe(begin.flushedAt);
-      if (slots === undefined && begin.flushedAt > replication.flushedAt)
-        replication.setFlushedAt(begin.flushedAt);
-      const { log } = replication;
-      const unsent = log.isOn ? log.oldestTimestamp : Number.POSITIVE_INFINITY;
-      const record: FeedRecord = {
-        begin,
-        after: undefined,
-        position: undefined,
-        building: undefined,
-        missing: undefined,
-        rows: 0,
-        bytes: 0,
-        // What a first copy does not bring was never here, or somebody else has brought it.
-        removeBefore: known === undefined ? 0 : removalHorizon(begin.rememberedSince, unsent),
-        flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.record.flushedAt ?? 0),
-        newest: replication.newest,
-      };
-      replication.setFeed(id, { record, slots });
-    });
+    const known = replication.feed(id);
+    this.giveUpBuilding(known);
+    if (known === undefined && replication.feedCount >= FEEDS_PER_SHARD_MAX)
+      throw new Error(`shard ${shard.id} is the target of ${FEEDS_PER_SHARD_MAX} feeds already`);
+    beginReplication(shard);
+    environment.clock.observe(begin.flushedAt);
+    if (slots === undefined && begin.flushedAt > replication.flushedAt)
+      replication.setFlushedAt(begin.flushedAt);
+    const { log } = replication;
+    const unsent = log.isOn ? log.oldestTimestamp : Number.POSITIVE_INFINITY;
+    const record: FeedRecord = {
+      begin,
+      after: undefined,
+      position: undefined,
+      building: undefined,
+      missing: undefined,
+      rows: 0,
+      bytes: 0,
+      // What a first copy does not bring was never here, or somebody else has brought it.
+      removeBefore: known === undefined ? 0 : removalHorizon(begin.rememberedSince, unsent),
+      flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.record.flushedAt ?? 0),
+      newest: replication.newest,
+    };
+    replication.setFeed(id, { record, slots });
   }
 
   /** Notes of which slots the feed is from now on, see ShardFeeds. */
-  resume(slots: FeedSlots | undefined): Promise<void> {
-    return this.step(() => {
-      const { record, slots: before } = this.known();
-      if (isSameSlots(before, slots)) return;
-      // What was flushed of the slots before says nothing of the others.
-      this.shard.replication.setFeed(this.id, { record: { ...record, flushedAt: 0 }, slots });
-    });
+  resume(slots: FeedSlots | undefined): Promise<Refusal | undefined> {
+    return orRefusal(() =>
+      this.step(() => {
+        const { record, slots: before } = this.known();
+        if (isSameSlots(before, slots)) return undefined;
+        // What was flushed of the slots before says nothing of the others.
+        this.shard.replication.setFeed(this.id, { record: { ...record, flushedAt: 0 }, slots });
+        return undefined;
+      }),
+    );
   }
 
   // ---------------------------------------------------------------- copying
@@ -391,13 +397,15 @@ export async function removeSlots(
   return { removed: count, last, isDone };
 }
 
-async function orRefusal(work: () => Promise<Applied>): Promise<Applied | Refusal> {
+async function orRefusal<T>(work: () => Promise<T>): Promise<T | Refusal> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof RefusedError) return { refused: error.refused, message: error.message };
     if (error instanceof FeedFormatError || error instanceof RowFormatError)
       return { refused: 'format', message: error.message };
+    if (error instanceof WritesRefusedError)
+      return { refused: 'disk', message: error.refusal.text.replace(/^MISCONF /, '') };
     throw error;
   }
 }

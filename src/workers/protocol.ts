@@ -212,7 +212,10 @@ export interface ShardReport {
   readonly memtableBytes: number;
   readonly blockCacheBytes: number;
   readonly tableReaderBytes: number;
+  /** What is alive, by an estimate. */
   readonly liveBytes: number;
+  /** What the files of all families take, be it alive or not. */
+  readonly tableBytes: number;
   readonly watchedKeys: number;
   /** Why writes are refused at present; '' when they are not. */
   readonly failure: string;

@@ -44,6 +44,7 @@ declare module 'rocksdb/binding.js' {
       keys: readonly Buffer[],
       options?: { column: object },
     ): (Buffer | undefined | null)[];
+    db_clear(database: object, options: { column: object; gte: Buffer; lt: Buffer }): void;
     db_get_property(database: object, name: string): string;
     batch_init(): object;
     batch_put(batch: object, key: Buffer, value: Buffer, options?: { column: object }): void;

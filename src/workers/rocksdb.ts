@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import binding from 'rocksdb/binding.js';
 import { makeDirectory } from '../base/files.js';
 import { REOPEN_ROOM_BYTES } from '../base/limits.js';
+import { TableFiles } from './table-files.js';
 
 /**
  * The only door to RocksDB. The native binding aborts the process on misuse, so every call is checked here:
@@ -70,6 +71,8 @@ const SIDE_CACHE_BYTES = 1 << 20;
 const ELEMENT_CACHE_SHARE = 0.3;
 /** The binding makes four memtables of one budget. */
 const MEMTABLES_PER_BUDGET = 4;
+/** Full memtables of a family that are written to one file together. */
+export const MEMTABLES_MERGED = 2;
 const ITERATE_CHUNK_FIRST = 16;
 const ITERATE_CHUNK_ROWS = 512;
 const ITERATE_CHUNK_BYTES = 1 << 20;
@@ -80,6 +83,7 @@ const ITERATE_CHUNK_BYTES = 1 << 20;
  * {@link commit}; reads see committed data only.
  */
 export class Database {
+  readonly tables: TableFiles;
   private closed = false;
   private stagedCount = 0;
   /** Iterations under way: closing under them would abort the process. */
@@ -98,6 +102,7 @@ export class Database {
     private readonly handle: object,
     columns: Record<string, object>,
   ) {
+    this.tables = new TableFiles(path);
     this.batch = binding.batch_init();
     this.columns = Object.fromEntries(
       FAMILIES.map((name) => {
@@ -191,6 +196,23 @@ export class Database {
     this.mirror?.delete(family, key);
   }
 
+  /**
+   * Deletes all rows of a family from a key to before another: at once, and not with the next commit. It costs the same
+   * for any number of rows. Nothing in the range may be staged.
+   * @throws StorageError, and then nothing is deleted
+   */
+  deleteRange(family: Family, from: Buffer, before: Buffer): void {
+    this.assertOpen();
+    assertBytes(from, 'bound');
+    assertBytes(before, 'bound');
+    try {
+      binding.db_clear(this.handle, { column: this.columns[family].column, gte: from, lt: before });
+    } catch (cause) {
+      throw toStorageError(cause, this.path);
+    }
+    this.toMirror((mirror) => mirror.deleteRange(family, from, before));
+  }
+
   /** Number of changes staged. */
   get staged(): number {
     return this.stagedCount;
@@ -219,12 +241,13 @@ export class Database {
       binding.batch_clear(this.batch);
       this.stagedCount = 0;
     }
-    if (this.mirror !== undefined) this.commitMirror(this.mirror);
+    this.toMirror((mirror) => mirror.commit(false));
   }
 
-  private commitMirror(mirror: Database): void {
+  private toMirror(write: (mirror: Database) => void): void {
+    if (this.mirror === undefined) return;
     try {
-      mirror.commit(false);
+      write(this.mirror);
     } catch (error) {
       this.mirror = undefined;
       this.mirrorError = error as Error;
@@ -349,6 +372,15 @@ export class Database {
   /** A RocksDB property that is a number; 0 when there is none of that name. */
   numericProperty(name: string): number {
     return Number(this.property(name)) || 0;
+  }
+
+  /**
+   * What is alive in files: RocksDB's estimate of the `default` family, and all that the others had at the last look at
+   * {@link tables}, of which there is no estimate.
+   */
+  get liveBytes(): number {
+    const others = this.tables.bytes - this.numericProperty('rocksdb.total-sst-files-size');
+    return this.numericProperty('rocksdb.estimate-live-data-size') + Math.max(0, others);
   }
 
   /**

@@ -21,7 +21,8 @@ import { type Paced, ShardTasks } from './shard-tasks.js';
  * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
  *
  * All reject when the shard is not open any more or its worker died: whether what was asked for took effect is not
- * known then, and asking again is harmless. A disk that fails rejects too, with nothing done.
+ * known then, and asking again is harmless. A disk that fails rejects too, with nothing done, or is what the refusal
+ * says that the target of a feed gives.
  */
 export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   /** Called when a shard has logged something: what commands wrote before their replies are delivered. */
@@ -81,16 +82,21 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
    * @param begin the source's log, as it was before the first slice is read
    * @param slots those that the feed brings; undefined = all
    */
-  async beginCopy(route: ShardRoute, feed: string, begin: CopyBegin, slots?: FeedSlots): Promise<void> {
-    await this.ask('beginCopy', route, { feed, begin, slots });
+  beginCopy(
+    route: ShardRoute,
+    feed: string,
+    begin: CopyBegin,
+    slots?: FeedSlots,
+  ): Promise<Refusal | undefined> {
+    return this.ask('beginCopy', route, { feed, begin, slots });
   }
 
   /**
    * A feed that was begun before goes on: notes of which slots it is from now on, which is what its flushes are about.
    * @param slots undefined = all
    */
-  async resumeFeed(route: ShardRoute, feed: string, slots?: FeedSlots): Promise<void> {
-    await this.ask('resumeFeed', route, { feed, slots });
+  resumeFeed(route: ShardRoute, feed: string, slots?: FeedSlots): Promise<Refusal | undefined> {
+    return this.ask('resumeFeed', route, { feed, slots });
   }
 
   /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */

@@ -29,7 +29,8 @@ export class ShardRewrite {
 
   /** @throws StorageError when there is no room for a second copy, or no instance can be opened */
   static async begin(source: Database, generations: Generations): Promise<ShardRewrite> {
-    const liveBytes = source.numericProperty('rocksdb.estimate-live-data-size');
+    await source.tables.measure();
+    const { liveBytes } = source;
     const { bavail, bsize } = await statfs(source.path);
     if (bavail * bsize < liveBytes + REWRITE_ROOM_BYTES)
       throw new StorageError(

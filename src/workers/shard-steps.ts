@@ -30,6 +30,17 @@ export interface TaskSteps {
   measured<T extends object>(task: Promise<T>): Promise<T & Worked>;
 }
 
+/** The shard takes no writes at present: its disk is full, or fails. Nothing of the step was written. */
+export class WritesRefusedError extends Error {
+  constructor(
+    shard: Shard,
+    readonly refusal: CommandError,
+    options?: ErrorOptions,
+  ) {
+    super(`shard ${shard.id}: ${refusal.text}`, options);
+  }
+}
+
 /** Work on shards that does not come from commands: between batches of these, a step at a time. */
 export class ShardSteps {
   /** That of the event loop in which a step has been begun. */
@@ -70,12 +81,15 @@ export class ShardSteps {
     });
   }
 
-  /** The same, and commits what it staged, see Step. */
+  /**
+   * The same, and commits what it staged, see Step.
+   * @throws WritesRefusedError where the disk takes no writes
+   */
   step<T>(shard: Shard, work: () => T | Promise<T>, worked?: (ms: number) => void): Promise<T> {
     const { host } = this;
     const stepped = async () => {
       const refusal = host.refusal(shard);
-      if (refusal !== undefined) throw new Error(`shard ${shard.id}: ${refusal.text}`);
+      if (refusal !== undefined) throw new WritesRefusedError(shard, refusal);
       try {
         const result = await work();
         if (shard.hasChanges || shard.source().staged !== 0) {
@@ -87,8 +101,8 @@ export class ShardSteps {
         return result;
       } catch (error) {
         shard.rollback();
-        if (error instanceof StorageError) host.commitFailed(shard, error);
-        throw error;
+        if (!(error instanceof StorageError)) throw error;
+        throw new WritesRefusedError(shard, host.commitFailed(shard, error), { cause: error });
       }
     };
     return this.between(shard, stepped, worked);

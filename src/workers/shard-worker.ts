@@ -186,7 +186,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
     return row && describeObject(row, id, shard.nowMs);
   }
 
-  report(ttl: boolean): WorkerReport {
+  async report(ttl: boolean): Promise<WorkerReport> {
+    await Promise.all([...this.shards.values()].map((shard) => measureTables(shard)));
     const { heapUsed, external } = process.memoryUsage();
     return {
       shards: [...this.shards.values()].map((shard) => this.reportShard(shard, ttl)),
@@ -222,7 +223,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
         memtableBytes: bytes('cur-size-all-mem-tables'),
         blockCacheBytes: bytes('block-cache-usage'),
         tableReaderBytes: bytes('estimate-table-readers-mem'),
-        liveBytes: bytes('estimate-live-data-size'),
+        liveBytes: shard.source().liveBytes,
+        tableBytes: shard.source().tables.bytes,
         failure,
       };
     } catch (error) {
@@ -241,8 +243,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
       if (this.failures.has(shard)) continue;
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
-      const ends = shard.hasDeadElements || shard.restores.areOverdue(nowMs);
-      if (sweeps || ends || shard.hidden.isCounting || shard.isTidyDue(nowMs))
+      const ends = sweeps || shard.restores.areOverdue(nowMs);
+      if (ends || shard.hidden.isCounting || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
@@ -316,6 +318,14 @@ function knobsOf(settings: WorkerSettings): ShardKnobs {
   return { tombstoneRetentionMs, scanIdleMaxMs, collections, feedLogBytesMax, feedDriftMaxMs };
 }
 
+/** Where the disk does not say how large its files are, the figures are those of before: other reads tell what is wrong. */
+async function measureTables(shard: Shard): Promise<void> {
+  await shard
+    .source()
+    .tables.measure()
+    .catch((error: Error) => console.error(`shard ${shard.id}: cannot look at its files: ${error.message}`));
+}
+
 const NOTHING_READ = {
   keys: 0,
   expiring: 0,
@@ -324,6 +334,7 @@ const NOTHING_READ = {
   blockCacheBytes: 0,
   tableReaderBytes: 0,
   liveBytes: 0,
+  tableBytes: 0,
 } as const satisfies Partial<ShardReport>;
 
 const NOTHING_REWRITTEN: RewriteProgress = { copiedBytes: 0, totalBytes: 1, isDone: false };

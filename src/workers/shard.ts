@@ -287,9 +287,9 @@ export class Shard extends ShardRows {
     return !this.collections.dead.isEmpty;
   }
 
-  /** Stages the removal of such rows, at most `limit`. */
+  /** Stages the removal of such rows, at most `limit`, or the next step of having their space come back. */
   sweepDeadElements(limit: number): void {
-    this.collections.dead.sweep(this.database, limit);
+    this.collections.dead.sweep(this.database, limit, this.nowMs);
   }
 
   /** Stages the end of large collections of which a restore has brought a part, and nothing more for long. */
@@ -340,11 +340,17 @@ export class Shard extends ShardRows {
     return this.database.property(name);
   }
 
-  /** Whether {@link commit} would write back rows of the journal, or delete records, though no command has changed any. */
+  /**
+   * Whether {@link sweepDeadElements} would do something, or {@link commit} write back rows of the journal or delete
+   * records, though no command has changed any.
+   */
   isTidyDue(nowMs: number): boolean {
     const { replication, journal, collections } = this;
     return (
-      replication.log.hasLeftovers || journal.isDue(this.database, nowMs) || collections.nodes.isDue(nowMs)
+      collections.dead.isDue(nowMs) ||
+      replication.log.hasLeftovers ||
+      journal.isDue(this.database, nowMs) ||
+      collections.nodes.isDue(nowMs)
     );
   }
 

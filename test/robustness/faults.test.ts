@@ -1,11 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { temporaryDir, waitUntil } from '../support/environment.js';
+import { waitUntil } from '../support/environment.js';
 import { render } from '../support/reply.js';
 import { SUBJECT, TestServer } from '../support/server.js';
+import { SmallDisk } from '../support/small-disk.js';
 
 const TMPFS_MB = 192;
 const FREE_AT_FIRST_MB = 40;
@@ -14,40 +14,20 @@ const COUNTERS = 200;
 /** How long the disk stays full: the node tries it several times meanwhile. */
 const FULL_MS = 3500;
 
-/** A small file system of its own, or undefined where mounting is not allowed. */
-function mountSmall(): string | undefined {
-  const dir = join(temporaryDir(), 'small');
-  mkdirSync(dir);
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${TMPFS_MB}m`, 'tmpfs', dir]);
-  if (status === 0) return dir;
-  const message = 'SKIPPED: no tmpfs could be mounted (not root?), the full-disk test did not run';
-  if (process.env.CI === 'true') throw new Error(message);
-  console.warn(message);
-  return undefined;
-}
-
 test('a full disk: writes get a clear error, reads go on, writes return when space does', {
   timeout: 120_000,
 }, async (context) => {
-  const dir = mountSmall();
-  if (dir === undefined) return context.skip();
+  const disk = SmallDisk.mount(TMPFS_MB);
+  if (disk === undefined) return context.skip();
   try {
-    await fillAndFree(dir);
+    await fillAndFree(disk);
   } finally {
-    spawnSync('umount', ['-l', dir]);
+    disk.unmount();
   }
 });
 
-/** Has a file take all that is left of the disk. */
-function fillUp(path: string): void {
-  try {
-    for (;;) appendFileSync(path, Buffer.alloc(1 << 16));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-  }
-}
-
-async function fillAndFree(dir: string): Promise<void> {
+async function fillAndFree(disk: SmallDisk): Promise<void> {
+  const { dir } = disk;
   const data = join(dir, 'data');
   mkdirSync(data);
   let server = await TestServer.start({ dir: data, workers: 1 });
@@ -65,8 +45,7 @@ async function fillAndFree(dir: string): Promise<void> {
   };
   for (let round = 0; round < 3; round++) expect(await count()).toBe('');
   const free = statfsSync(dir).bavail * statfsSync(dir).bsize;
-  const filler = join(dir, 'filler');
-  writeFileSync(filler, Buffer.alloc(Math.max(0, free - FREE_AT_FIRST_MB * 1024 * 1024)));
+  writeFileSync(disk.filler, Buffer.alloc(Math.max(0, free - FREE_AT_FIRST_MB * 1024 * 1024)));
 
   const acknowledged: string[] = [];
   let refusal = '';
@@ -88,12 +67,12 @@ async function fillAndFree(dir: string): Promise<void> {
 
   // Nor does it matter how long that lasts, or that RocksDB gives back some of its files.
   for (const endMs = Date.now() + FULL_MS; Date.now() < endMs; ) {
-    fillUp(filler);
+    disk.fillUp();
     expect(await client.rendered('EXISTS', randomBytes(8).toString('hex'))).toBe(':0');
   }
   expect(await client.rendered('INFO', 'keyspace')).toContain('db0:keys=');
 
-  rmSync(filler);
+  disk.makeRoom();
   await waitUntil(
     'writes return',
     async () => (await client.rendered('SET', 'after', '1')) === '+OK',

@@ -158,7 +158,7 @@ export class SimulatedPool {
     await this.life.pause(this.taskMs());
     const shards = [...this.routes.values()].map((route) => {
       const keys = this.shardOf(route)?.stored.rows.size ?? 0;
-      return { shard: route.shard, keys, liveBytes: 32 * keys, memtableBytes: 0, failure: '' };
+      return { shard: route.shard, keys, tableBytes: 32 * keys, memtableBytes: 0, failure: '' };
     });
     return [{ shards }];
   }

@@ -152,14 +152,14 @@ export class FakeEngine implements FeedEngine {
     if (failure !== undefined) throw failure;
   }
 
-  async beginCopy(route: ShardRoute, feed: string, begin: CopyBegin): Promise<void> {
+  async beginCopy(route: ShardRoute, feed: string, begin: CopyBegin): Promise<undefined> {
     this.fail();
     const shard = this.of(route);
     shard.copies++;
     shard.progress[feed] = { phase: 'copying', begin, after: undefined, rows: 0, bytes: 0 };
   }
 
-  async resumeFeed(route: ShardRoute, feed: string): Promise<void> {
+  async resumeFeed(route: ShardRoute, feed: string): Promise<undefined> {
     this.fail();
     if (this.of(route).progress[feed] === undefined) throw new Error(`no feed ${feed}`);
   }

@@ -125,7 +125,7 @@ function roomReason(goals: readonly Goal[], { stores, bytesOf }: PlanContext): s
   for (const { id, address, freeBytes, totalBytes } of stores) {
     const bytes = incoming.get(id) ?? 0;
     if (totalBytes > 0 && bytes * ROOM_FACTOR > freeBytes)
-      return `store ${address} would get ${megabytes(bytes)} and has only ${megabytes(freeBytes)} free`;
+      return `store ${address} would get ${megabytes(bytes)}, which takes ${megabytes(bytes * ROOM_FACTOR)}, and has only ${megabytes(freeBytes)} free`;
   }
   return undefined;
 }

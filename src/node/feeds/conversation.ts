@@ -169,8 +169,8 @@ export class FeedConversation {
     const { engine, meter, events } = this.parts;
     const { feed, slots } = this.duty;
     if (from.phase === 'copying' && from.after === undefined)
-      await engine.beginCopy(this.route, feed, from.begin, slots);
-    else await engine.resumeFeed(this.route, feed, slots);
+      refuseNothing(await engine.beginCopy(this.route, feed, from.begin, slots));
+    else refuseNothing(await engine.resumeFeed(this.route, feed, slots));
     this.at = from;
     if (from.phase === 'copying') meter.copying();
     else meter.tailing(from.position.sequence);
@@ -223,8 +223,8 @@ function bytesOf(message: SourceMessage): number {
 /** The shard here does not take what came. What is said is for operators. */
 export class NotApplied extends Error {}
 
-function refuseNothing(applied: Applied | Refusal): void {
-  if (!('refused' in applied)) return;
+function refuseNothing(applied: Applied | Refusal | undefined): void {
+  if (applied === undefined || !('refused' in applied)) return;
   // A key is to come by itself first: the next conversation begins with that.
   if (applied.refused === 'copy') throw new Error(applied.message);
   throw new NotApplied(applied.message);

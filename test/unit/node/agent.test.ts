@@ -37,7 +37,7 @@ class FakeStore {
   follows: readonly FeedStatus[] = [];
   failure: Error | undefined;
   shards = [{ keyspace: 'k', shard: 1, route: { shard: 7 } }];
-  reports: unknown = [{ shards: [{ shard: 7, keys: 3, liveBytes: 10, memtableBytes: 5, failure: '' }] }];
+  reports: unknown = [{ shards: [{ shard: 7, keys: 3, tableBytes: 10, memtableBytes: 5, failure: '' }] }];
 
   async applyTopology(topology: Topology): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
@@ -133,7 +133,9 @@ describe('the agent of a store', () => {
 
   it('tells what is wrong with a shard, or that it is not open yet', async () => {
     store.shards = [...store.shards, { keyspace: 'k', shard: 2, route: { shard: 8 } }];
-    store.reports = [{ shards: [{ shard: 7, keys: 0, liveBytes: 0, memtableBytes: 0, failure: 'MISCONF' }] }];
+    store.reports = [
+      { shards: [{ shard: 7, keys: 0, tableBytes: 0, memtableBytes: 0, failure: 'MISCONF' }] },
+    ];
     stream.onMessage({ kind: 'welcome', clusterId: 'c1' });
     await settle();
     await vi.advanceTimersByTimeAsync(REPORT_EVERY_MS);

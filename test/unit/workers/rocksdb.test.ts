@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Database, FAMILIES, type IterateOptions, StorageError } from '../../../src/workers/rocksdb.js';
@@ -51,6 +52,63 @@ function fill(database: Database, keys: Iterable<string>): void {
   for (const key of keys) database.put('default', bytes(key), bytes(key.toUpperCase()));
   database.commit(false);
 }
+
+describe('how large an instance is', () => {
+  it('is told of all families, as of the last look', async () => {
+    const path = temporaryDir();
+    let database = await openDatabase(path);
+    await database.tables.measure();
+    expect([database.tables.bytes, database.liveBytes]).toEqual([0, 0]);
+    const value = randomBytes(1000);
+    for (let row = 0; row < 500; row++)
+      for (const family of ['default', 'elem'] as const) database.put(family, bytes(`row:${row}`), value);
+    database.commit(false);
+    await database.close();
+    // Opening writes what the log has into files.
+    database = await openDatabase(path);
+    expect(database.tables.bytes).toBe(0);
+    await database.tables.measure();
+    const tables = readdirSync(path).filter((name) => name.endsWith('.sst'));
+    const sizes = tables.map((name) => statSync(join(path, name)).size);
+    expect(database.tables.bytes).toBe(sizes.reduce((sum, size) => sum + size, 0));
+    expect(tables.length).toBeGreaterThan(1);
+    expect(database.liveBytes).toBeGreaterThan(database.numericProperty('rocksdb.total-sst-files-size'));
+    expect(database.liveBytes).toBeLessThanOrEqual(database.tables.bytes);
+    await database.close();
+    rmSync(path, { recursive: true });
+    await database.tables.measure();
+    expect(database.tables.bytes).toBe(0);
+  });
+});
+
+describe('deleting a range', () => {
+  it('takes what is from its beginning to before its end, of one family', async () => {
+    const database = await openDatabase();
+    fill(database, ['a', 'b', 'ba', 'c', 'd']);
+    database.put('elem', bytes('b'), bytes('other'));
+    database.commit(false);
+    database.deleteRange('default', bytes('b'), bytes('c'));
+    expect(rows(database)).toEqual(['a=A', 'c=C', 'd=D']);
+    expect(rows(database, { family: 'elem' })).toEqual(['b=other']);
+    database.deleteRange('elem', bytes('a'), bytes('z'));
+    expect(rows(database, { family: 'elem' })).toEqual([]);
+    expect(rows(database)).toHaveLength(3);
+  });
+
+  it('is not of what is staged, is there after a reopening, and in a mirror', async () => {
+    const path = temporaryDir();
+    const [database, mirror] = [await openDatabase(path), await openDatabase()];
+    database.beginMirror(mirror);
+    fill(database, ['a', 'b', 'c']);
+    database.put('default', bytes('z'), bytes('staged'));
+    database.deleteRange('default', bytes('b'), bytes('c'));
+    database.commit(false);
+    expect(rows(mirror)).toEqual(['a=A', 'c=C', 'z=staged']);
+    await database.close();
+    expect(rows(await openDatabase(path))).toEqual(rows(mirror));
+    expect(codeOf(() => database.deleteRange('default', bytes('a'), bytes('b')))).toBe('CLOSED');
+  });
+});
 
 describe('opening', () => {
   it('refuses a path that is no directory with an IO error', async () => {

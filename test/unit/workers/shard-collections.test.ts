@@ -15,12 +15,14 @@ import { envNumber, type Random } from '../../support/random.js';
 import { seeded } from '../../support/replay.js';
 import { auditDisk, databaseOf, openShard, type Rig, START_MS } from './shard-harness.js';
 
-// So that rewritings take many steps, and nodes are written back all the time.
+// So that rewritings take many steps, nodes are written back all the time, and collections go as ranges, too.
 vi.mock('../../../src/base/limits.js', async (original) => ({
   ...(await original<typeof import('../../../src/base/limits.js')>()),
   REWRITE_SLICE_ROWS: 7,
   NODE_JOURNAL_AGE_MAX_MS: 100,
   NODE_PATCHES_MAX: 5,
+  DEAD_ROWS_SINGLE_MAX: 30,
+  SPACE_RETURN_ROW_BYTES: 100,
 }));
 
 const KEYS = ['a', 'b', 'c', 'd', 'e', 'long'.repeat(300)];

@@ -1,4 +1,7 @@
 import { expect, it } from 'vitest';
+import { CommandError } from '../../../src/base/command-errors.js';
+import { FeedTarget } from '../../../src/workers/feed-target.js';
+import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { ShardSteps, type StepsHost } from '../../../src/workers/shard-steps.js';
 
@@ -23,4 +26,38 @@ it('steps are each in a turn of the event loop of their own, so that batches com
   for (const [index, name] of seen.entries())
     if (index > 0 && name !== 'turn') expect(seen[index - 1], seen.join(' ')).toBe('turn');
   expect(seen.filter((name) => name === 'a')).toHaveLength(3);
+});
+
+it('what a full disk does not take is refused to who asked for it, when it happens and as long as it lasts', async () => {
+  let refusal: CommandError | undefined;
+  const shard = { id: 1, nowMs: 0, rollback: () => undefined } as unknown as Shard;
+  const host = {
+    shards: new Map([[1, shard]]),
+    exclusive: (work: () => Promise<unknown>) => work(),
+    refusal: () => refusal,
+    commitFailed: () => {
+      refusal = new CommandError('MISCONF Errors writing to disk: No space left on device.');
+      return refusal;
+    },
+  } as unknown as StepsHost;
+  const steps = new ShardSteps(host);
+  const full = new StorageError('NO_SPACE', '/data/g1: No space left on device');
+  const ask = (work: () => never) => {
+    const target = new FeedTarget(shard, 'f', () => steps.step(shard, work));
+    return target.resume(undefined);
+  };
+  const said = { refused: 'disk', message: 'Errors writing to disk: No space left on device.' };
+  const fail = () => {
+    throw full;
+  };
+  expect(await ask(fail)).toEqual(said);
+  expect(await ask(() => expect.unreachable())).toEqual(said);
+  await expect(steps.step(shard, fail)).rejects.toThrow('shard 1: MISCONF Errors writing to disk');
+  refusal = undefined;
+  const fault = new Error('a fault of the program');
+  await expect(
+    ask(() => {
+      throw fault;
+    }),
+  ).rejects.toBe(fault);
 });

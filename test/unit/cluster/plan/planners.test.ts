@@ -173,7 +173,7 @@ describe('planResize', () => {
     const small = { ...context, stores: planStores([...'ab'], { b: { freeBytes: 2 ** 20 } }) };
     const large = { ...small, bytesOf: () => 2 ** 30 };
     expect(reasonOf(planMove(entry, 0, 'a', 'b', large))).toBe(
-      'store host-b:7002 would get 1024 MB and has only 1 MB free',
+      'store host-b:7002 would get 1024 MB, which takes 1229 MB, and has only 1 MB free',
     );
     const busy = planResize({ ...entry, shards: [{ stores: ['a'] }] }, 2, small);
     if ('reason' in busy) throw new Error(busy.reason);

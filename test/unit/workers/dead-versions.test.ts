@@ -1,0 +1,116 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { SPACE_RETURN_EVERY_MS } from '../../../src/base/limits.js';
+import { ElementKind } from '../../../src/types/collections/elements.js';
+import { DeadVersions } from '../../../src/workers/dead-versions.js';
+import { elementKey } from '../../../src/workers/element-keys.js';
+import { Database } from '../../../src/workers/rocksdb.js';
+import { temporaryDir, waitUntil } from '../../support/environment.js';
+import { START_MS } from './shard-harness.js';
+
+const MEMTABLE_BYTES = 1 << 20;
+const EMPTY = Buffer.alloc(0);
+const SLICE = 2000;
+
+/** Writes collections of so many members each, and has them die. */
+function fillAndEnd(database: Database, dead: DeadVersions, sizes: Readonly<Record<number, number>>): void {
+  for (const [version, size] of Object.entries(sizes)) {
+    for (let member = 0; member < size; member++) {
+      database.put('elem', elementKey(Number(version), ElementKind.Member, `member:${member}`), EMPTY);
+      if (member % SLICE === 0) database.commit(false);
+    }
+    dead.add(Number(version));
+  }
+  dead.stage(database);
+  database.commit(false);
+  dead.committed();
+}
+
+/** Sweeps as a worker does, until nothing is due. @returns bytes written by each step */
+function sweepAll(database: Database, dead: DeadVersions, nowMs: number): number[] {
+  const steps: number[] = [];
+  const { put } = database;
+  let bytes = 0;
+  database.put = (family, key, value) => {
+    bytes += value.length;
+    put.call(database, family, key, value);
+  };
+  while (dead.isDue(nowMs)) {
+    bytes = 0;
+    dead.sweep(database, SLICE, nowMs);
+    database.commit(false);
+    dead.committed();
+    steps.push(bytes);
+  }
+  database.put = put;
+  return steps;
+}
+
+function tableBytes(path: string): number {
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.sst'))
+    .reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+}
+
+function rowsOf(database: Database, family: 'elem' | 'meta'): number {
+  let rows = 0;
+  database.iterate({ family, values: false }, () => ++rows > 0);
+  return rows;
+}
+
+describe('large collections that have gone', () => {
+  it('give their space back, though nobody writes any more', async () => {
+    const path = temporaryDir();
+    const database = await Database.open(path, { memtableBytes: MEMTABLE_BYTES });
+    const dead = new DeadVersions();
+    fillAndEnd(database, dead, { 1: 200_000 });
+    // Compactions of what was written may be under way.
+    const full = 4 << 20;
+    await waitUntil('the rows are in files', () => tableBytes(path) > full);
+    const steps = sweepAll(database, dead, START_MS);
+    expect(steps.length).toBeLessThan(30);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(256 << 10);
+    expect(rowsOf(database, 'elem')).toBe(0);
+    expect(rowsOf(database, 'meta')).toBe(0);
+    await waitUntil('the space is back', () => tableBytes(path) < full / 10, 30_000);
+    await database.close();
+  });
+
+  it('leave the others alone, and ask for their space together and not too often', async () => {
+    const database = await Database.open(temporaryDir(), { memtableBytes: MEMTABLE_BYTES });
+    const dead = new DeadVersions();
+    fillAndEnd(database, dead, { 1: 15_000, 3: 15_000, 4: 100 });
+    database.put('elem', elementKey(2, ElementKind.Member, 'stays'), EMPTY);
+    database.put('elem', elementKey(5, ElementKind.Member, 'stays'), EMPTY);
+    database.commit(false);
+    const written = (steps: number[]) => steps.reduce((sum, bytes) => sum + bytes, 0);
+    const once = written(sweepAll(database, dead, START_MS));
+    expect(once).toBeGreaterThan(2 * MEMTABLE_BYTES);
+    expect(once).toBeLessThan(3 * MEMTABLE_BYTES);
+    fillAndEnd(database, dead, { 6: 15_000, 7: 5000 });
+    expect(written(sweepAll(database, dead, START_MS + 1))).toBe(0);
+    expect(written(sweepAll(database, dead, START_MS + SPACE_RETURN_EVERY_MS))).toBe(once);
+    expect(rowsOf(database, 'elem')).toBe(2);
+    expect(rowsOf(database, 'meta')).toBe(0);
+    await database.close();
+  });
+
+  it('are removed from the beginning after a write that failed', async () => {
+    const database = await Database.open(temporaryDir(), { memtableBytes: MEMTABLE_BYTES });
+    const dead = new DeadVersions();
+    fillAndEnd(database, dead, { 1: 15_000, 2: 15_000 });
+    for (let step = 0; step < 7; step++) {
+      dead.sweep(database, SLICE, START_MS);
+      database.discard();
+      dead.restart();
+      dead.sweep(database, SLICE, START_MS);
+      database.commit(false);
+      dead.committed();
+    }
+    sweepAll(database, dead, START_MS);
+    expect(rowsOf(database, 'elem')).toBe(0);
+    expect(rowsOf(database, 'meta')).toBe(0);
+    await database.close();
+  });
+});
