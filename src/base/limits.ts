@@ -155,6 +155,9 @@ export const JOURNALED_ROW_BYTES_MAX = 1024;
 /** Bytes at which a record of the journal is closed, so that writing its rows back never takes long. */
 export const JOURNAL_RECORD_BYTES = 1 << 16;
 
+/** Length of a shard's journal of rows, and of that of nodes, in memtables of the shard. */
+export const JOURNAL_MEMTABLES_MAX = 4;
+
 /** How long a row may be in the journal only, milliseconds. */
 export const JOURNAL_AGE_MAX_MS = 5000;
 

@@ -194,6 +194,12 @@ export class ByteReader {
     return this.source.subarray(start, this.at);
   }
 
+  /** Passes over bytes: making a Buffer of them, as {@link bytes} does, costs more than all else about a short piece. */
+  skip(length: number): void {
+    this.need(length);
+    this.at += length;
+  }
+
   /** A text with its length before it. */
   text(): string {
     return this.latin1(this.number());

@@ -1,5 +1,10 @@
 import { unixMsOf } from '../base/clock.js';
-import { JOURNAL_AGE_MAX_MS, JOURNALED_ROW_BYTES_MAX, WRITE_BACK_ROWS_MAX } from '../base/limits.js';
+import {
+  JOURNAL_AGE_MAX_MS,
+  JOURNAL_MEMTABLES_MAX,
+  JOURNALED_ROW_BYTES_MAX,
+  WRITE_BACK_ROWS_MAX,
+} from '../base/limits.js';
 import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
@@ -32,8 +37,6 @@ export interface JournalContents {
   readonly records: readonly JournalRecord[];
 }
 
-/** A record goes when rows of so many memtables of the shard have come behind it: the journal is at most as long. */
-const LENGTH_MAX_MEMTABLES = 4;
 /** Share of the row cache that rows may have which cannot be evicted because the journal has them. */
 const HELD_SHARE_MAX = 0.25;
 /** Share of a record's rows that may still count when it goes; beyond it the journal costs more than it saves. */
@@ -131,7 +134,7 @@ export class Journal {
 
   private isCrowded(target: Database, heldBytes: number, oldest: JournalRecord): boolean {
     return (
-      this.position - oldest.position > LENGTH_MAX_MEMTABLES * target.memtableBytes ||
+      this.position - oldest.position > JOURNAL_MEMTABLES_MAX * target.memtableBytes ||
       heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit
     );
   }

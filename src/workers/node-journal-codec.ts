@@ -80,7 +80,7 @@ export function eachNodeEntry(
     const id = reader.number();
     const bytes = reader.byte() * 256 + reader.byte();
     const start = reader.position;
-    reader.bytes(bytes);
+    reader.skip(bytes);
     visit(version, id, start, start + bytes);
   }
 }

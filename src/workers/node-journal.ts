@@ -1,5 +1,10 @@
 import type { Buffer } from 'node:buffer';
-import { NODE_JOURNAL_AGE_MAX_MS, NODE_PATCHES_MAX, WRITE_BACK_NODES_MAX } from '../base/limits.js';
+import {
+  JOURNAL_MEMTABLES_MAX,
+  NODE_JOURNAL_AGE_MAX_MS,
+  NODE_PATCHES_MAX,
+  WRITE_BACK_NODES_MAX,
+} from '../base/limits.js';
 import { RowFormatError } from '../types/binary.js';
 import { idNumber, idText } from '../types/collections/counted-tree.js';
 import { ElementKind, type Encodable } from '../types/collections/elements.js';
@@ -164,10 +169,11 @@ export class NodeJournal {
   private stageWriteBack(target: Database, nowMs: number): void {
     let left = Math.max(WRITE_BACK_NODES_MAX, 2 * this.addedNodes);
     let { bytes } = this;
+    const bytesMax = JOURNAL_MEMTABLES_MAX * target.memtableBytes;
     for (const { content } of this.added) bytes += content.length;
     for (; left > 0; this.taken++) {
       const record = this.records[this.first + this.taken];
-      if (record === undefined || (bytes <= target.memtableBytes && !isOld(record, nowMs))) break;
+      if (record === undefined || (bytes <= bytesMax && !isOld(record, nowMs))) break;
       for (const node of record.nodes) {
         if (node.isOver || node.isEnding) continue;
         this.writeWhole(target, node, nowMs);
