@@ -66,11 +66,12 @@ function securityOf(choice: MasterChoice): GrpcSecurity {
   return orImpossible(() => GrpcSecurity.of(configOf(choice)));
 }
 
-/** The configuration of such a node. */
-function configOf({ tls, secret, secretFile }: MasterChoice): Config {
+/** The configuration of such a node: without a secret, nodes show each other the password that clients give. */
+function configOf({ tls, secret, secretFile, user, password }: MasterChoice): Config {
   const words: [DirectiveName, string | undefined][] = [
     ['cluster-secret', secret],
     ['cluster-secret-file', secretFile],
+    ['requirepass', user === undefined ? password : undefined],
     ['tls-cluster', tls === undefined ? undefined : 'yes'],
     ['tls-ca-cert-file', tls?.cacert],
     ['tls-cert-file', tls?.cert],

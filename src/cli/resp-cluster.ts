@@ -117,11 +117,12 @@ export class RespCluster implements ClusterClient {
 
   async openStore(store: string): Promise<RespConnection> {
     const choice = this.choice();
-    const stores = itemsOf(entriesOf(await this.ask('TOPOLOGY')).get('stores')).map(entriesOf);
+    const topology = entriesOf(await this.ask('TOPOLOGY'));
+    const stores = itemsOf(topology.get('stores')).map(entriesOf);
     const fields = stores.find((each) => textOf(each.get('id')) === store);
     if (fields === undefined) throw new ManagerError('UNAVAILABLE', `${this.name} knows no store ${store}`);
-    // A server by itself may be known to others by an address that only it knows.
-    if (stores.length === 1) return openConnection(choice, this.name);
+    // A server may be known to others by an address that only they, or only it, can reach.
+    if (textOf(topology.get('self')) === store) return openConnection(choice, this.name);
     const name = textOf(fields.get('address')) ?? '';
     const port = numberOf(fields.get(choice.tls === undefined ? 'port' : 'tls-port')) ?? 0;
     if (port === 0)

@@ -4,9 +4,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { readManifest } from '../../src/cli/backup/directory.js';
 import { keyspaceByName } from '../../src/cluster/topology.js';
 import { adminAt, adminOf, readBackup } from '../support/backups.js';
+import { haveOpenssl, TestAuthority } from '../support/certificates.js';
 import type { RawClient } from '../support/client.js';
 import { TestCluster } from '../support/cluster.js';
-import { temporaryDir, waitUntil } from '../support/environment.js';
+import { freePort, temporaryDir, waitUntil } from '../support/environment.js';
 import { numberOf } from '../support/reply.js';
 import { SUBJECT, TestServer } from '../support/server.js';
 
@@ -183,7 +184,7 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
   test('is made with the secret of the cluster, and not without', async () => {
     const secret = join(temporaryDir(), 'secret');
     writeFileSync(secret, 'of the cluster', { mode: 0o600 });
-    cluster = await TestCluster.start({ stores: 1, flags: ['--cluster-secret-file', secret] });
+    cluster = await TestCluster.start({ stores: 1, gateways: 1, flags: ['--cluster-secret-file', secret] });
     await cluster.createKeyspace('orders', { shards: 2 });
     const client = await selected('orders');
     await client.command('SET', 'a', '1');
@@ -203,8 +204,81 @@ describe.skipIf(SUBJECT === 'redis')('a backup of a cluster', () => {
       secret,
     );
     expect([restored.stderr, restored.code]).toEqual(['', 0]);
+    // The gateway has nothing of it: the only store has.
+    const more = await adminAt(cluster.gateways[0]!.port, 'restore', directory, 'through', '--json');
+    expect([more.stderr, more.code]).toEqual(['', 0]);
+    expect(JSON.parse(more.stdout).restored).toMatchObject({ applied: 1, shards: 2 });
     client.close();
   });
+
+  test.skipIf(!haveOpenssl())(
+    'goes over TLS, with a password, through a master and through a gateway; not where a copy is away',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const authority = new TestAuthority();
+      const { cert, key } = authority.issue('node');
+      const ports = [await freePort(), await freePort(), await freePort()];
+      const files = ['--tls-ca-cert-file', authority.ca, '--tls-cert-file', cert, '--tls-key-file', key];
+      cluster = await TestCluster.start({
+        stores: 2,
+        gateways: 1,
+        flags: ['--tls-cluster', 'yes', ...files],
+        storeFlags: (store) => ['--tls-port', String(ports[store])],
+        gatewayFlags: ['--tls-port', String(ports[2])],
+      });
+      await cluster.createKeyspace('orders', { shards: 2, replicas: 2 });
+      const client = await selected('orders');
+      for (let row = 0; row < 20; row++) await client.command('SET', `row:${row}`, 'v');
+      client.close();
+      for (const node of cluster.nodes)
+        expect(await node.ask('CONFIG', 'SET', 'requirepass', 'pw')).toBe('+OK');
+      const tls = ['--tls', '--cacert', authority.ca, '--cert', cert, '--key', key];
+      const directory = join(temporaryDir(), 'orders');
+      const making = ['backup', 'orders', directory, ...tls];
+      const refused = await adminOf(cluster, ...making);
+      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('--password')]);
+      const made = await adminOf(cluster, ...making, '--password', 'pw');
+      expect([made.stderr, made.code]).toEqual(['', 0]);
+      const restoring = [
+        'restore',
+        directory,
+        'again',
+        '--shards',
+        '3',
+        ...tls,
+        '--password',
+        'pw',
+        '--json',
+      ];
+      const restored = await adminAt(ports[2]!, ...restoring);
+      expect([restored.stderr, restored.code]).toEqual(['', 0]);
+      expect(JSON.parse(restored.stdout).restored).toMatchObject({ applied: 20, shards: 3 });
+      await cluster.stores[1]!.kill9();
+      await waitUntil('the master knows', async () =>
+        (await cluster!.control.stores()).some(({ alive }) => !alive),
+      );
+      const partly = await adminOf(
+        cluster,
+        'restore',
+        directory,
+        'again',
+        '--merge',
+        ...tls,
+        '--password',
+        'pw',
+      );
+      expect([partly.code, partly.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          new RegExp(
+            `keyspace again has copies on .*:${cluster.stores[1]!.port}, which is away: .*store replace`,
+          ),
+        ),
+      ]);
+    },
+  );
 
   test('is made with the password of a server, and not without', async () => {
     const server = await TestServer.start({ workers: 1, password: 'pw', flags: ['--requirepass', 'pw'] });

@@ -2,11 +2,12 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { shardsOfSlots } from '../../cluster/jump-hash.js';
+import { ManagerError } from '../../cluster/manager.js';
 import { keySlot } from '../../cluster/slots.js';
 import { ElementsKind, eachFeedEntry, type FeedEntry } from '../../types/feed-codec.js';
 import { setTimestamp } from '../../types/row-codec.js';
 import { type AdminContext, print, progressBar, Refusal } from '../admin-actions.js';
-import type { PlacedKeyspace } from '../cluster-client.js';
+import type { PlacedKeyspace, StoreView } from '../cluster-client.js';
 import { keyspaceRequest, type RequestTexts } from '../keyspace-words.js';
 import { printable } from '../tables.js';
 import { bytesText, count } from '../words.js';
@@ -169,6 +170,7 @@ class RestoreRun {
    */
   async check(isNew: boolean, { merges, renews }: RestoreOptions): Promise<number | undefined> {
     const { name, placement } = this.keyspace;
+    await this.checkStores();
     let [keys, remembers, latest] = [0, false, 0];
     for (const [shard, stores] of placement.entries())
       for (const [place, store] of stores.entries()) {
@@ -186,6 +188,35 @@ class RestoreRun {
         `keyspace ${name} is empty, but remembers when its keys were deleted: what the backup has from before would stay deleted. Say --new-timestamps to have it all as if written now, or --merge to have the later state of each key, or restore into another keyspace`,
       );
     return renews ? latest + 1 : undefined;
+  }
+
+  /**
+   * A copy on a store that is away would lack what is restored, for feeds do not bring it: better now than after rows
+   * were sent.
+   */
+  private async checkStores(): Promise<void> {
+    const { name, placement } = this.keyspace;
+    const isAway = (await this.storesAway()).filter(({ id }) =>
+      placement.some((copies) => copies.includes(id)),
+    );
+    if (isAway.length === 0) return;
+    const [addresses, are] = [
+      isAway.map(({ address }) => address).join(' and '),
+      isAway.length > 1 ? 'are' : 'is',
+    ];
+    throw new Refusal(
+      `keyspace ${name} has copies on ${addresses}, which ${are} away: a restore needs all copies. Start what is away, or give what it had to other stores (vasto admin store replace), then try again`,
+    );
+  }
+
+  private async storesAway(): Promise<StoreView[]> {
+    try {
+      return (await this.context.cluster.stores()).filter(({ state }) => state === 'down');
+    } catch (error) {
+      // Without the master nobody knows: it is found out by going there.
+      if (error instanceof ManagerError) return [];
+      throw error;
+    }
   }
 
   private stateOf(shard: number, store: string): Promise<(field: string) => number> {

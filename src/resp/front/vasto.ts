@@ -21,6 +21,7 @@ import {
   type StoreEntry,
   type Topology,
 } from '../../cluster/topology.js';
+import type { Keyspaces } from '../../node/keyspaces.js';
 import { type FrontContext, type FrontHandlers, inTurn, now } from './handlers.js';
 import { help } from './help.js';
 import { beginChange, keyspaceChange, storeChange, tasks } from './vasto-changes.js';
@@ -36,7 +37,7 @@ export const vastoHandlers: FrontHandlers = {
     managed(context, (inner) => beginChange(inner, { kind: 'rebalance' })),
   ),
   'vasto|tasks': inTurn((context) => managed(context, tasks)),
-  'vasto|topology': now(({ server, reply }) => writeTopology(reply, server.store.keyspaces.topology)),
+  'vasto|topology': now(({ server, reply }) => writeTopology(reply, server.store.keyspaces)),
   'vasto|stores': inTurn((context) =>
     managed(context, async ({ server, reply }) => {
       const stores = await server.store.manager.stores();
@@ -282,12 +283,14 @@ function storeFields(entry: StoreEntry): Fields {
   ];
 }
 
-function writeTopology(reply: ReplyWriter, topology: Topology): void {
+function writeTopology(reply: ReplyWriter, { topology, self }: Keyspaces): void {
   const stores = [...topology.stores.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   const keyspaces = liveKeyspaces(topology);
   writeFields(reply, [
     ['cluster-id', (out) => out.bulk(topology.clusterId)],
     ['epoch', (out) => out.integer(epochOf(topology))],
+    // Id of the store that answers; '' of a gateway.
+    ['self', (out) => out.bulk(self)],
     [
       'stores',
       (out) => {
