@@ -180,10 +180,13 @@ class FollowMeter {
     /** Ends of the log that have not been acknowledged. @type {{atMs: number, records: number}[]} */
     const pending = [];
     do {
-      const text = String(await this.observer.call('INFO', 'replication'));
+      // INFO would tell the same, and cost the owner a twentieth of what it can do.
+      const [, head, [follower]] = /** @type {[string, number, string[][]]} */ (
+        await this.observer.call('ROLE')
+      );
       const atMs = performance.now();
-      pending.push({ atMs, records: Number(/master_repl_offset:(\d+)/.exec(text)?.[1]) });
-      const acknowledged = Number(/,offset=(\d+)/.exec(text)?.[1]);
+      pending.push({ atMs, records: head });
+      const acknowledged = Number(follower?.[2]);
       while (pending.length > 0 && pending[0].records <= acknowledged)
         behindMs.push(atMs - /** @type {{atMs: number}} */ (pending.shift()).atMs);
       await new Promise((done) => setTimeout(done, SAMPLE_EVERY_MS));

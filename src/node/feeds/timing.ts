@@ -23,4 +23,4 @@ export const LOOK_EVERY_MS = 5000;
 export const RATE_ASKED_EVERY_MS = 200;
 
 /** While there is always something, a source reads its log so often, unless somebody waits for it, milliseconds. */
-export const TAIL_EVERY_MS = 5;
+export const TAIL_EVERY_MS = 20;
