@@ -26,6 +26,14 @@ export interface Allowance {
   readonly waitsHold: boolean;
 }
 
+/** What is said of a key; `undecided` where so many states are possible that nothing can be. */
+export type Verdict =
+  | { readonly kind: 'right' | 'undecided' }
+  | { readonly kind: 'wrong'; readonly text: string };
+
+const RIGHT: Verdict = { kind: 'right' };
+const UNDECIDED: Verdict = { kind: 'undecided' };
+
 export const STRICT: Allowance = { branchesFrom: undefined, mayLose: false, waitsHold: true };
 
 /** A key's events in one round, from one state that is known to the next. */
@@ -50,10 +58,10 @@ export class KeyHistory {
   }
 
   /**
-   * What is wrong with what its client was told, or with what was found at the end; undefined if nothing is.
+   * Whether what its client was told, and what was found at the end, may be.
    * @param found at the end of the round, when everything was healed and level
    */
-  judge(found: State, allowance: Allowance): string | undefined {
+  judge(found: State, allowance: Allowance): Verdict {
     return new Judgement(this.settled, allowance).judge(this.events, found);
   }
 }
@@ -98,18 +106,19 @@ class Judgement {
     this.current = candidates([{ state: settled, done: 0 }]);
   }
 
-  judge(events: readonly Event[], found: State): string | undefined {
+  judge(events: readonly Event[], found: State): Verdict {
     for (const [index, event] of events.entries()) {
-      if (this.current.size > CANDIDATES_MAX || this.past.size > CANDIDATES_MAX) return undefined;
+      if (this.current.size > CANDIDATES_MAX || this.past.size > CANDIDATES_MAX) return UNDECIDED;
       const wrong = this.follow(event);
-      if (wrong !== undefined) return `${wrong}, at number ${index + 1} of ${events.length}`;
+      if (wrong !== undefined)
+        return { kind: 'wrong', text: `${wrong}, at number ${index + 1} of ${events.length}` };
       if (event.isOnReplica && this.allowance.waitsHold) this.past.clear();
     }
     const last = this.closure(this.current);
     const text = textOfState(found);
     const possible = [...last.values(), ...(this.allowance.mayLose ? this.earlier() : [])];
-    if (possible.some(({ state }) => textOfState(state) === text)) return undefined;
-    return `in the end there is ${describe(found)}, not ${listed(last)}`;
+    if (possible.some(({ state }) => textOfState(state) === text)) return RIGHT;
+    return { kind: 'wrong', text: `in the end there is ${describe(found)}, not ${listed(last)}` };
   }
 
   private follow({ operation, outcome, endedAt }: Event): string | undefined {

@@ -78,6 +78,7 @@ function summary(seed: number, figures: ChaosFigures): string {
     `commands acknowledged ${acknowledged} (reads ${reads}, transactions ${transactions}; WAIT found ${waited} on a replica)`,
     `failed while a fault excused it ${failuresInside}; not sent for want of a connection ${notSent}`,
     `done: ${actions.join(', ')}`,
+    `keys judged ${figures.judged}, of which nothing could be said: ${figures.undecided}`,
     `stores taken for dead that were not, in rounds: ${figures.deposed}`,
     `slowest command of a round: median ${slowest[slowest.length >> 1] ?? 0} ms, most ${slowest.at(-1) ?? 0} ms`,
     `findings: ${figures.findings.length}`,

@@ -49,6 +49,9 @@ export interface ChaosFigures {
   readonly notSent: number;
   /** What was done, by kind. */
   readonly actions: ReadonlyMap<string, number>;
+  /** Keys that were judged, once in each round in which they were used, and of how many of those nothing could be said. */
+  readonly judged: number;
+  readonly undecided: number;
   /** Rounds in which shards of a store were taken over though nothing was done to it. */
   readonly deposed: number;
   /** For each round the longest that a command took which succeeded, milliseconds. */
@@ -67,6 +70,8 @@ const WHOLE_EVERY = 5;
 /** How long clients go on after all changes are over, before what is there is looked at, milliseconds. */
 const AFTERMATH_MS = 1000;
 const WATCH_MS = 200;
+/** Of the keys that are judged, how many may have too many possible states: or else the run says little. */
+const UNDECIDED_SHARE_MAX = 0.01;
 /** Findings of one round that are told. */
 const FINDINGS_MAX = 30;
 
@@ -96,6 +101,8 @@ class ChaosRun {
   private roundAt = 0;
   private failuresInside = 0;
   private deposed = 0;
+  private judged = 0;
+  private undecided = 0;
   private isOver = false;
   /** The last round has not come to its end. */
   private isStuck = false;
@@ -122,6 +129,10 @@ class ChaosRun {
       const { rounds, isEnough } = this.options;
       while (this.round < rounds && Date.now() < endsAt && !this.isStuck && isEnough?.() !== true)
         await this.oneRound(schedule.next());
+      if (this.undecided > this.judged * UNDECIDED_SHARE_MAX)
+        this.findings.push(
+          `nothing can be said of ${this.undecided} of ${this.judged} keys, too many: there are too many states that they may have`,
+        );
     } finally {
       this.isOver = true;
       for (const client of this.clients) client.close();
@@ -244,10 +255,12 @@ class ChaosRun {
       for (const history of lane.histories) {
         const found = states.get(history.key)!;
         const allowance = this.windows.allowance(lane.keyspace, history.key);
-        const wrong = history.judge(found, allowance);
-        if (wrong !== undefined)
+        const verdict = history.judge(found, allowance);
+        if (history.events.length > 0) this.judged++;
+        if (verdict.kind === 'undecided') this.undecided++;
+        else if (verdict.kind === 'wrong')
           this.findings.push(
-            `${lane.keyspace}: ${wrong} (${JSON.stringify(allowance)}, round at ${this.roundAt})\n${describeHistory(history, this.roundAt)}`,
+            `${lane.keyspace}: ${verdict.text} (${JSON.stringify(allowance)}, round at ${this.roundAt})\n${describeHistory(history, this.roundAt)}`,
           );
         history.settle(found);
       }
@@ -296,7 +309,7 @@ class ChaosRun {
 
   private figures(): ChaosFigures {
     const { acknowledged, reads, transactions, waited, notSent } = this.tally;
-    const { findings, failuresInside, deposed, slowestMs } = this;
+    const { findings, failuresInside, deposed, slowestMs, judged, undecided } = this;
     const logs =
       findings.length === 0
         ? []
@@ -305,7 +318,7 @@ class ChaosRun {
       rounds: this.round,
       elapsedMs: Date.now() - this.begunAt,
       ...{ acknowledged, reads, transactions, waited, notSent },
-      ...{ failuresInside, deposed, slowestMs, findings },
+      ...{ failuresInside, deposed, slowestMs, findings, judged, undecided },
       actions: this.faults.counts,
       logs: new Map(logs),
     };
