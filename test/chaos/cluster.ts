@@ -214,9 +214,11 @@ export class ChaosCluster {
   }
 }
 
-/** A master that does not answer in time on a busy machine is asked again. */
+/** On a busy machine a master may not answer in time, and stores may not be back when it has waited for them. */
 export function unavailable(error: Error): string {
-  if (error instanceof ManagerError && error.code === 'UNAVAILABLE') return error.message;
+  const { message } = error;
+  const isBack = !/^no store has registered since the master was started/.test(message);
+  if (error instanceof ManagerError && (error.code === 'UNAVAILABLE' || !isBack)) return message;
   throw error;
 }
 
