@@ -6,6 +6,7 @@ import {
   withKeyspace,
 } from '../../../../src/cluster/topology.js';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
+import { TAIL_EVERY_MS } from '../../../../src/node/feeds/timing.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes, KEYSPACE } from '../../../support/fake-stores.js';
 
@@ -252,7 +253,7 @@ describe('feeds between two stores', () => {
     owner.write('c', '1', 3);
     for (let turn = 0; turn < 50; turn++) await quiet();
     expect(replica.shard.values.b).toBeUndefined();
-    await timers.advance(5);
+    await timers.advance(TAIL_EVERY_MS);
     await settle(() => replica.shard.values.c === '1');
     expect(read).toHaveBeenCalledTimes(2);
     owner.write('d', '1', 4);
