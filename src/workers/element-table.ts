@@ -1,6 +1,7 @@
-import type { ElementKind, Encodable } from '../types/collections/elements.js';
+import { ElementKind, type Encodable } from '../types/collections/elements.js';
 import { OpenTable, tableHash } from '../types/open-table.js';
 import type { CacheEntry, StringValue } from '../types/row.js';
+import type { PatchedNode } from './node-journal.js';
 
 /**
  * What a cached element costs beside its name and value: the object, two string headers, its place in the table.
@@ -10,8 +11,9 @@ const ELEMENT_OVERHEAD_BYTES = 200;
 
 /** An element row of a large collection as it lives in memory. */
 export class ElementRow implements CacheEntry {
-  /** Undefined: there is no such row. */
-  value: StringValue | Encodable | undefined = undefined;
+  private held: StringValue | Encodable | undefined = undefined;
+  /** If it is a node: what the journal was last known to have of it. */
+  patched: PatchedNode | undefined = undefined;
   dirty = false;
   readonly journaledIn = 0;
   cachedBytes = 0;
@@ -37,7 +39,26 @@ export class ElementRow implements CacheEntry {
     return bytes + (isDecoded(value) ? value.footprintBytes : value.length);
   }
 
+  /** Undefined: there is no such row. */
+  get value(): StringValue | Encodable | undefined {
+    return this.held;
+  }
+
+  set value(value: StringValue | Encodable | undefined) {
+    if (this.kind === ElementKind.Node && value !== this.held) {
+      this.letNodeGo();
+      if (value !== undefined && isDecoded(value)) value.row = this;
+    }
+    this.held = value;
+  }
+
+  private letNodeGo(): void {
+    const { held } = this;
+    if (this.kind === ElementKind.Node && held !== undefined && isDecoded(held)) held.left();
+  }
+
   leave(): void {
+    this.letNodeGo();
     this.home.delete(this);
   }
 }

@@ -8,6 +8,7 @@ import {
   writeNumber,
   writeUint64,
 } from '../types/binary.js';
+import type { Encodable } from '../types/collections/elements.js';
 import { NODE_PATCHES_BYTES_MAX } from '../types/collections/tree-nodes.js';
 
 /*
@@ -44,10 +45,10 @@ export class NodeRecordWriter {
     return this.at;
   }
 
-  /** Has the patches of the entry written, at most {@link NODE_PATCHES_BYTES_MAX} bytes. Returns where they end. */
-  end(write: (target: Buffer, at: number) => number): number {
+  /** Writes what has changed of the entry's node, at most {@link NODE_PATCHES_BYTES_MAX} bytes. Returns where it ends. */
+  end(node: Pick<Encodable, 'writePatches'>): number {
     const start = this.at;
-    this.at = write(this.scratch, start);
+    this.at = node.writePatches(this.scratch, start);
     this.scratch.writeUInt16BE(this.at - start, start - LENGTH_BYTES);
     return this.at;
   }

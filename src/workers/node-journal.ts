@@ -29,7 +29,7 @@ interface Patches {
 }
 
 /** A node of which the journal has what has changed since it was written. */
-interface PatchedNode {
+export interface PatchedNode {
   readonly version: number;
   readonly id: string;
   readonly patches: Patches[];
@@ -39,6 +39,15 @@ interface PatchedNode {
   isOver: boolean;
   /** Whether that is staged. */
   isEnding: boolean;
+}
+
+/** The row of a node in memory. */
+interface NodeRow {
+  readonly version: number;
+  /** The node's id. */
+  readonly name: string;
+  /** The journal's own: spares it looking the node up. One that is over means nothing. */
+  patched: PatchedNode | undefined;
 }
 
 /** A record that is on disk, or will be with the next commit. */
@@ -53,8 +62,7 @@ interface NodeRecord {
 
 /** What the batch at hand does to a node: adds patches, or ends what there is of them. */
 interface StagedEntry {
-  readonly version: number;
-  readonly id: string;
+  readonly row: NodeRow;
   /** Undefined: they end. */
   readonly patches: Patches | undefined;
   readonly record: NodeRecord;
@@ -98,7 +106,7 @@ export class NodeJournal {
   private entries: StagedEntry[] = [];
   private readonly ending: PatchedNode[] = [];
   /** Entries that stand in the record that is being written: where their patches begin and end, by their places. */
-  private open: { version: number; id: string; start: number; end: number }[] = [];
+  private open: { row: NodeRow; start: number; end: number }[] = [];
   /** How many of the oldest records go. */
   private taken = 0;
 
@@ -108,26 +116,26 @@ export class NodeJournal {
    * Stages what has changed of a node, which may be nothing.
    * @returns false, with nothing staged, for a node that is to be written whole
    */
-  add(target: Database, version: number, id: string, node: Encodable, nowMs: number): boolean {
+  add(target: Database, row: NodeRow, node: Encodable, nowMs: number): boolean {
     const { patchBytesMax } = node;
     if (node.isWhole || patchBytesMax > NODE_PATCHES_BYTES_MAX) return false;
     if (patchBytesMax === 0) return true;
-    const known = this.find(version, id);
+    const known = this.patchedOf(row);
     if (known === undefined) {
       if (patchBytesMax > node.encodedBytes) return false;
     } else if (known.patches.length >= NODE_PATCHES_MAX || known.bytes + patchBytesMax > node.encodedBytes)
       return false;
-    const start = this.writer.begin(version, idNumber(id));
-    const end = this.writer.end((buffer, at) => node.writePatches(buffer, at));
-    this.open.push({ version, id, start, end });
+    const start = this.writer.begin(row.version, idNumber(row.name));
+    const end = this.writer.end(node);
+    this.open.push({ row, start, end });
     this.addedNodes++;
     if (this.writer.isFull) this.closeRecord(target, nowMs);
     return true;
   }
 
   /** Stages that a node has been written whole, or has gone. */
-  revoke(target: Database, version: number, id: string, nowMs: number): void {
-    const known = this.find(version, id);
+  revoke(target: Database, row: NodeRow, nowMs: number): void {
+    const known = this.patchedOf(row);
     if (known !== undefined && !known.isEnding) this.end(target, known, nowMs);
   }
 
@@ -136,7 +144,7 @@ export class NodeJournal {
     node.isEnding = true;
     this.ending.push(node);
     this.writer.addEnd(version, idNumber(id));
-    this.open.push({ version, id, start: 0, end: 0 });
+    this.open.push({ row: { version, name: id, patched: node }, start: 0, end: 0 });
     if (this.writer.isFull) this.closeRecord(target, nowMs);
   }
 
@@ -146,8 +154,8 @@ export class NodeJournal {
     target.put('log', nodeRecordKey(number), content);
     const record: NodeRecord = { number, content, writtenMs: nowMs, nodes: [] };
     this.added.push(record);
-    for (const { version, id, start, end } of this.open)
-      this.entries.push({ version, id, patches: end === 0 ? undefined : { content, start, end }, record });
+    for (const { row, start, end } of this.open)
+      this.entries.push({ row, patches: end === 0 ? undefined : { content, start, end }, record });
     this.open = [];
   }
 
@@ -209,13 +217,14 @@ export class NodeJournal {
     this.discard();
   }
 
-  private apply({ version, id, patches, record }: StagedEntry): void {
-    const known = this.find(version, id);
+  private apply({ row, patches, record }: StagedEntry): void {
+    const known = this.patchedOf(row);
     if (patches === undefined) {
       if (known !== undefined) this.forget(known);
       return;
     }
-    const node = known ?? this.remember(version, id, record);
+    const node = known ?? this.remember(row.version, row.name, record);
+    row.patched = node;
     node.patches.push(patches);
     node.bytes += patches.end - patches.start;
   }
@@ -244,8 +253,10 @@ export class NodeJournal {
     this.byVersion.delete(version);
   }
 
-  private find(version: number, id: string): PatchedNode | undefined {
-    return this.byVersion.get(version)?.get(id);
+  private patchedOf(row: NodeRow): PatchedNode | undefined {
+    if (row.patched === undefined || row.patched.isOver)
+      row.patched = this.byVersion.get(row.version)?.get(row.name);
+    return row.patched;
   }
 
   private dropOldest(count: number): void {
@@ -285,7 +296,7 @@ export class NodeJournal {
   /** It is empty: the instance is another one, without any records. */
   clear(): void {
     this.discard();
-    this.byVersion.clear();
+    for (const version of [...this.byVersion.keys()]) this.drop(version);
     this.records = [];
     this.first = 0;
     this.bytes = 0;
@@ -309,7 +320,7 @@ export class NodeJournal {
         this.bytes += content.length;
         eachNodeEntry(content, (version, idOf, start, end) => {
           const patches = end === start ? undefined : { content, start, end };
-          this.apply({ version, id: idText(idOf), patches, record });
+          this.apply({ row: { version, name: idText(idOf), patched: undefined }, patches, record });
         });
         return true;
       });

@@ -75,15 +75,16 @@ export class ShardElements implements ElementHost {
    */
   stage(target: Database, nowMs: number, isJournaled: boolean): void {
     const { nodes } = this;
-    for (const { version, kind, name, value, stored } of this.dirty) {
+    for (const element of this.dirty) {
+      const { version, kind, name, value, stored } = element;
       if (this.dead.isDying(version)) continue;
       const isNode = isJournaled && kind === ElementKind.Node;
-      if (isNode && value !== undefined && isDecoded(value) && nodes.add(target, version, name, value, nowMs))
+      if (isNode && value !== undefined && isDecoded(value) && nodes.add(target, element, value, nowMs))
         continue;
       const key = elementKeyScratch(version, kind, name);
       if (value !== undefined) target.put('elem', key, encodedElement(value));
       else if (stored) target.delete('elem', key);
-      if (isNode) nodes.revoke(target, version, name, nowMs);
+      if (isNode) nodes.revoke(target, element, nowMs);
     }
     if (isJournaled) nodes.finish(target, nowMs);
     this.dead.stage(target);
@@ -198,7 +199,9 @@ class VersionElements implements ElementStore {
   setNode(id: string, node: Encodable): void {
     if (node.isStaged) return;
     node.isStaged = true;
-    this.stage(ElementKind.Node, id, node);
+    // What nodes are told of their rows is these.
+    if (node.row !== undefined) this.shard.note(node.row as ElementRow);
+    else this.stage(ElementKind.Node, id, node);
   }
 
   deleteNode(id: string): void {

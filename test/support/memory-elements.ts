@@ -52,15 +52,17 @@ export class MemoryElements implements ElementStore {
     const stored = this.rows.get(rowKey(ElementKind.Node, id));
     if (stored === undefined) return undefined;
     const node = decode(valueBytes(stored));
-    this.nodes.set(id, node);
+    this.setNode(id, node);
     return node;
   }
 
   setNode(id: string, node: Encodable): void {
+    node.row ??= { visited: false };
     this.nodes.set(id, node);
   }
 
   deleteNode(id: string): void {
+    this.nodes.get(id)?.left();
     this.nodes.delete(id);
     this.rows.delete(rowKey(ElementKind.Node, id));
   }
@@ -97,6 +99,7 @@ export class MemoryElements implements ElementStore {
         throw new Error(`the patches of node ${id} do not make it what it is`);
       this.rows.set(key, stringValue(bytes));
       node.settled();
+      node.left();
     }
     this.nodes.clear();
   }

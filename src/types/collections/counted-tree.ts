@@ -120,7 +120,7 @@ export class CountedTree<E> {
     while (!node.isLeaf) {
       const slot = slotBefore(node, isBefore);
       for (let left = 0; left < slot; left++) rank += node.counts[left]!;
-      node = this.node(node.children[slot]!);
+      node = this.child(node, slot);
     }
     return rank + countBefore(node.entries, isBefore);
   }
@@ -204,6 +204,14 @@ export class CountedTree<E> {
     return node;
   }
 
+  private child(node: Inner<E>, slot: number): TreeNode<E> {
+    const linked = node.linked(slot);
+    if (linked !== undefined) return linked;
+    const child = this.node(node.children[slot]!);
+    node.link(slot, child);
+    return child;
+  }
+
   /** The place of the entry at `index`, or behind the last one. */
   private place(index: number): Place<E> {
     if (!(index >= 0 && index <= this.state.size))
@@ -221,7 +229,7 @@ export class CountedTree<E> {
       } else while (offset >= counts[slot]!) offset -= counts[slot++]!;
       path.push({ id, node, slot });
       id = node.children[slot]!;
-      node = this.node(id);
+      node = this.child(node, slot);
     }
     return { path, id, leaf: node, offset };
   }
@@ -235,7 +243,7 @@ export class CountedTree<E> {
       const slot = slotBefore(node, isBefore);
       path.push({ id, node, slot });
       id = node.children[slot]!;
-      node = this.node(id);
+      node = this.child(node, slot);
     }
     return { path, id, leaf: node, offset: countBefore(node.entries, isBefore) };
   }
@@ -369,11 +377,11 @@ export class CountedTree<E> {
       return;
     }
     if (!this.isSmall(node)) return;
-    const { children } = step.node;
+    const { length } = step.node.children;
     for (const slot of [step.slot - 1, step.slot]) {
-      if (slot < 0 || slot + 1 >= children.length) continue;
-      const left = this.node(children[slot]!);
-      const right = this.node(children[slot + 1]!);
+      if (slot < 0 || slot + 1 >= length) continue;
+      const left = this.child(step.node, slot);
+      const right = this.child(step.node, slot + 1);
       if (!this.fits(left, right)) continue;
       this.join(step, slot, left, right);
       this.shrunk(path.slice(0, -1), step.node);

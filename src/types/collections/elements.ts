@@ -37,6 +37,13 @@ export interface Encodable {
   writePatches(target: Buffer, at: number): number;
   /** All that has changed is written. */
   settled(): void;
+  /**
+   * The row in memory that has it; undefined when none has. Whoever comes to it by a link, and not by
+   * {@link ElementStore.node}, follows the link only while there is one, and says there that it is in use.
+   */
+  row: { visited: boolean } | undefined;
+  /** Its row has left memory, or has another value: nothing may lead to it any more. */
+  left(): void;
 }
 
 /**

@@ -20,8 +20,8 @@ export interface EntryCodec<E> {
 
 /** What a node costs in memory beside its entries. */
 const NODE_OVERHEAD_BYTES = 200;
-/** What a child of an inner node costs in memory: its id, its count, their places. */
-const CHILD_OVERHEAD_BYTES = 60;
+/** What a child of an inner node costs in memory: its id, its count, its link, their places. */
+const CHILD_OVERHEAD_BYTES = 68;
 /** A node of which more has changed between two commits is written whole. */
 export const NODE_PATCHES_BYTES_MAX = 1024;
 
@@ -45,9 +45,21 @@ const CHILD_BYTES = ID_BYTES + COUNT_BYTES;
 /** A patch of a count: in inner nodes below 2^21 bytes, which is as many children as their number can tell. */
 const COUNT_PATCH_BYTES_MAX = 5 + COUNT_BYTES;
 
-export class Leaf<E> implements Encodable {
-  readonly isLeaf = true;
+/** What all nodes of trees have in common: whether they are in memory, and the link of the node above that leads to them. */
+class Linked<E> {
   isStaged = false;
+  row: { visited: boolean } | undefined = undefined;
+  /** The node above, if it has a link to this one. */
+  above: Inner<E> | undefined = undefined;
+
+  left(): void {
+    this.row = undefined;
+    this.above?.unlink(this);
+  }
+}
+
+export class Leaf<E> extends Linked<E> implements Encodable {
+  readonly isLeaf = true;
   /** What has changed since the last commit, unless the leaf is to be written whole: patch by patch. */
   private patches = 0;
   private readonly patchedAt: number[] = [];
@@ -61,7 +73,9 @@ export class Leaf<E> implements Encodable {
     /** Sum of the encoded entries. */
     public bytes: number,
     public isWhole: boolean,
-  ) {}
+  ) {
+    super();
+  }
 
   /** A new leaf. */
   static of<E>(codec: EntryCodec<E>, entries: E[]): Leaf<E> {
@@ -184,9 +198,10 @@ export class Leaf<E> implements Encodable {
   }
 }
 
-export class Inner<E> implements Encodable {
+export class Inner<E> extends Linked<E> implements Encodable {
   readonly isLeaf = false;
-  isStaged = false;
+  /** Children in memory that have been come to by {@link link}, at their places: looking them up costs more. */
+  private readonly links: (TreeNode<E> | undefined)[] = [];
   /** Children whose counts have changed since the last commit, unless the node is to be written whole. */
   private readonly counted: number[] = [];
   /** Bytes of the encoded bounds; −1: not known. */
@@ -204,7 +219,40 @@ export class Inner<E> implements Encodable {
      */
     readonly bounds: (E | undefined)[],
     public isWhole = true,
-  ) {}
+  ) {
+    super();
+  }
+
+  /** A child that has been linked and is in memory still. */
+  linked(slot: number): TreeNode<E> | undefined {
+    const child = this.links[slot];
+    if (child !== undefined) child.row!.visited = true;
+    return child;
+  }
+
+  /** Remembers where a child is, as long as it stays in memory. */
+  link(slot: number, child: TreeNode<E>): void {
+    if (child.row === undefined || this.row === undefined) return;
+    child.above = this;
+    this.links[slot] = child;
+  }
+
+  /** A child has left memory. */
+  unlink(child: Linked<E>): void {
+    child.above = undefined;
+    const slot = (this.links as (Linked<E> | undefined)[]).indexOf(child);
+    if (slot >= 0) this.links[slot] = undefined;
+  }
+
+  private unlinkAll(): void {
+    for (const child of this.links) if (child !== undefined) child.above = undefined;
+    this.links.length = 0;
+  }
+
+  override left(): void {
+    super.left();
+    this.unlinkAll();
+  }
 
   private get boundBytes(): number {
     if (this.knownBoundBytes < 0) this.knownBoundBytes = sumOfBytes(this.codec, this.bounds);
@@ -229,6 +277,7 @@ export class Inner<E> implements Encodable {
 
   /** More than counts is about to change. */
   restructure(): void {
+    this.unlinkAll();
     this.counted.length = 0;
     this.isWhole = true;
     this.knownBoundBytes = -1;
