@@ -36,6 +36,18 @@ export class SlotSet {
     return new SlotSet(bits, size);
   }
 
+  /** All slots, divided into so many sets. @param partOf the number of the set that a slot is in */
+  static partition(count: number, partOf: (slot: number) => number): SlotSet[] {
+    const bits = Array.from({ length: count }, () => new Uint8Array(SLOTS / 8));
+    const sizes = new Array<number>(count).fill(0);
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const part = partOf(slot);
+      bits[part]![slot >> 3]! |= 1 << (slot & 7);
+      sizes[part]!++;
+    }
+    return bits.map((each, part) => new SlotSet(each, sizes[part]!));
+  }
+
   /**
    * From what {@link toBytes} gave.
    * @throws RangeError for another length
@@ -135,9 +147,8 @@ const shares = new Map<number, readonly SlotSet[]>();
 export function slotsOfShard(shardCount: number, shard: number): SlotSet {
   let sets = shares.get(shardCount);
   if (sets === undefined) {
-    const slots = Array.from({ length: shardCount }, (): number[] => []);
-    for (const [slot, home] of shardsOfSlots(shardCount).entries()) slots[home]!.push(slot);
-    sets = slots.map((those) => SlotSet.of(those));
+    const homes = shardsOfSlots(shardCount);
+    sets = SlotSet.partition(shardCount, (slot) => homes[slot]!);
     keepBounded(shares, shardCount, sets);
   }
   return sets[shard]!;
@@ -163,19 +174,15 @@ export function flowsBetween(before: number, after: number): readonly Flow[] {
   if (known !== undefined) return known;
   const was = shardsOfSlots(before);
   const is = shardsOfSlots(after);
-  const members = new Map<number, number[]>();
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const pair = was[slot]! * 65536 + is[slot]!;
-    const slots = members.get(pair);
-    if (slots === undefined) members.set(pair, [slot]);
-    else slots.push(slot);
-  }
-  const found = [...members]
-    .sort(([one], [other]) => one - other)
-    .map(([pair, slots]): Flow => {
-      const from = Math.floor(pair / 65536);
-      return { from, to: pair % 65536, slots: SlotSet.of(slots) };
-    });
+  const pairOf = (slot: number) => was[slot]! * 65536 + is[slot]!;
+  const pairs = new Set<number>();
+  for (let slot = 0; slot < SLOTS; slot++) pairs.add(pairOf(slot));
+  const sorted = Uint32Array.from(pairs).sort();
+  const places = new Map([...sorted].map((pair, place) => [pair, place]));
+  const sets = SlotSet.partition(sorted.length, (slot) => places.get(pairOf(slot))!);
+  const found = Array.from(sorted, (pair, place): Flow => {
+    return { from: pair >>> 16, to: pair & 65535, slots: sets[place]! };
+  });
   keepBounded(flows, key, found);
   return found;
 }

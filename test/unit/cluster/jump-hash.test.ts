@@ -1,6 +1,18 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { jumpHash, SHARDS_MAX, shardsOfSlots } from '../../../src/cluster/jump-hash.js';
 import { SLOTS } from '../../../src/cluster/slots.js';
+import { check } from '../../support/replay.js';
+
+function byDefinition(key: bigint, buckets: number): number {
+  let [bucket, next] = [-1, 0];
+  for (let state = key; next < buckets; ) {
+    bucket = next;
+    state = BigInt.asUintN(64, state * 2862933555777941757n + 1n);
+    next = Math.floor((bucket + 1) * (2 ** 31 / (Number(state >> 33n) + 1)));
+  }
+  return bucket;
+}
 
 describe('jumpHash', () => {
   it('gives the values that Guava publishes for its consistentHash, which is the same function', () => {
@@ -12,6 +24,15 @@ describe('jumpHash', () => {
     expect(jumpHash(2n, 100001)).toBe(80343);
     expect(jumpHash(2201n, 100001)).toBe(22152);
     expect(jumpHash(2202n, 100001)).toBe(15018);
+  });
+
+  it('is what the definition says, in arithmetic of 64 bits, for any key', () => {
+    const key = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+    const buckets = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 100_000 }));
+    const property = fc.property(key, buckets, (any, count) => {
+      expect(jumpHash(any, count)).toBe(byDefinition(any, count));
+    });
+    return check(property, 2000);
   });
 
   it('takes the largest key', () => {
