@@ -8,6 +8,7 @@ import { scanHandler } from './collection-scan.js';
 import type { ShardContext, ShardHandler } from './definition.js';
 import { parsePickCount, pickNames } from './random-picks.js';
 import { argumentValue } from './string-access.js';
+import { textsOf } from './waiting.js';
 
 /** The commands of hashes but for those that count, see hash-counters.ts, and those of expiry, see hash-expiry.ts. */
 
@@ -28,6 +29,7 @@ function setFields({ view }: ShardContext, args: Arguments, name: string): numbe
   const row = findRow(view, key, RowType.Hash);
   if (row instanceof CommandError) return row;
   const hash = hashToWrite(view, row);
+  if (hash.version !== 0) hash.prefetch(textsOf(args, 2, args.count, 2));
   let added = 0;
   for (let index = 2; index < args.count; index += 2)
     if (hash.set(args.text(index), argumentValue(args, index + 1), view.nowMs)) added++;
@@ -65,18 +67,11 @@ export const getField: ShardHandler = (context, args) => {
   context.reply.bulkOrNil(hash?.get(args.text(2), context.view.nowMs));
 };
 
-/** The arguments from `first` on. */
-function textsFrom(args: Arguments, first: number): string[] {
-  const texts: string[] = [];
-  for (let index = first; index < args.count; index++) texts.push(args.text(index));
-  return texts;
-}
-
 export const getFields: ShardHandler = (context, args) => {
   const hash = readHash(context, args);
   if (hash === 'replied') return;
   const { reply, view } = context;
-  const fields = textsFrom(args, 2);
+  const fields = textsOf(args, 2, args.count);
   reply.array(fields.length);
   if (hash === undefined) for (let left = fields.length; left > 0; left--) reply.nil();
   else for (const value of hash.getMany(fields, view.nowMs)) reply.bulkOrNil(value);

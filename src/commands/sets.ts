@@ -7,6 +7,7 @@ import { findRow, save, setOf, setToWrite } from './collection-access.js';
 import { scanHandler } from './collection-scan.js';
 import type { ShardContext, ShardHandler } from './definition.js';
 import { parsePickCount, pickNames } from './random-picks.js';
+import { textsOf } from './waiting.js';
 
 /** The commands of single sets; those of several are in set-algebra.ts. */
 
@@ -27,6 +28,7 @@ export const addMembers: ShardHandler = ({ view, reply }, args) => {
   const row = findRow(view, key, RowType.Set);
   if (row instanceof CommandError) return reply.error(row);
   const set = setToWrite(view, row);
+  if (set.version !== 0) set.prefetch(textsOf(args, 2, args.count));
   let added = 0;
   for (let index = 2; index < args.count; index++) if (set.add(args.text(index))) added++;
   if (added > 0) save(view, key, row, set);

@@ -92,6 +92,7 @@ export function addScores(
     return;
   }
   const set = sortedSetToWrite(view, row);
+  if (set.version !== 0) set.prefetch(entries.map(({ member }) => member));
   let added = 0;
   let updated = 0;
   let last: number | undefined;

@@ -106,7 +106,9 @@ export function attemptOrWait(context: ShardContext, wait: Wait): void {
   if (context.isResumed || !wait.attempt(context, wait.keys)) context.wait!(wait);
 }
 
-/** Arguments `first` … before `end`, to be kept. */
-export function textsOf(args: Arguments, first: number, end: number): string[] {
-  return Array.from({ length: end - first }, (_, index) => args.text(first + index));
+/** Arguments from `first` to before `end`, as texts: all of them, or each `step`-th. */
+export function textsOf(args: Arguments, first: number, end: number, step = 1): string[] {
+  return Array.from({ length: Math.ceil((end - first) / step) }, (_, index) =>
+    args.text(first + step * index),
+  );
 }

@@ -23,6 +23,8 @@ export interface ElementOwner {
   source(): Database;
   /** A version that no collection of the shard has had. */
   nextVersion(): number;
+  /** Versions from this one on are of collections of which nothing is on the disk: they are new with the batch. */
+  firstNewVersion(): number;
 }
 
 /**
@@ -148,7 +150,7 @@ class VersionElements implements ElementStore {
   getMany(kind: ElementKind, names: readonly string[]): (StringValue | undefined)[] {
     const { version, shard } = this;
     const missing = names.filter((name) => this.cached(kind, name) === undefined);
-    if (missing.length > 1) {
+    if (missing.length > 1 && !this.isNew) {
       const keys = missing.map((name) => elementKey(version, kind, name));
       const stored = shard.owner.source().getMany('elem', keys);
       for (const [index, name] of missing.entries())
@@ -194,6 +196,12 @@ class VersionElements implements ElementStore {
     element.value = node;
     this.shard.cache.resized(element);
     return node;
+  }
+
+  peekNode<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined {
+    if (this.cached(ElementKind.Node, id) !== undefined) return this.node(id, decode);
+    const stored = this.stored(ElementKind.Node, id);
+    return stored && decode(stored);
   }
 
   setNode(id: string, node: Encodable): void {
@@ -280,9 +288,20 @@ class VersionElements implements ElementStore {
       element.visited = true;
       return element;
     }
-    const stored = shard.owner.source().get('elem', elementKeyScratch(version, kind, name));
-    const value = stored && stringValue(this.current(kind, name, stored));
+    const stored = this.stored(kind, name);
+    const value = stored && stringValue(stored);
     return this.keep(kind, name, hash, value, stored !== undefined);
+  }
+
+  private get isNew(): boolean {
+    return this.version >= this.shard.owner.firstNewVersion();
+  }
+
+  /** A row as it is on the disk, with what the journal has of it. */
+  private stored(kind: ElementKind, name: string): Buffer | undefined {
+    if (this.isNew) return undefined;
+    const stored = this.shard.owner.source().get('elem', elementKeyScratch(this.version, kind, name));
+    return stored && this.current(kind, name, stored);
   }
 
   /** What a row is of which this stands in its place. */

@@ -64,6 +64,7 @@ export abstract class ShardRows implements ShardView {
       },
       source: () => this.source(),
       nextVersion: () => this.nextVersion(),
+      firstNewVersion: () => this.firstNewVersion(),
     };
     this.collections = new ShardElements(owner, environment.cache);
     this.rows = new CachedRows(environment.cache, this.collections);
@@ -185,6 +186,9 @@ export abstract class ShardRows implements ShardView {
     if (row.collection.version !== 0) this.collections.dead.add(row.collection.version);
     row.collection = undefined;
   }
+
+  /** See ElementOwner. */
+  protected abstract firstNewVersion(): number;
 
   protected nextVersion(): number {
     const { nextVersion } = this.meta;

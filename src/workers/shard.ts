@@ -94,7 +94,11 @@ export class Shard extends ShardRows {
 
   private elementChanges(): ElementChanges | undefined {
     if (!this.replication.log.isOn) return undefined;
-    return new ElementChanges(this.collections, this.database, this.stored.nextVersion);
+    return new ElementChanges(this.collections, this.database, this.firstNewVersion());
+  }
+
+  protected firstNewVersion(): number {
+    return this.stored.nextVersion;
   }
 
   /** Whether some rows are not in their place on the disk, but in the journal and in memory. */

@@ -56,6 +56,13 @@ export class MemoryElements implements ElementStore {
     return node;
   }
 
+  peekNode<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined {
+    const known = this.nodes.get(id);
+    if (known !== undefined) return known as N;
+    const stored = this.rows.get(rowKey(ElementKind.Node, id));
+    return stored === undefined ? undefined : decode(valueBytes(stored));
+  }
+
   setNode(id: string, node: Encodable): void {
     node.row ??= { visited: false };
     this.nodes.set(id, node);

@@ -39,6 +39,9 @@ export function readTreeState(reader: ByteReader): TreeState {
   return { root, size: reader.number(), height: reader.number(), nextId: reader.number() };
 }
 
+/** Leaves that a visit of many entries keeps in memory. */
+const LEAVES_KEPT_MAX = 32;
+
 const ID_BYTES = 6;
 
 /** The name of a node's row. @param number its id, below 2^48 */
@@ -174,10 +177,14 @@ export class CountedTree<E> {
     }
   }
 
-  /** Visits the entries from `from` to before `to` until `visit` returns false. The tree must not change meanwhile. */
+  /**
+   * Visits the entries from `from` to before `to` until `visit` returns false. The tree must not change meanwhile. Leaves
+   * of a long way are not kept in memory: they would drive out what is used again, and all be there until the command ends.
+   */
   each(from: number, to: number, visit: (entry: E, index: number) => boolean): void {
+    let leaves = 0;
     for (let index = from; index < to; ) {
-      const { leaf, offset } = this.place(index);
+      const { leaf, offset } = this.place(index, ++leaves > LEAVES_KEPT_MAX);
       const end = Math.min(leaf.entries.length, offset + to - index);
       for (let at = offset; at < end; at++) if (!visit(leaf.entries[at]!, index++)) return;
     }
@@ -185,8 +192,9 @@ export class CountedTree<E> {
 
   /** As {@link each}, from the entry before `to` down to `from`. */
   eachReverse(from: number, to: number, visit: (entry: E, index: number) => boolean): void {
+    let leaves = 0;
     for (let index = to - 1; index >= from; ) {
-      const { leaf, offset } = this.place(index);
+      const { leaf, offset } = this.place(index, ++leaves > LEAVES_KEPT_MAX);
       for (let at = offset; at >= 0 && index >= from; at--) if (!visit(leaf.entries[at]!, index--)) return;
     }
   }
@@ -198,22 +206,23 @@ export class CountedTree<E> {
 
   // ---------------------------------------------------------------- finding
 
-  private node(id: string): TreeNode<E> {
-    const node = this.store.node(id, (bytes) => decodeNode(bytes, this.codec));
+  private node(id: string, isPeek = false): TreeNode<E> {
+    const decode = (bytes: Buffer) => decodeNode(bytes, this.codec);
+    const node = isPeek ? this.store.peekNode(id, decode) : this.store.node(id, decode);
     if (node === undefined) throw new RowFormatError(`a tree without its node ${idNumber(id)}`);
     return node;
   }
 
-  private child(node: Inner<E>, slot: number): TreeNode<E> {
+  private child(node: Inner<E>, slot: number, isPeek = false): TreeNode<E> {
     const linked = node.linked(slot);
     if (linked !== undefined) return linked;
-    const child = this.node(node.children[slot]!);
+    const child = this.node(node.children[slot]!, isPeek);
     node.link(slot, child);
     return child;
   }
 
-  /** The place of the entry at `index`, or behind the last one. */
-  private place(index: number): Place<E> {
+  /** The place of the entry at `index`, or behind the last one. With `isPeek` the leaf is only read, and not kept. */
+  private place(index: number, isPeek = false): Place<E> {
     if (!(index >= 0 && index <= this.state.size))
       throw new RangeError(`index ${index} in a tree of ${this.state.size}`);
     const path: Step<E>[] = [];
@@ -229,7 +238,7 @@ export class CountedTree<E> {
       } else while (offset >= counts[slot]!) offset -= counts[slot++]!;
       path.push({ id, node, slot });
       id = node.children[slot]!;
-      node = this.child(node, slot);
+      node = this.child(node, slot, isPeek && path.length === this.state.height);
     }
     return { path, id, leaf: node, offset };
   }

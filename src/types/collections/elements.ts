@@ -64,6 +64,8 @@ export interface ElementStore {
   delete(kind: ElementKind, name: string): void;
   /** A row that lives decoded; undefined when there is none. */
   node<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined;
+  /** As {@link node}, for who only reads, and reads many: one that is not in memory does not come to be there. */
+  peekNode<N extends Encodable>(id: string, decode: (bytes: Buffer) => N): N | undefined;
   /** Stages a node that is new, or was or will be changed in place by the command that runs. */
   setNode(id: string, node: Encodable): void;
   deleteNode(id: string): void;

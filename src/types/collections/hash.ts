@@ -145,6 +145,11 @@ export class HashValue implements Collection {
     return this.rows!.getMany(fields);
   }
 
+  /** Has fields in memory that are to be set one by one. */
+  prefetch(fields: readonly string[]): void {
+    this.rows?.prefetch(fields);
+  }
+
   /**
    * Sets a field; its expiry ends unless it is to stay.
    * @returns whether the field is new

@@ -103,6 +103,11 @@ export class SetValue implements Collection {
     return this.rows!.getMany(members).map((value) => value !== undefined);
   }
 
+  /** Has the rows of members in memory that are to be added one by one. */
+  prefetch(members: readonly string[]): void {
+    this.rows?.prefetch(members);
+  }
+
   /** @returns whether it was not there */
   add(member: string): boolean {
     if (this.inline === undefined) {

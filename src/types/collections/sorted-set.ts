@@ -190,6 +190,11 @@ export class SortedSetValue implements Collection {
     return this.large!.rows.getMany(members).map(scoreOf);
   }
 
+  /** Has the rows of members in memory that are to be given scores one by one. */
+  prefetch(members: readonly string[]): void {
+    this.large?.rows.prefetch(members);
+  }
+
   /**
    * Gives a member a score, which is not NaN.
    * @returns the score it had; undefined if it is new

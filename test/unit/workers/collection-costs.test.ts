@@ -160,6 +160,39 @@ describe('large collections', () => {
     expect(dear).toEqual([]);
   });
 
+  it('are visited as a whole past the cache', () => {
+    const { table } = rig.shard(1).collections;
+    for (const command of ['LPOS list nothing', 'LRANGE list 0 -1', 'XREVRANGE stream + -']) {
+      expect(costOf(command).readRows).toBeGreaterThan(400);
+      expect([...table.values()].length, command).toBeLessThan(60);
+    }
+  });
+
+  it('are read with one call for many elements, and not at all while they are new', () => {
+    const database = databaseOf(rig.shard(1));
+    const { getMany } = database;
+    const calls: number[] = [];
+    database.getMany = (family, keys) => {
+      if (family === 'elem') calls.push(keys.length);
+      return getMany.call(database, family, keys);
+    };
+    const [one, two, three] = ['x1', 'x2', 'x3'];
+    for (const [command, expected] of [
+      [`SADD set ${one} ${two} ${three}`, [3]],
+      [`HSET hash ${one} 1 ${two} 2 ${three} 3`, [3]],
+      ['SUNIONSTORE copied set', []],
+      ['COPY hash copied REPLACE', []],
+      ['DEL copied', []],
+      [`SREM set ${one} ${two} ${three}`, []],
+      [`HDEL hash ${one} ${two} ${three}`, []],
+    ] as const) {
+      calls.length = 0;
+      expect(rig.text(command), command).not.toMatch(/^-/);
+      expect(calls, command).toEqual(expected);
+    }
+    database.getMany = getMany;
+  });
+
   it('get another name, end or are overwritten for next to nothing, and their rows go', () => {
     const ended = KEYS.flatMap((key) => [`RENAME ${key} renamed:${key}`, `EXPIRE renamed:${key} 1000`]);
     ended.push(
