@@ -2,7 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import { pause } from '../support/environment.js';
 import { Random } from '../support/random.js';
 import { type Event, KeyHistory } from './ledger.js';
-import { KINDS, type Kind, type Operation, randomOperation, replyText } from './operations.js';
+import { KINDS, type Operation, randomOperation, replyText } from './operations.js';
 import type { Failure } from './windows.js';
 
 /** Gives up a command after so long, milliseconds: longer than any pause that is allowed. */
@@ -14,11 +14,9 @@ const WAITS = 0.05;
 const WAIT_MS = 2000;
 /** Commands on one key whose outcome may be unknown at a time; then it rests until the round is over. */
 const UNKNOWN_MAX = 2;
-/** Of writes at a plain door. ioredis Cluster loses count of replies when nodes go away under its transactions. */
+/** Of writes. */
 const TRANSACTIONS = 0.6;
 const KEYS_PER_KIND = 2;
-/** Kinds of keys whose writes, without a transaction, have replies that tell the state. */
-const TELLING: ReadonlySet<Kind> = new Set(['string', 'counter']);
 const WARM_UP_MS = 1500;
 
 /** A way into the cluster, and the keyspace behind it. */
@@ -153,8 +151,7 @@ export class Lane {
     private readonly tally: Tally,
   ) {
     this.random = new Random(seed);
-    const kinds = client.door.isCluster ? KINDS.filter((kind) => TELLING.has(kind)) : KINDS;
-    this.histories = kinds.flatMap((kind) =>
+    this.histories = KINDS.flatMap((kind) =>
       Array.from({ length: KEYS_PER_KIND }, (_, n) => new KeyHistory(`${name}:${kind}${n}`, kind)),
     );
   }
@@ -192,13 +189,7 @@ export class Lane {
 
   private async step(history: KeyHistory): Promise<void> {
     const { tally, client } = this;
-    const operation = randomOperation(
-      this.random,
-      history.kind,
-      history.key,
-      ++this.sequence,
-      client.door.isCluster ? 0 : TRANSACTIONS,
-    );
+    const operation = randomOperation(this.random, history.kind, history.key, ++this.sequence, TRANSACTIONS);
     const sentAt = Date.now();
     let outcome: Event['outcome'];
     let isOnReplica = false;

@@ -3,6 +3,7 @@ import { keySlot } from '../../src/cluster/slots.js';
 import { readyRoute } from '../../src/node/segments.js';
 import type { Ledger, Write } from './ledger.js';
 import type { StoreNode, Surroundings } from './node.js';
+import { SKEW_MAX_MS } from './schedule.js';
 import type { SimulatedShard } from './shard.js';
 
 export const KEYSPACE = 'data';
@@ -12,7 +13,12 @@ export const PATIENCE_MS = 4000;
 /** Whoever was told that a shard is elsewhere asks again so much later, milliseconds. */
 const AGAIN_MS = 20;
 
-export type Operation = 'set' | 'del' | 'incr' | 'get';
+export type Operation = 'set' | 'setex' | 'del' | 'incr' | 'get';
+
+/** So long what SETEX writes stays, milliseconds. */
+const TTL_MS = 1500;
+/** Clocks of two nodes differ by no more, milliseconds. */
+const SKEWS_MAX_MS = 2 * SKEW_MAX_MS;
 
 /** What clients need of the world. */
 export interface ClientHost extends Surroundings {
@@ -43,7 +49,8 @@ export class Command {
     const { ledger, scheduler } = host;
     this.slot = keySlot(Buffer.from(key));
     this.known = ledger.latest(key);
-    this.write = operation === 'get' ? undefined : ledger.begin(key, operation === 'del');
+    const ttlMs = operation === 'setex' ? TTL_MS : 0;
+    this.write = operation === 'get' ? undefined : ledger.begin(key, operation === 'del', ttlMs);
     this.untilMs = scheduler.nowMs + PATIENCE_MS;
   }
 
@@ -144,7 +151,8 @@ export class Command {
     const fault = isStrict ? ledger.fault(key, before, known) : undefined;
     if (fault !== undefined) violated(`${node.name}: ${operation} finds that ${fault}`);
     if (write === undefined) return;
-    const row = shard.write(key, slot, write.id, write.isDeletion);
+    const row = shard.write(write, slot);
+    if (write.ttlMs !== 0) write.mayEndAtMs = this.host.scheduler.nowMs + write.ttlMs - SKEWS_MAX_MS;
     write.at = row.at;
     write.store = node.name;
     this.host.applied(write, node);

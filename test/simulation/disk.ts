@@ -14,6 +14,8 @@ export interface StoredRow {
   readonly write: number;
   /** It is what is left of a key that was deleted. */
   readonly isTombstone: boolean;
+  /** When it ends by itself, Unix milliseconds; 0 = never. */
+  readonly expiresAtMs: number;
 }
 
 /** The log of a shard that logs. */

@@ -6,6 +6,10 @@ export interface Write {
   readonly id: number;
   readonly key: string;
   readonly isDeletion: boolean;
+  /** Its value ends by itself after so long, milliseconds; 0 = never. */
+  readonly ttlMs: number;
+  /** From then on, by the simulation's clock, its value may be gone; undefined = it stays, or has not taken effect. */
+  mayEndAtMs: number | undefined;
   /** The timestamp that it was given; undefined = it has not taken effect, as far as anybody knows. */
   at: number | undefined;
   /** Where it took effect. */
@@ -21,11 +25,16 @@ export class Ledger {
   readonly writes: Write[] = [];
   private readonly byKey = new Map<string, Write[]>();
 
-  begin(key: string, isDeletion: boolean): Write {
+  /** @param nowMs the simulation's clock */
+  constructor(private readonly nowMs: () => number) {}
+
+  begin(key: string, isDeletion: boolean, ttlMs: number): Write {
     const write = {
       id: this.writes.length,
       key,
       isDeletion,
+      ttlMs,
+      mayEndAtMs: undefined,
       at: undefined,
       store: '',
       isAcknowledged: false,
@@ -56,9 +65,15 @@ export class Ledger {
     if (row !== undefined && (found?.key !== key || found.at !== row.at))
       return `${key} has a row that nobody wrote: ${JSON.stringify(row)}`;
     if (write === undefined) return undefined;
-    const is = found ?? latestOf(this.of(key).filter(({ at, isDeletion }) => isDeletion && at !== undefined));
+    const is =
+      found ?? latestOf(this.of(key).filter((each) => each.at !== undefined && this.mayBeGone(each)));
     if (is !== undefined && !isBefore(is, write)) return undefined;
     return `${key} ${row === undefined ? 'is not there' : `is as write ${row.write} left it`}, but ${describe(write)}`;
+  }
+
+  /** Whether there may be nothing after a write. */
+  mayBeGone({ isDeletion, mayEndAtMs }: Write): boolean {
+    return isDeletion || (mayEndAtMs !== undefined && mayEndAtMs <= this.nowMs());
   }
 
   /** Whether a row tells of a write of its key: it is that, or what took its place. */

@@ -55,6 +55,7 @@ export interface Schedule {
 const TROUBLES = {
   calm: [],
   network: ['cut', 'cut', 'isolate', 'reset'],
+  machines: ['power', 'power', 'cut', 'isolate', 'overrun'],
   processes: ['kill', 'kill', 'restart', 'master', 'worker'],
   failovers: ['kill', 'isolate', 'cut', 'master', 'reset'],
   everything: [
@@ -72,7 +73,8 @@ const TROUBLES = {
 } as const satisfies Record<string, readonly Happening['kind'][]>;
 
 const KEYS = 24;
-const SKEW_MAX_MS = 400;
+/** Clocks are ahead, or behind, by so much, milliseconds. */
+export const SKEW_MAX_MS = 400;
 
 /** A schedule for a seed, always the same. */
 export function scheduleOf(seed: number): Schedule {
@@ -86,12 +88,13 @@ export function scheduleOf(seed: number): Schedule {
     happenings.push({
       kind: 'command',
       atMs: at(),
-      operation: random.pick(['set', 'set', 'set', 'incr', 'del', 'get']),
+      operation: random.pick(['set', 'set', 'set', 'setex', 'incr', 'del', 'get']),
       key: random.int(0, KEYS - 1),
       via: random.int(0, stores - 1),
     });
   for (let left = random.int(1, 4); left > 0; left--)
     happenings.push({ kind: 'wish', atMs: at(), wish: wishOf(random, stores) });
+  if (random.chance(0.3)) happenings.push(...resizesOf(random, at()));
   if (troubles.length > 0)
     for (let left = random.int(1, 8); left > 0; left--)
       happenings.push(troubleOf(random.pick(troubles), random, at(), stores));
@@ -100,11 +103,23 @@ export function scheduleOf(seed: number): Schedule {
     seed,
     stores,
     shards: random.int(1, 4),
-    replicas: random.pick([1, 2, 2, 3]),
+    replicas: random.pick([1, 2, 2, 3, 3]),
     skewsMs: Array.from({ length: stores + 1 }, () => random.int(-SKEW_MAX_MS, SKEW_MAX_MS)),
     durationMs,
     happenings,
   };
+}
+
+/** Several in a row, now and then aborted: one that comes while another is under way is refused. */
+function resizesOf(random: Random, fromMs: number): Happening[] {
+  const happenings: Happening[] = [];
+  let atMs = fromMs;
+  for (let left = random.int(2, 5); left > 0; left--) {
+    if (random.chance(0.3)) happenings.push({ kind: 'wish', atMs, wish: { kind: 'abort' } });
+    atMs += random.int(20, 1500);
+    happenings.push({ kind: 'wish', atMs, wish: { kind: 'resize', shards: random.int(1, 5) } });
+  }
+  return happenings;
 }
 
 function wishOf(random: Random, stores: number): Wish {

@@ -12,6 +12,7 @@ import type {
   SlotsRemoval,
 } from '../../src/workers/feed-protocol.js';
 import type { Disk, StoredFeed, StoredRow, StoredShard } from './disk.js';
+import type { Write } from './ledger.js';
 
 /** Deletions are remembered for longer than any simulation lasts. */
 const RETENTION_MS = 86_400_000;
@@ -75,16 +76,29 @@ export class SimulatedShard {
   }
 
   /** What a client does. @returns the row that there is then */
-  write(key: string, slot: number, write: number, isDeletion: boolean): StoredRow {
+  write({ key, id, isDeletion, ttlMs }: Write, slot: number): StoredRow {
     const { stored } = this;
+    this.sweep();
     const before = stored.rows.get(key);
     const at = this.clock.next(this.now(), before?.at ?? 0);
-    const row: StoredRow = { key, slot, at, write, isTombstone: isDeletion };
+    const expiresAtMs = ttlMs === 0 ? 0 : this.now() + ttlMs;
+    const row: StoredRow = { key, slot, at, write: id, isTombstone: isDeletion, expiresAtMs };
     if (isDeletion && !stored.keepsTombstones) stored.rows.delete(key);
     else stored.rows.set(key, row);
     stored.log?.records.push(row);
     this.changed();
     return row;
+  }
+
+  /** What has ended becomes a tombstone of the same time, here as everywhere. */
+  private sweep(): void {
+    const { rows, keepsTombstones } = this.stored;
+    for (const [key, row] of rows) {
+      if (row.isTombstone || row.expiresAtMs === 0 || row.expiresAtMs > this.now()) continue;
+      if (keepsTombstones) rows.set(key, { ...row, isTombstone: true });
+      else rows.delete(key);
+      this.changed();
+    }
   }
 
   get sequence(): number {
@@ -146,6 +160,7 @@ export class SimulatedShard {
 
   trimLog(through: number): void {
     const { log } = this.stored;
+    this.sweep();
     if (log === undefined) return;
     const gone = Math.min(log.records.length, through - log.first + 1);
     if (gone <= 0) return;

@@ -48,7 +48,7 @@ export class World implements ClientHost {
   readonly scheduler = new Scheduler();
   readonly random: Random;
   readonly network: Network;
-  readonly ledger = new Ledger();
+  readonly ledger = new Ledger(() => this.scheduler.nowMs);
   readonly master: MasterNode;
   readonly nodes: readonly StoreNode[];
   readonly faults: string[] = [];
@@ -356,7 +356,7 @@ export class World implements ClientHost {
     return shards.some(({ held, stored }) => {
       const row = stored.rows.get(write.key);
       if (row !== undefined) return this.ledger.tells(row, write);
-      return write.isDeletion && held.shard === home && !stored.keepsTombstones;
+      return this.ledger.mayBeGone(write) && held.shard === home && !stored.keepsTombstones;
     });
   }
 
