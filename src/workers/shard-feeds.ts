@@ -31,7 +31,7 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   // ---------------------------------------------------------------- at the source
 
   /**
-   * Has a shard log what its clients write, or no more; durable. What is set already stays as it is.
+   * Has a shard log what its clients write, or no more. That it does survives the machine before anybody hears of it. What is set already stays as it is.
    * @returns where the log is now: a copy that begins now continues from there. undefined when off
    */
   setLogging(route: ShardRoute, on: boolean): Promise<LogState | undefined> {

@@ -1,11 +1,18 @@
 import { copySlice } from './feed-copy.js';
-import type { FeedTask } from './feed-protocol.js';
+import type { FeedState, FeedTask, LogState } from './feed-protocol.js';
 import { feedState, logState, readLog, stageLogging } from './feed-source.js';
 import { FeedTarget, removeSlots } from './feed-target.js';
+import type { Shard } from './shard.js';
 import type { ShardSteps } from './shard-steps.js';
 
 /** The worker's side of ShardFeeds. */
 export class WorkerFeeds {
+  /**
+   * Shards whose log has begun, and would perhaps be forgotten with the machine: nobody hears of it. A follower that did
+   * would find another log afterwards, whose owner does not know that it lost something, and remove what it had got.
+   */
+  private readonly unsafe = new WeakSet<Shard>();
+
   constructor(private readonly steps: ShardSteps) {}
 
   /** @returns what FeedReplies says */
@@ -15,9 +22,9 @@ export class WorkerFeeds {
     const { read, step, measured } = steps.forTask(shard);
     switch (task.kind) {
       case 'setLogging':
-        return step(() => stageLogging(shard, task.on)).then(() => read(() => logState(shard)));
+        return this.setLogging(shard, task.on);
       case 'feedState':
-        return read(() => feedState(shard));
+        return read(() => this.stateOf(shard));
       case 'readLog':
         return read(() => readLog(shard, task.after, task.bytesMax, task.slots));
       case 'trimLog':
@@ -41,5 +48,23 @@ export class WorkerFeeds {
       case 'removeSlots':
         return measured(removeSlots(shard, step, task.slots, task.after));
     }
+  }
+
+  private async setLogging(shard: Shard, on: boolean): Promise<LogState | undefined> {
+    const { steps, unsafe } = this;
+    await steps.step(shard, () => {
+      if (on && !shard.replication.log.isOn) unsafe.add(shard);
+      stageLogging(shard, on);
+    });
+    if (on && unsafe.has(shard)) {
+      await shard.syncLog();
+      unsafe.delete(shard);
+    }
+    return steps.between(shard, async () => logState(shard));
+  }
+
+  private stateOf(shard: Shard): FeedState {
+    const state = feedState(shard);
+    return this.unsafe.has(shard) ? { ...state, log: undefined } : state;
   }
 }

@@ -71,7 +71,8 @@ export class DoorClient {
 
   private cluster(): Cluster {
     const client = new Cluster([...this.door.addresses], {
-      enableOfflineQueue: false,
+      // Without it ioredis gets the replies of transactions wrong, see docs/CHAOS.md.
+      enableOfflineQueue: true,
       retryDelayOnFailover: 0,
       retryDelayOnClusterDown: 0,
       slotsRefreshInterval: 1000,

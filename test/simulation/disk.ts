@@ -114,10 +114,13 @@ export class Disk {
 
   /** All that was written survives the machine. */
   sync(): void {
-    for (const directory of this.directories.values()) {
-      if (directory.isDirty) directory.synced = copyOf(directory.written);
-      directory.isDirty = false;
-    }
+    for (const path of this.directories.keys()) this.syncDirectory(path);
+  }
+
+  syncDirectory(path: string): void {
+    const directory = this.directory(path);
+    if (directory.isDirty) directory.synced = copyOf(directory.written);
+    directory.isDirty = false;
   }
 
   /** The machine goes down, and with it what was not synced. */

@@ -114,6 +114,8 @@ export class SimulatedShard {
       stored.keepsTombstones = true;
       this.beginLog(this.now(), 0);
       this.changed();
+      // Nobody hears of it before it is safe.
+      this.disk.syncDirectory(this.path);
     } else if (!on && stored.log !== undefined) {
       stored.log = undefined;
       this.changed();
