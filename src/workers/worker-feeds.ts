@@ -1,7 +1,7 @@
 import { copySlice } from './feed-copy.js';
-import type { FeedState, FeedTask, LogState } from './feed-protocol.js';
+import type { FeedState, FeedTask } from './feed-protocol.js';
 import { feedState, logState, readLog, stageLogging } from './feed-source.js';
-import { FeedTarget, removeSlots } from './feed-target.js';
+import { FeedTarget, removeSlots, type Step } from './feed-target.js';
 import type { Shard } from './shard.js';
 import type { ShardSteps } from './shard-steps.js';
 
@@ -22,7 +22,7 @@ export class WorkerFeeds {
     const { read, step, measured } = steps.forTask(shard);
     switch (task.kind) {
       case 'setLogging':
-        return this.setLogging(shard, task.on);
+        return this.setLogging(shard, task.on, step).then(() => read(() => logState(shard)));
       case 'feedState':
         return read(() => this.stateOf(shard));
       case 'readLog':
@@ -50,9 +50,9 @@ export class WorkerFeeds {
     }
   }
 
-  private async setLogging(shard: Shard, on: boolean): Promise<LogState | undefined> {
-    const { steps, unsafe } = this;
-    await steps.step(shard, () => {
+  private async setLogging(shard: Shard, on: boolean, step: Step): Promise<void> {
+    const { unsafe } = this;
+    await step(() => {
       if (on && !shard.replication.log.isOn) unsafe.add(shard);
       stageLogging(shard, on);
     });
@@ -60,7 +60,6 @@ export class WorkerFeeds {
       await shard.syncLog();
       unsafe.delete(shard);
     }
-    return steps.between(shard, async () => logState(shard));
   }
 
   private stateOf(shard: Shard): FeedState {

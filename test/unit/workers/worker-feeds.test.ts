@@ -8,8 +8,7 @@ it('nobody hears of a log before that would survive the death of the machine', a
   const { shard } = await openCopy();
   const steps = {
     shard: () => shard,
-    between: (_: unknown, work: () => Promise<unknown>) => work(),
-    step: (_: unknown, work: () => unknown) => stepOf(shard)(work),
+    forTask: () => ({ read: async (work: () => unknown) => work(), step: stepOf(shard) }),
   };
   const feeds = new WorkerFeeds(steps as unknown as ShardSteps);
   const ask = (task: object) => feeds.run({ owner: 0, shard: shard.id, ...task } as FeedTask);
