@@ -239,7 +239,7 @@ export class NodeJournal {
   }
 
   private forget(node: PatchedNode): void {
-    node.isOver = true;
+    finish(node);
     const nodes = this.byVersion.get(node.version);
     nodes?.delete(node.id);
     if (nodes?.size === 0) this.byVersion.delete(node.version);
@@ -249,7 +249,7 @@ export class NodeJournal {
   drop(version: number): void {
     const nodes = this.byVersion.get(version);
     if (nodes === undefined) return;
-    for (const node of nodes.values()) node.isOver = true;
+    for (const node of nodes.values()) finish(node);
     this.byVersion.delete(version);
   }
 
@@ -374,6 +374,12 @@ function withPatches(stored: Buffer, { patches }: Pick<PatchedNode, 'patches'>):
   let bytes = stored;
   for (const { content, start, end } of patches) bytes = patched(bytes, content.subarray(start, end));
   return bytes;
+}
+
+/** The patches of a node no longer count. Its row may know it for long, but not the records that have them. */
+function finish(node: PatchedNode): void {
+  node.isOver = true;
+  node.patches.length = 0;
 }
 
 function isOld(record: NodeRecord, nowMs: number): boolean {
