@@ -30,7 +30,8 @@ class RowBytes extends Uint8Array {
 }
 
 function rowsOf(bytes: Uint8Array): readonly StoredRow[] {
-  return (bytes as RowBytes).rows;
+  // The copy of nothing has none.
+  return bytes.length === 0 ? [] : (bytes as RowBytes).rows;
 }
 
 const isIn = (slots: FeedSlots | undefined, slot: number) => slots === undefined || hasSlot(slots, slot);

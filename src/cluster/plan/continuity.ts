@@ -1,4 +1,4 @@
-import { SlotSet } from '../slot-set.js';
+import { SlotSet, slotsOfShard } from '../slot-set.js';
 import type { KeyspaceEntry, ShardEntry } from '../topology.js';
 import { dutiesIn } from './duties.js';
 import type { CopyPlace } from './feeds.js';
@@ -28,7 +28,7 @@ export interface CopyMemory {
  *   has not read by then has been given up, and there is nobody else to get them from.
  *   At the takeover a former holder keeps what it had of slots that others have now: they follow all former holders.
  * - What was filled for a change counts for that change alone: it is followed no further, and so grows old, when that
- *   is over.
+ *   is over. So does what a former holder still has of slots that others have got: these may have come back since.
  */
 export function completeAfter(
   { entry: before, complete, markFrom }: CopyMemory,
@@ -52,9 +52,17 @@ export function completeAfter(
     const isFollowed = duties.feeds.some((feed) => feed.to.shard === shard && isPlace(feed.from, from));
     if (!isFollowed) left = left.without(phase === 'takeover' ? slots.within(duty.wanted) : slots);
   }
+  const isGoingOn = isSameChange(before, after);
+  if (!isGoingOn) left = left.within(slotsHeld(before, store, shard));
   if (phase === 'takeover') return left.within(duty.kept);
-  const isGoingOn = phase !== undefined && isSameChange(before, after);
   return left.within(isGoingOn ? duty.wanted : duty.slots);
+}
+
+/** The slots that a store had of a shard, those that others have got or are to get left out. */
+function slotsHeld({ shards, change }: KeyspaceEntry, store: string, shard: number): SlotSet {
+  if (isHolder(shards[shard], store)) return slotsOfShard(shards.length, shard);
+  const former = change !== undefined && 'former' in change ? change.former : [];
+  return isHolder(former[shard], store) ? slotsOfShard(former.length, shard) : SlotSet.EMPTY;
 }
 
 /** Whether what was filled for a change, and the positions that go with it, are still of use. */

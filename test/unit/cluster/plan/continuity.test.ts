@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { completeAfter } from '../../../../src/cluster/plan/continuity.js';
-import { SlotSet } from '../../../../src/cluster/slot-set.js';
+import { SlotSet, slotsOfShard } from '../../../../src/cluster/slot-set.js';
 import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
 
 const RESTING: KeyspaceEntry = {
@@ -53,4 +53,26 @@ it('a former owner keeps what it had until others have it, though it follows nob
     completeAfter({ entry: before, complete: SlotSet.ALL, markFrom: () => 0 }, taken, store, 0);
   expect(left('a').equals(SlotSet.ALL)).toBe(true);
   expect(left('b').equals(SlotSet.ALL)).toBe(true);
+});
+
+it('slots that went to another shard and came back unheard of are not what they were', () => {
+  const stores = ['a', 'b'];
+  const before: KeyspaceEntry = {
+    ...SETTLED,
+    shards: [
+      { stores, since: 13 },
+      { stores, since: 13 },
+    ],
+    change: {
+      ...(RESTING.change as Extract<KeyspaceEntry['change'], { former: unknown }>),
+      phase: 'takeover',
+      former: [{ stores }],
+    },
+  };
+  const known = { entry: before, complete: SlotSet.ALL, markFrom: () => 13 };
+  const after: KeyspaceEntry = { ...SETTLED, epoch: 30, shards: [{ stores, since: 13 }] };
+  expect(completeAfter(known, after, 'b', 0).equals(slotsOfShard(2, 0))).toBe(true);
+  // While the change goes on, others may still get them from here.
+  const later: KeyspaceEntry = { ...before, epoch: 16 };
+  expect(completeAfter(known, later, 'b', 0).equals(SlotSet.ALL)).toBe(true);
 });
