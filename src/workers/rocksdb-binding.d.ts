@@ -10,6 +10,8 @@ declare module 'rocksdb/binding.js' {
     cacheIndexAndFilterBlocks?: boolean;
     blockSize?: number;
     optimize?: 'point-lookup';
+    /** As RocksDB's FilterPolicy::CreateFromString takes it. */
+    filterPolicy?: string;
   }
   interface OpenOptions extends ColumnOptions {
     createIfMissing: boolean;
