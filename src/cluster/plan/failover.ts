@@ -28,7 +28,7 @@ export function planFailover(entry: KeyspaceEntry, reports: KeyspaceReports, con
   const shards = entry.shards.map((held, shard): ShardEntry => {
     const [owner] = held.stores;
     if (!isDead(owner)) return held;
-    const successor = successorOf(held, shard, reports, owned);
+    const successor = successorOf(entry, shard, reports, owned);
     if (successor === undefined) {
       stuck.push(stuckText(held, shard, context));
       return held;
@@ -55,16 +55,18 @@ function stuckText({ stores }: ShardEntry, shard: number, { storeText }: StepCon
 }
 
 function successorOf(
-  { stores, since = 0 }: ShardEntry,
+  { shards, epoch }: KeyspaceEntry,
   shard: number,
   reports: KeyspaceReports,
   owned: ReadonlyMap<string, number>,
 ): string | undefined {
+  const { stores } = shards[shard]!;
   const from = { store: stores[0]!, shard };
   const candidates = stores.flatMap((store, place) => {
     const report = reports.get(store);
     const copy = copyIn(report, shard);
-    if (report === undefined || report.epoch < since) return [];
+    // One that has not heard of this entry may have everything of what the shard was before. It will have in a moment.
+    if (report === undefined || report.epoch < epoch) return [];
     if (copy === undefined || !copy.isComplete || copy.failure !== '') return [];
     return [{ store, place, position: feedIn(copy, from)?.position ?? 0, owned: owned.get(store) ?? 0 }];
   });

@@ -166,3 +166,14 @@ describe('abortChange', () => {
     expect(reason(aborted.entry)).toBe('the change of keyspace orders is being undone already');
   });
 });
+
+it('no copy takes over that has not heard of what its shard is now: it had everything of what that was', () => {
+  const { change: _, ...settledEntry } = { ...growing(), epoch: 50 };
+  const entry: KeyspaceEntry = { ...settledEntry, shards: [{ stores: ['a', 'b'] }] };
+  const heardAt = (at: number) => new Map([['b', { epoch: at, copies: [copy(0)] }]]);
+  const before = planFailover(entry, heardAt(49), contextAt(0));
+  expect(before.entry).toBeUndefined();
+  expect(before.stuck).toEqual(['shard 0: store a is away, and no other copy that is there has everything']);
+  const after = planFailover(entry, heardAt(50), contextAt(0));
+  expect(after.entry?.shards[0]).toMatchObject({ stores: ['b', 'a'], home: 'a' });
+});
