@@ -209,8 +209,11 @@ export class World implements ClientHost {
         this.later(happening.forMs, () => node.start());
         return;
       case 'restart':
-        node.stop().catch((error: Error) => this.violated(`${node.name} does not stop: ${error.stack}`));
-        this.later(happening.forMs, () => node.start());
+        node
+          .stop()
+          .catch((error: Error) => this.violated(`${node.name} does not stop: ${error.stack}`))
+          // It may take longer to stop than it is to be away.
+          .finally(() => this.later(happening.forMs, () => node.start()));
         return;
       case 'destroy':
         if (this.isSpare(node)) this.destroy(node);
