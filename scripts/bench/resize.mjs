@@ -20,7 +20,7 @@ const SHARDS_MAX = 8;
 const SMALL_KEYS = 20_000;
 const CONNECTIONS = 24;
 const LATENCY_RATIO_MAX = 3;
-const POLL_EVERY_MS = 20;
+const POLL_EVERY_MS = 100;
 
 /**
  * @typedef {object} ResizeOptions

@@ -163,7 +163,7 @@ function storedOf({ storedType, storedExpiresAtMs }: Row): Counted {
 
 const ABSENT: Counted = { type: RowType.Absent, expiresAtMs: 0 };
 
-/** Rows that are looked at in a row, between batches, 100 times a second: about a millisecond. */
-const COUNTED_AT_ONCE = 500;
+/** Rows that are looked at in a row, between batches, 100 times a second: half a millisecond. */
+const COUNTED_AT_ONCE = 250;
 
 const NONE: Tally = { live: 0, expiring: 0 };

@@ -25,17 +25,18 @@ export interface Paced {
   readonly restMs: number;
 }
 
-/** Rest, milliseconds, for each that a step had to wait. */
+/** Rest, milliseconds, for each that the worker was busy with a step, and for each that the step had to wait. */
+const REST_PER_WORK = 3;
 const REST_PER_WAIT = 10;
 
 const REST_MAX_MS = 1000;
 
 /**
- * Clients have the worker at least half of the time. A step that had to wait, for them or for a processor, is a sign
+ * Clients have the worker at least three quarters of the time. A step that had to wait, for them or for a processor, is a sign
  * that there is not enough for all: so work gives way the more, the longer whatever else there is would have to wait.
  */
 function restAfter(tookMs: number, workMs: number): number {
-  return Math.min(workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs), REST_MAX_MS);
+  return Math.min(REST_PER_WORK * workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs), REST_MAX_MS);
 }
 
 /** Has shards' owners do tasks, between two batches of commands. `Replies` tells by kind what they answer. */

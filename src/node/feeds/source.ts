@@ -260,7 +260,7 @@ export class FeedSource {
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     const nowMs = timers.now();
     rate.spend(slice.rows.length, nowMs);
-    await this.rest(nowMs + restMs);
+    if (!slice.isDone) await this.rest(nowMs + restMs);
   }
 
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
