@@ -76,9 +76,11 @@ async function ended({ all, clients }: ReturnType<typeof loads>): Promise<LoadCo
   return counts;
 }
 
+const asked = () => [cluster.gateways[0]!, cluster.stores[1]!];
+
 /** What was counted is there, whoever is asked. */
 async function expectCounted(name: Name, counts: readonly LoadCounts[]): Promise<void> {
-  for (const node of [cluster.gateways[0]!, cluster.stores[1]!]) {
+  for (const node of asked()) {
     const client = await node.connect();
     await client.command('SELECT', name);
     for (const { acknowledged, sent } of counts) {
@@ -155,10 +157,15 @@ describe.skipIf(SUBJECT === 'redis')('a master, four stores and two gateways', (
     }
     await cluster.stores[lost]!.start();
     await cluster.storesUp();
-    await waitUntil('all keys are back', async () => {
-      const replies = await client.pipeline(keysOf('probe', 100).map((key) => ['SET', key, 'back']));
-      return replies.every((reply: Reply) => render(reply) === '+OK');
-    });
+    for (const node of asked()) {
+      const client = await node.connect();
+      await client.command('SELECT', 'eight');
+      await waitUntil('all keys are back', async () => {
+        const replies = await client.pipeline(keysOf('probe', 100).map((key) => ['SET', key, 'back']));
+        return replies.every((reply: Reply) => render(reply) === '+OK');
+      });
+      client.close();
+    }
     const counts = await ended(running);
     const wrong = elsewhere.flatMap(({ counts: { failures } }) => failures);
     expect(wrong.filter(({ key }) => homeOf('eight', key) !== lost)).toEqual([]);

@@ -56,7 +56,7 @@ describe.skipIf(SUBJECT === 'redis')('what a node is emptied of', () => {
     await cluster.createKeyspace(NAME, { db: 0, shards: 2 });
     for (const store of cluster.stores) await store.ask('CONFIG', 'SET', 'migration-rate', '100');
     const client = await cluster.stores[0]!.connect();
-    for (let row = 0; row < ROWS; row++) await client.command('SET', `row:${row}`, 'x'.repeat(100));
+    for (let row = 0; row < ROWS; row++) await client.command('SET', `row:${row}`, 'x'.repeat(1000));
     await cluster.control.beginChange({ kind: 'resize', keyspace: NAME, shards: 1 });
     await waitUntil('rows are on their way', () =>
       cluster!.stores.some(({ output }) => output.includes('begins with a copy')),
