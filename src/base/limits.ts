@@ -207,13 +207,13 @@ export const FEED_READ_RECORDS_MAX = 10_000;
 export const FEED_DELETIONS_MAX = 500;
 
 /** Rows that copying for a feed, or removing what is not to be here, looks at before it lets commands run. */
-export const FEED_SCAN_ROWS = 500;
+export const FEED_SCAN_ROWS = 250;
 
 /** Bytes of rows that it reads, beyond what was asked for of those that are wanted. */
 export const FEED_SCAN_BYTES = 4 << 20;
 
 /** Rows that have arrived by a feed, and that are applied before commands run. */
-export const FEED_APPLY_ROWS = 250;
+export const FEED_APPLY_ROWS = 125;
 
 /** Keys of one shard that clients wait for in blocking commands, each counted for every client. */
 export const WAITED_KEYS_MAX = 1 << 20;
