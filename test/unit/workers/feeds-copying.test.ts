@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
+import { FEED_SCAN_ROWS } from '../../../src/base/limits.js';
 import { slotSet } from '../../../src/types/feed-codec.js';
 import { keySlot } from '../../../src/types/slots.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
+import type { SlotsRemoval } from '../../../src/workers/feed-protocol.js';
 import { logState } from '../../../src/workers/feed-source.js';
 import { removeSlots } from '../../../src/workers/feed-target.js';
 import { temporaryDir } from '../../support/environment.js';
@@ -133,11 +135,11 @@ describe('slots', () => {
     shard.rows.drop(shard.rows.load(evenKeys[1]!, shard.source(), START_MS));
     shard.commit(false);
     const { sequence } = logState(shard)!;
-    expect(await removeSlots(shard, stepOf(shard), even, undefined)).toEqual({
-      removed: evenKeys.length,
-      last: undefined,
-      isDone: true,
-    });
+    const slices: SlotsRemoval[] = [];
+    do slices.push(await removeSlots(shard, stepOf(shard), even, slices.at(-1)?.last));
+    while (!slices.at(-1)!.isDone);
+    expect(slices).toHaveLength(Math.ceil(keys.length / FEED_SCAN_ROWS));
+    expect(slices.reduce((sum, { removed }) => sum + removed, 0)).toBe(evenKeys.length);
     expect(keysOf(shard)).toEqual(keys.filter((key) => !evenKeys.includes(key)).toSorted());
     expect(auditDisk(shard)).toMatchObject({ tombstones: 0, ttl: 0 });
     expect(logState(shard)!.sequence).toBe(sequence);
