@@ -29,6 +29,9 @@ export interface Paced {
 const REST_PER_WORK = 3;
 const REST_PER_WAIT = 10;
 
+/** A step waits so long for threads to wake each other though nobody else wants anything, milliseconds. */
+const USUAL_WAIT_MS = 1;
+
 const REST_MAX_MS = 1000;
 
 /**
@@ -36,7 +39,10 @@ const REST_MAX_MS = 1000;
  * that there is not enough for all: so work gives way the more, the longer whatever else there is would have to wait.
  */
 function restAfter(tookMs: number, workMs: number): number {
-  return Math.min(REST_PER_WORK * workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs), REST_MAX_MS);
+  return Math.min(
+    REST_PER_WORK * workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs - USUAL_WAIT_MS),
+    REST_MAX_MS,
+  );
 }
 
 /** Has shards' owners do tasks, between two batches of commands. `Replies` tells by kind what they answer. */
