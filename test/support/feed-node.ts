@@ -8,9 +8,6 @@ import { RawClient } from './client.js';
 import { freePort, temporaryDir, waitUntil } from './environment.js';
 import { VASTO_MAIN } from './server.js';
 
-/** A machine that does much else takes its time to start a process. */
-const START_MAX_MS = 30_000;
-
 type Method = Exclude<keyof ShardFeeds, 'onLogged'>;
 type Arguments<M extends Method> = Parameters<ShardFeeds[M]> extends [unknown, ...infer Rest] ? Rest : never;
 
@@ -66,15 +63,11 @@ export class FeedNode {
       for (const { reject } of this.waiting.values()) reject(new Error('the process has ended'));
       this.waiting.clear();
     });
-    await waitUntil(
-      `the node answers on port ${this.port}`,
-      async () => {
-        const client = await this.connect().catch(() => undefined);
-        client?.close();
-        return client !== undefined;
-      },
-      START_MAX_MS,
-    );
+    await waitUntil(`the node answers on port ${this.port}`, async () => {
+      const client = await this.connect().catch(() => undefined);
+      client?.close();
+      return client !== undefined;
+    });
   }
 
   connect(): Promise<RawClient> {

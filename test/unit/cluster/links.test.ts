@@ -96,14 +96,16 @@ describe('links to other nodes', () => {
     setTimeout(() => void store.listen(), 150);
     expect(await patient.all()).toEqual(['v']);
 
+    // How long is waited counts from when the loss is noticed.
+    const started = Date.now();
     await store.stop();
     await waitUntil('the loss is noticed', () => !links.to(A, 'k', 2).isReady);
-    const started = Date.now();
     const [late, early] = [new Replies(), new Replies()];
     links.to(A, 'k', 2).send(late, command('SET', 'k', 'v'));
     expect((await late.all())[0]).toMatch(
       /^-CLUSTERDOWN store aaaaaaaa at 127\.0\.0\.1:\d+ cannot be reached: connection refused/,
     );
+    expect(Date.now() - started).toBeGreaterThanOrEqual(500);
     expect(Date.now() - started).toBeLessThan(2000);
     // Nobody waits for what is known to be away.
     const startedAgain = Date.now();
