@@ -64,6 +64,7 @@ export class FeedNode {
       this.waiting.clear();
     });
     await waitUntil(`the node answers on port ${this.port}`, async () => {
+      if (!running.has(child)) throw new Error('the node ended at its start: what it said stands above');
       const client = await this.connect().catch(() => undefined);
       client?.close();
       return client !== undefined;
