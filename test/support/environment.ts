@@ -6,16 +6,31 @@ import { join } from 'node:path';
 
 /** Nodes listen for each other on the port + 10000 (Redis too, in cluster mode): that has to be free as well. */
 const PEER_OFFSET = 10_000;
-/** Both ports are below the range from which Linux takes those of outgoing connections, so that none of them is in the way. */
+/**
+ * Nobody's port is the one for other nodes of somebody else: there are no more than the offset. All are below the range
+ * from which Linux takes those of outgoing connections, so that none of these is in the way.
+ */
 const PORT_FIRST = 10_000;
-const PORT_COUNT = 12_000;
+/** Test files that run at the same time have a part each, and so have programs without a number, as the chaos test. */
+const PARTS = 4;
+const PART_PORTS = PEER_OFFSET / PARTS;
 
-/** A port that was free a moment ago, as was the one for other nodes. */
+/** What has been drawn: a server that is down for a while keeps its port. */
+const drawn = new Set<number>();
+
+/**
+ * A port that was free a moment ago, as was the one for other nodes. The same process never gets it twice, and another
+ * test file does not while this one runs.
+ */
 export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORT_FIRST + Math.floor(Math.random() * PORT_COUNT);
+  const part = Number(process.env.VITEST_POOL_ID ?? 0) % PARTS;
+  while (drawn.size < PART_PORTS) {
+    const port = PORT_FIRST + part * PART_PORTS + Math.floor(Math.random() * PART_PORTS);
+    if (drawn.has(port)) continue;
+    drawn.add(port);
     if ((await isFree(port)) && (await isFree(port + PEER_OFFSET))) return port;
   }
+  throw new Error(`all ${PART_PORTS} ports of part ${part} have been drawn, or are in use`);
 }
 
 function isFree(port: number): Promise<boolean> {
