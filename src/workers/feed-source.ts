@@ -21,7 +21,10 @@ import type { Shard } from './shard.js';
 /** Stages that the shard logs what its clients write, or no more. */
 export function stageLogging(shard: Shard, on: boolean): void {
   const { log } = shard.replication;
-  if (on === log.isOn) return;
+  if (on === log.isOn) {
+    if (on) shard.replication.noteStart();
+    return;
+  }
   if (!on) {
     log.end();
     return;

@@ -49,6 +49,7 @@ export class Replication {
   private isKnownOnDisk = false;
   /** Whether the record on disk is that of another start of the machine, or of a clean stop. */
   private isRecordStale = false;
+  private isStartStaged = false;
   private recovering: ReadonlySet<string> = new Set();
   private stagedRecovering: ReadonlySet<string> | undefined;
   /** Staged rows that the log is to have though a feed brought them. */
@@ -183,6 +184,14 @@ export class Replication {
     if (this.log.isOn) this.passedOn.push(...rows);
   }
 
+  /**
+   * Stages which start of the machine this is, unless the disk has it: without, a loss of all that has been written since
+   * a clean stop would go unnoticed.
+   */
+  noteStart(): void {
+    this.isStartStaged = this.isRecordStale;
+  }
+
   /** Stages that all rows up to a timestamp are gone. */
   setFlushedAt(timestamp: number): void {
     this.stagedFlushed = Math.max(timestamp, this.flushedAt);
@@ -264,7 +273,7 @@ export class Replication {
   private get recordHasChanged(): boolean {
     const { log, stagedFlushed, stagedCleared, stagedRecovering } = this;
     const hasStaged = [stagedFlushed, stagedCleared, stagedRecovering].some((each) => each !== undefined);
-    return hasStaged || log.keptHasChanged;
+    return hasStaged || this.isStartStaged || log.keptHasChanged;
   }
 
   /** Whether the record of the shard as a whole goes with the batch. */
@@ -323,6 +332,7 @@ export class Replication {
     this.stagedCleared = undefined;
     this.stagedRecovering = undefined;
     this.stagedLatest = 0;
+    this.isStartStaged = false;
     this.hasUnlogged = false;
     if (this.passedOn.length > 0) this.passedOn = [];
     if (this.stagedFeeds.size > 0) this.stagedFeeds.clear();

@@ -1,6 +1,6 @@
 import { copySlice } from './feed-copy.js';
 import type { FeedState, FeedTask } from './feed-protocol.js';
-import { feedState, logState, readLog, stageLogging } from './feed-source.js';
+import { feedState, readLog, stageLogging } from './feed-source.js';
 import { FeedTarget, removeSlots, type Step } from './feed-target.js';
 import type { Shard } from './shard.js';
 import type { ShardSteps } from './shard-steps.js';
@@ -12,6 +12,8 @@ export class WorkerFeeds {
    * would find another log afterwards, whose owner does not know that it lost something, and remove what it had got.
    */
   private readonly unsafe = new WeakSet<Shard>();
+  /** By shard the log that survives the machine, so that whatever may be lost of it from now on is noticed. */
+  private readonly safe = new WeakMap<Shard, string>();
 
   constructor(private readonly steps: ShardSteps) {}
 
@@ -22,7 +24,7 @@ export class WorkerFeeds {
     const { read, step, measured } = steps.forTask(shard);
     switch (task.kind) {
       case 'setLogging':
-        return this.setLogging(shard, task.on, step).then(() => read(() => logState(shard)));
+        return this.setLogging(shard, task.on, step).then(() => read(() => this.stateOf(shard).log));
       case 'feedState':
         return read(() => this.stateOf(shard));
       case 'readLog':
@@ -51,14 +53,18 @@ export class WorkerFeeds {
   }
 
   private async setLogging(shard: Shard, on: boolean, step: Step): Promise<void> {
-    const { unsafe } = this;
+    const { unsafe, safe } = this;
+    const { log } = shard.replication;
     await step(() => {
-      if (on && !shard.replication.log.isOn) unsafe.add(shard);
+      if (on && !log.isOn) unsafe.add(shard);
       stageLogging(shard, on);
     });
-    if (on && unsafe.has(shard)) {
+    // It may end, and another one begin, while this one is brought to the disk.
+    while (on && log.isOn && safe.get(shard) !== log.id) {
+      const { id } = log;
       await shard.syncLog();
-      unsafe.delete(shard);
+      safe.set(shard, id);
+      if (log.id === id) unsafe.delete(shard);
     }
   }
 
