@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StorageError } from '../../../src/workers/rocksdb.js';
-import { type ExecutorRig, failCommit, openExecutor } from './executor-harness.js';
-import { databaseOf } from './shard-harness.js';
+import { type ExecutorRig, openExecutor } from './executor-harness.js';
+import { databaseOf, failCommit } from './shard-harness.js';
 
 /** Limits of the fake worker are Redis's: more than 128 members, or 512 fields, are large. */
 const MANY = 600;

@@ -6,7 +6,6 @@ import { StorageError } from '../../../src/workers/rocksdb.js';
 import {
   encodeBatch,
   FLUSH,
-  failCommit,
   failReads,
   openExecutor,
   runFlushing,
@@ -14,7 +13,7 @@ import {
   useShard,
   useTarget,
 } from './executor-harness.js';
-import { auditDisk, databaseOf, keysOf } from './shard-harness.js';
+import { auditDisk, databaseOf, failCommit, keysOf } from './shard-harness.js';
 
 const LARGE = 'x'.repeat(REPLY_PART_BYTES);
 

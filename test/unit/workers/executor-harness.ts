@@ -177,17 +177,6 @@ export async function runFlushing(rig: ExecutorRig, ...segments: SegmentOf[]): P
   return gather(rig.host.posts, segments.length);
 }
 
-/** Has the next commit of a shard fail, once, as a full disk does. */
-export function failCommit(shard: Shard): void {
-  const database: Database = databaseOf(shard);
-  const { commit } = database;
-  database.commit = () => {
-    database.commit = commit;
-    database.discard();
-    throw new StorageError('NO_SPACE', 'no space left on the test');
-  };
-}
-
 /** Has the reads of a shard that ask for some key fail; without one, all reads. */
 export function failReads(shard: Shard, failing?: string): void {
   const database: Database = databaseOf(shard);

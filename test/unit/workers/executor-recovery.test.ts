@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { REPLY_PART_BYTES } from '../../../src/base/limits.js';
-import { failCommit, failReads, openExecutor, TRANSACTION, useShard, useTarget } from './executor-harness.js';
+import { failReads, openExecutor, TRANSACTION, useShard, useTarget } from './executor-harness.js';
+import { failCommit } from './shard-harness.js';
 
 it('EXEC ends when the watched key cannot be read', async () => {
   const rig = await openExecutor();

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ListValue } from '../../../src/types/collections/list.js';
 import { Instruction, SegmentFlag, WaitEnd } from '../../../src/workers/protocol.js';
 import { StorageError } from '../../../src/workers/rocksdb.js';
-import { type ExecutorRig, failCommit, openExecutor, type SegmentOf, useTarget } from './executor-harness.js';
-import { databaseOf } from './shard-harness.js';
+import { type ExecutorRig, openExecutor, type SegmentOf, useTarget } from './executor-harness.js';
+import { databaseOf, failCommit } from './shard-harness.js';
 
 const waiting = (client: number, command: string, shard = 1): SegmentOf => ({
   client,

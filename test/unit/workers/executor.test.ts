@@ -7,7 +7,6 @@ import { seeded } from '../../support/replay.js';
 import {
   encodeBatch,
   FLUSH,
-  failCommit,
   failReads,
   gather,
   openExecutor,
@@ -18,7 +17,7 @@ import {
   useShard,
   useTarget,
 } from './executor-harness.js';
-import { auditDisk, keysOf } from './shard-harness.js';
+import { auditDisk, failCommit, keysOf } from './shard-harness.js';
 
 describe('a batch', () => {
   it('runs in order, and each segment gets the replies of its commands', async () => {

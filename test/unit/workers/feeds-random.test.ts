@@ -26,7 +26,7 @@ import {
   startLogging,
   stepOf,
 } from './feed-harness.js';
-import { afterCrash, auditDisk, databaseOf, openShard, type Rig, START_MS } from './shard-harness.js';
+import { afterCrash, auditDisk, failCommit, openShard, type Rig, START_MS } from './shard-harness.js';
 
 // So that everything takes many steps.
 vi.mock('../../../src/base/limits.js', async (original) => ({
@@ -117,14 +117,7 @@ class Copy {
   async failCommit(arrived: boolean): Promise<void> {
     const { staged, nowMs, replication } = this.shard;
     const states = staged.rows.map((row) => stateOf(row, nowMs));
-    const database = databaseOf(this.shard);
-    const { commit } = database;
-    database.commit = (sync) => {
-      database.commit = commit;
-      if (arrived) database.commit(sync);
-      else database.discard();
-      throw new StorageError('NO_SPACE', 'no space left on the test');
-    };
+    failCommit(this.shard, arrived);
     expect(() => this.shard.commit(false)).toThrow(StorageError);
     this.shard.rollback();
     await this.shard.reopen();

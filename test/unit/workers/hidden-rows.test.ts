@@ -9,7 +9,7 @@ import type { Shard } from '../../../src/workers/shard.js';
 import { readShardMeta, writeShardMeta } from '../../../src/workers/shard-meta.js';
 import { seeded } from '../../support/replay.js';
 import { followToEnd, openCopy, pair, startLogging, stepOf, write } from './feed-harness.js';
-import { databaseOf, keysOf } from './shard-harness.js';
+import { databaseOf, failCommit, keysOf } from './shard-harness.js';
 
 const slotOf = (key: string) => keySlot(Buffer.from(key));
 const NONE = slotSet([]);
@@ -18,16 +18,9 @@ const NONE = slotSet([]);
 const half = (rest: number) =>
   slotSet(Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => slot % 2 === rest));
 
-/** The next commit fails, and is on disk all the same if it `lands`, as it may be in a log that is read again. */
-function failCommit(shard: Shard, lands: boolean): void {
-  const database = databaseOf(shard);
-  const { commit } = database;
-  database.commit = (sync) => {
-    database.commit = commit;
-    if (lands) database.commit(sync);
-    else database.discard();
-    throw new StorageError('IO', 'the disk does not answer');
-  };
+/** A commit fails, and is on disk all the same if it `lands`. */
+function commitInVain(shard: Shard, lands: boolean): void {
+  failCommit(shard, lands);
   expect(() => shard.commit(false)).toThrow(StorageError);
   shard.rollback();
 }
@@ -119,7 +112,7 @@ describe('rows that commands do not see', () => {
     expectCounts(shard);
     for (const lands of [false, true]) {
       change();
-      failCommit(shard, lands);
+      commitInVain(shard, lands);
       expect(shard.hidden.isCounting).toBe(false);
       await shard.recover();
       expect(shard.hidden.isCounting).toBe(false);
@@ -165,7 +158,7 @@ describe('rows that commands do not see', () => {
           if (end < 0.2) target.rollback();
           else if (end < 0.4 && target.hasChanges) {
             const lands = random() < 0.5;
-            failCommit(target, lands);
+            commitInVain(target, lands);
             if (!lands && random() < 0.3) expectCounts(target);
             if (!lands && random() < 0.3) target.hidden.countOn(target.source(), 40);
             await target.recover();

@@ -7,7 +7,7 @@ import { NODE_LOG_END, NODE_LOG_FROM } from '../../../src/workers/node-journal-c
 import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
-import { afterCrash, databaseOf, openShard, START_MS } from './shard-harness.js';
+import { afterCrash, databaseOf, failCommit, openShard, START_MS } from './shard-harness.js';
 
 /** More than one leaf, and an inner node above. */
 const MEMBERS = 600;
@@ -22,6 +22,14 @@ async function withSortedSet(directory: string, cacheBytes?: number): Promise<Sh
   const set = new SortedSetValue(shard.collections);
   for (let index = 0; index < MEMBERS; index++) set.set(`m${index}`, scoreOf(index));
   shard.setCollection('z', set, 0);
+  shard.commit(false);
+  return shard;
+}
+
+/** The same, of which the journal has one change. */
+async function withChange(directory: string): Promise<Shard> {
+  const shard = await withSortedSet(directory);
+  change(shard, 'm5', 99.5);
   shard.commit(false);
   return shard;
 }
@@ -91,9 +99,7 @@ describe('the journal of nodes', () => {
 
   it('is written back in time, and then nodes are whole', async () => {
     const directory = temporaryDir();
-    let shard = await withSortedSet(directory);
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    let shard = await withChange(directory);
     change(shard, 'm77', -1);
     shard.commit(false);
     expect(shard.isTidyDue(START_MS + 1000)).toBe(false);
@@ -133,17 +139,9 @@ describe('the journal of nodes', () => {
   });
 
   it('is what it was when a commit fails', async () => {
-    const shard = await withSortedSet(temporaryDir());
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    const shard = await withChange(temporaryDir());
     const before = rows(shard, 'log');
-    const database = databaseOf(shard);
-    const { commit } = database;
-    database.commit = () => {
-      database.commit = commit;
-      database.discard();
-      throw new StorageError('NO_SPACE', 'no space left on the test');
-    };
+    failCommit(shard);
     shard.nowMs = START_MS + 3_600_000;
     change(shard, 'm6', 98.5);
     expect(() => shard.commit(false)).toThrow(StorageError);
@@ -164,9 +162,7 @@ describe('the journal of nodes', () => {
   });
 
   it('tells for a reading bit by bit what nodes were when it began', async () => {
-    const shard = await withSortedSet(temporaryDir());
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    const shard = await withChange(temporaryDir());
     const then = new Map<string, string>();
     shard.collections.elements(setOf(shard).version).eachRow((kind, name, value) => {
       if (kind === ElementKind.Node) then.set(name, Buffer.from(value as string, 'latin1').toString('hex'));
@@ -189,9 +185,7 @@ describe('the journal of nodes', () => {
 
   it('brings no node back of a collection that has gone', async () => {
     const directory = temporaryDir();
-    let shard = await withSortedSet(directory);
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    let shard = await withChange(directory);
     shard.remove('z');
     shard.commit(false);
     while (shard.hasDeadElements) {
@@ -212,9 +206,7 @@ describe('the journal of nodes', () => {
 
   it('tells what is broken', async () => {
     const directory = temporaryDir();
-    const shard = await withSortedSet(directory);
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    const shard = await withChange(directory);
     const database = databaseOf(shard);
     database.put('log', Buffer.concat([NODE_LOG_FROM, Buffer.alloc(8, 1)]), Buffer.from([1]));
     database.commit(false);
@@ -225,9 +217,7 @@ describe('the journal of nodes', () => {
 
   it('reports nodes that are not what it is about as damage of the shard, when they are read and when they are written back', async () => {
     const directory = temporaryDir();
-    const before = await withSortedSet(directory);
-    change(before, 'm5', 99.5);
-    before.commit(false);
+    const before = await withChange(directory);
     const database = databaseOf(before);
     database.iterate({ family: 'elem', values: false }, (key) => {
       if (key[8] === ElementKind.Node) database.put('elem', Buffer.from(key), Buffer.from([2, 0, 0]));
@@ -259,9 +249,7 @@ describe('the journal of nodes', () => {
   });
 
   it('keeps nothing of records that have gone', async () => {
-    const shard = await withSortedSet(temporaryDir());
-    change(shard, 'm5', 99.5);
-    shard.commit(false);
+    const shard = await withChange(temporaryDir());
     shard.nowMs = START_MS + 3_600_000;
     shard.commit(false);
     const records = Reflect.get(shard.collections.nodes, 'records') as unknown[];

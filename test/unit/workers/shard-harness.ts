@@ -3,7 +3,7 @@ import { HybridClock } from '../../../src/base/clock.js';
 import { Row, RowType } from '../../../src/types/row.js';
 import { decodeRow, isElementTtlKey, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
 import { Generations } from '../../../src/workers/generations.js';
-import type { Database } from '../../../src/workers/rocksdb.js';
+import { type Database, StorageError } from '../../../src/workers/rocksdb.js';
 import { RowCache } from '../../../src/workers/row-cache.js';
 import { Shard } from '../../../src/workers/shard.js';
 import type { ShardKnobs } from '../../../src/workers/shard-environment.js';
@@ -65,6 +65,21 @@ export async function afterCrash(shard: Shard, directory: string, cacheBytes?: n
 /** The instance that a shard reads and writes at present. */
 export function databaseOf(shard: Shard): Database {
   return Reflect.get(shard, 'database') as Database;
+}
+
+/**
+ * Has the next commit of a shard fail, once.
+ * @param lands whether it is on disk all the same, as it may be in a log that is read again
+ */
+export function failCommit(shard: Shard, lands = false): void {
+  const database = databaseOf(shard);
+  const { commit } = database;
+  database.commit = (sync) => {
+    database.commit = commit;
+    if (lands) database.commit(sync);
+    else database.discard();
+    throw new StorageError('NO_SPACE', 'no space left on the test');
+  };
 }
 
 /** Everything stored, checked against itself: counts, `ttl` entries and rows must agree. */
