@@ -103,11 +103,18 @@ function kindsOf(elements) {
   const random = () => Math.floor(Math.random() * elements);
   const many = (/** @type {number} */ first, /** @type {(number: number) => string[]} */ words) =>
     Array.from({ length: LOADED_AT_ONCE }, (_, index) => words(order[first + index] ?? 0)).flat();
+  const filledBy = (
+    /** @type {string} */ word,
+    /** @type {string} */ name,
+    /** @type {(number: number) => string[]} */ words,
+  ) => ({
+    name,
+    load: (/** @type {number} */ first) => [word, name, ...many(first, words)],
+    loads: LOADED_AT_ONCE,
+  });
   return [
     {
-      name: 'hash',
-      load: (first) => ['HSET', 'hash', ...many(first, (number) => [field(number), value(number)])],
-      loads: LOADED_AT_ONCE,
+      ...filledBy('HSET', 'hash', (number) => [field(number), value(number)]),
       count: ['HLEN', 'hash'],
       read: ['HGET', 'hash', field(elements >> 1)],
       singles: async () => [
@@ -121,9 +128,7 @@ function kindsOf(elements) {
       goes: 'DEL',
     },
     {
-      name: 'set',
-      load: (first) => ['SADD', 'set', ...many(first, (number) => [member(number)])],
-      loads: LOADED_AT_ONCE,
+      ...filledBy('SADD', 'set', (number) => [member(number)]),
       count: ['SCARD', 'set'],
       read: ['SISMEMBER', 'set', member(elements >> 1)],
       singles: async () => [
@@ -134,9 +139,7 @@ function kindsOf(elements) {
       goes: 'SET',
     },
     {
-      name: 'zset',
-      load: (first) => ['ZADD', 'zset', ...many(first, (number) => [String(number), member(number)])],
-      loads: LOADED_AT_ONCE,
+      ...filledBy('ZADD', 'zset', (number) => [String(number), member(number)]),
       count: ['ZCARD', 'zset'],
       read: ['ZRANK', 'zset', member(elements >> 1)],
       singles: async () => [
@@ -154,9 +157,7 @@ function kindsOf(elements) {
       goes: 'RENAME',
     },
     {
-      name: 'list',
-      load: (first) => ['RPUSH', 'list', ...many(first, (number) => [value(number)])],
-      loads: LOADED_AT_ONCE,
+      ...filledBy('RPUSH', 'list', (number) => [value(number)]),
       count: ['LLEN', 'list'],
       read: ['LINDEX', 'list', String(elements >> 1)],
       singles: async (client) => {
