@@ -31,20 +31,17 @@ export class SlotTallies {
   lookOn(source: Database, rowsMax: number): void {
     if (this.isDone) return;
     let rows = 0;
-    let reached = this.reached;
-    const from = reached === undefined ? {} : { after: keyBytes(reached) };
-    this.isDone = true;
+    let hasMore = false;
+    const from = this.reached === undefined ? {} : { after: keyBytes(this.reached) };
     // One more tells whether there are more.
     source.iterate({ family: 'default', values: true, rowsMax: rowsMax + 1, ...from }, (key, stored) => {
-      if (rows++ === rowsMax) {
-        this.isDone = false;
-        return false;
-      }
-      reached = key.latin1Slice();
+      hasMore = rows++ === rowsMax;
+      if (hasMore) return false;
       this.add(keySlot(key), rowHeader(stored!), 1);
+      this.reached = key.latin1Slice();
       return true;
     });
-    this.reached = reached;
+    this.isDone = !hasMore;
   }
 
   /** Takes note that what is stored of a key, as latin1 text, is there from now on (`by` 1), or is not any more (−1). */

@@ -130,6 +130,26 @@ describe('rows that commands do not see', () => {
     await shard.close();
   });
 
+  it('are counted on after a read that failed', async () => {
+    const { shard } = await openCopy();
+    write(shard, ['a', '1'], ['b', '1'], ['c', '1'], ['d', '1'], ['e', '1']);
+    shard.hidden.show({ slots: slotSet(['a', 'd'].map(slotOf)), keepsOthers: false });
+    const database = databaseOf(shard);
+    const { iterate } = database;
+    database.iterate = (options, visit) => {
+      database.iterate = iterate;
+      let rows = 0;
+      database.iterate(options, (key, value) => {
+        if (rows++ === 2) throw new StorageError('IO', 'the disk does not answer');
+        return visit(key, value);
+      });
+    };
+    expect(() => shard.count()).toThrow(StorageError);
+    write(shard, ['b2', '1'], ['d', '2'], ['f', '1']);
+    expectCounts(shard);
+    await shard.close();
+  });
+
   it('are counted right whatever changes while that goes on', () =>
     seeded(8, async (generator) => {
       const random = () => generator.float();
