@@ -25,6 +25,7 @@ import type {
 } from './feed-protocol.js';
 import { scanRows } from './feed-scan.js';
 import { beginReplication } from './feed-source.js';
+import { hasAll } from './replication.js';
 import type { Feed, FeedRecord } from './replication-meta.js';
 import { type FeedRow, KeyWantedError, RowApplier } from './row-applier.js';
 import type { Shard } from './shard.js';
@@ -82,6 +83,7 @@ export class FeedTarget {
     const record: FeedRecord = {
       begin,
       after: undefined,
+      hadAll: known !== undefined && hasAll(known.record),
       position: undefined,
       building: undefined,
       missing: undefined,
@@ -262,6 +264,7 @@ export class FeedTarget {
       this.setRecord(({ record }) => ({
         ...record,
         begin,
+        hadAll: true,
         position: undefined,
         after: onlyKey(key),
         removeBefore: 0,

@@ -36,6 +36,8 @@ export interface FeedRecord {
   readonly begin: CopyBegin | undefined;
   /** While copying: up to where it is done, see feed-cursor.ts. */
   readonly after: string | undefined;
+  /** While copying: whether that is not the first time, and the copy before was done. */
+  readonly hadAll?: boolean;
   /** While tailing. */
   readonly position: FeedPosition | undefined;
   /** The large collection that comes piece by piece: its elements are here under a version that no row has yet. */

@@ -86,15 +86,8 @@ export class Replication {
     this.orphans = [...feeds.values()].flatMap((feed) => feed.record.building?.version ?? []);
     if (this.log.isOn) {
       this.log.begin(newLogId(), log.sinceMs, nowMs);
-      const tailing = [...feeds].filter(
-        ([
-          ,
-          {
-            record: { position },
-          },
-        ]) => position !== undefined,
-      );
-      this.stagedRecovering = new Set([...this.recovering, ...tailing.map(([id]) => id)]);
+      const followed = [...feeds].filter(([, { record }]) => hasAll(record));
+      this.stagedRecovering = new Set([...this.recovering, ...followed.map(([id]) => id)]);
     }
     for (const id of feeds.keys()) this.stagedFeeds.set(id, undefined);
     this.stage(database, [], undefined, undefined);
@@ -148,7 +141,7 @@ export class Replication {
 
   /**
    * Whether a feed brings back what the machine lost. What clients had written here only that follower may have, so the
-   * log gets it once more. A copy that was not done when the machine went down is none of these: it brings all.
+   * log gets it once more. A first copy that was not done when the machine went down is none of these: it brings all.
    */
   isRecovering(id: string): boolean {
     return (this.stagedRecovering ?? this.recovering).has(id);
@@ -369,6 +362,11 @@ function progressOf({ begin, after, position, rows, bytes }: Feed['record']): Fe
   return position === undefined
     ? { phase: 'copying', begin: begin!, after, rows, bytes }
     : { phase: 'tailing', position };
+}
+
+/** Whether a feed has brought all that its source had, once. */
+export function hasAll({ position, hadAll }: Feed['record']): boolean {
+  return position !== undefined || hadAll === true;
 }
 
 /** A name for a log that no other has. */

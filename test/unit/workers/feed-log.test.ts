@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { stringValue } from '../../../src/types/row.js';
 import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
+import { readReplication } from '../../../src/workers/replication-meta.js';
 import { temporaryDir } from '../../support/environment.js';
 import {
   chunkOf,
@@ -13,6 +14,7 @@ import {
   pair,
   startLogging,
   stepOf,
+  targetOf,
   textOf,
   write,
 } from './feed-harness.js';
@@ -199,6 +201,42 @@ it('what a loss of power took comes back to all copies, in whatever order they c
   write(second, ['later', '1']);
   await followToEnd(second, shard, 'from the second');
   expect(logState(shard)!.sequence).toBe(logged);
+  await Promise.all([shard.close(), second.close(), third.close()]);
+});
+
+it.each([
+  ['a key was being copied by itself', true],
+  ['all was being copied once more', false],
+])('what a loss of power took comes back to all copies though %s', async (_, isOnly) => {
+  const directory = temporaryDir();
+  const [{ source: second }, { target: third }] = [await pair(), await pair()];
+  let { shard } = await openCopy(directory);
+  await startLogging(shard);
+  const set = new SetValue(second.collections);
+  for (let index = 0; index < 3000; index++) set.add(`member ${index}`);
+  second.setCollection('set', set, 0);
+  second.commit(false);
+  await followToEnd(second, shard, 'from the second');
+  await followToEnd(shard, second, 'from the first');
+  const feed = targetOf(shard, 'from the second');
+  if (isOnly) {
+    second.rename(second.find('set')!, 'moved set');
+    second.commit(false);
+    const { position } = readReplication(databaseOf(shard)).feeds.get('from the second')!.record;
+    expect(await feed.applyRecords(chunkOf(second, position!.sequence))).toMatchObject({ refused: 'copy' });
+  } else await feed.begin(logState(second)!, undefined);
+  await shard.syncLog();
+  const saved = temporaryDir();
+  cpSync(directory, saved, { recursive: true });
+  write(shard, ['lost here', '1']);
+  await followToEnd(shard, second, 'from the first');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  await followToEnd(shard, third, 'from the first');
+  await followToEnd(second, shard, 'from the second');
+  await followToEnd(shard, third, 'from the first');
+  expect(keysOf(third)).toEqual(['lost here', isOnly ? 'moved set' : 'set']);
+  expect(contentsOf(third)).toEqual(contentsOf(second));
   await Promise.all([shard.close(), second.close(), third.close()]);
 });
 
