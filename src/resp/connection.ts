@@ -57,7 +57,6 @@ export class Connection implements RequestSink, ReplySink {
   /** For replies made on this thread. */
   readonly writer: ReplyWriter;
   readonly limits: DecoderLimits;
-  /** By what it came in. */
   door: Door = PLAIN_DOOR;
   /** Whether it was let in only because it says that it is another node. */
   mustBePeer = false;

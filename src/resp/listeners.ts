@@ -6,7 +6,7 @@ import { listen, openPort, socketServer } from '../cluster/listening.js';
 import { nodesUseTls } from '../cluster/tls-settings.js';
 import { TlsDoors } from './tls-door.js';
 
-/** What a port that connections come in by is for. */
+/** The kind of port that a connection came in by. */
 export interface Door {
   /** `plain`: any key of any keyspace. `cluster`: the Redis Cluster protocol, for one keyspace. */
   readonly kind: 'plain' | 'cluster';

@@ -162,7 +162,7 @@ const keys: Splitter = (args, division) => ({
 
 const DBSIZE = Buffer.from('DBSIZE', 'latin1');
 
-/** A shard is drawn, the more likely the more keys it has; so each key is as likely as any other. */
+/** Draws a shard, in proportion to the keys that they have: so each key is as likely as any other. */
 const randomKey: Splitter = (args, division, version) => {
   const nil = new ReplyWriter(16);
   nil.version = version;
@@ -179,7 +179,10 @@ const randomKey: Splitter = (args, division, version) => {
   };
 };
 
-/** The index of the weight in which a point lies, from 0 to their sum, where they stand end to end. */
+/**
+ * Which of the weights, laid end to end, a point falls into.
+ * @param point from 0 to before their sum
+ */
 export function draw(weights: readonly number[], point: number): number {
   let rest = point;
   for (const [index, weight] of weights.entries()) {
