@@ -211,7 +211,15 @@ async function clearUnfinished(directory: string): Promise<void> {
     throw new Refusal(
       `a backup is being written to ${directory} by process ${marker.process}, since ${marker.startedAt}: wait for it, or end it`,
     );
-  await removeUnfinished(directory, marker?.id);
+  const isComplete = marker !== undefined && (await isNamed(directory, marker.id));
+  await removeUnfinished(directory, isComplete ? undefined : marker?.id);
+}
+
+/** Whether there is a manifest of that backup, which may have been killed as soon as it was there: then it is complete. */
+async function isNamed(directory: string, id: string): Promise<boolean> {
+  if (!(await namesIn(directory)).includes(MANIFEST)) return false;
+  const path = join(directory, MANIFEST);
+  return (await refused(`${path} cannot be read`, () => readFile(path, 'utf8'))).includes(id);
 }
 
 /** @param id undefined = not known: no file of an unfinished backup is told from others */

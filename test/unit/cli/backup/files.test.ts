@@ -97,6 +97,20 @@ describe('the directory of a backup', () => {
     await check(directory);
   });
 
+  it('has a backup that was killed when its manifest was in its place, until the next one is complete', async () => {
+    const directory = temporaryDir();
+    const { id, startedAt } = await write(directory);
+    const marker = { id, keyspace: 'orders', startedAt, host: hostname(), process: 999_999_999 };
+    writeFileSync(join(directory, 'unfinished.json'), JSON.stringify(marker));
+    await check(directory);
+    const begun = await beginBackup(directory, 'orders', true, NOW);
+    await check(directory);
+    await begun.abandon();
+    expect((await readManifest(directory)).id).toBe(id);
+    expect(readdirSync(directory)).toHaveLength(3);
+    await check(directory);
+  });
+
   it('is replaced though it cannot be read any more, if that is said', async () => {
     const directory = temporaryDir();
     await write(directory);
