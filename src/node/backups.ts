@@ -67,17 +67,16 @@ export class StoreBackups {
   async read(keyspace: string, shard: number, snapshot: number): Promise<SnapshotPart> {
     const { route } = this.find(keyspace, shard);
     const part = await orTryAgain(this.host.engine.read(route, snapshot, SNAPSHOT_PART_BYTES));
-    const nowMs = Date.now();
-    this.host.rate.spend(part.rows.length, nowMs);
-    if (!part.isDone) await this.rest(nowMs + part.restMs);
+    this.host.rate.spend(part.rows.length, Date.now());
+    if (!part.isDone) await this.rest(part.restMs);
     return part;
   }
 
-  /** Until a time, Unix milliseconds, and until the rate allows to go on. */
-  private async rest(untilMs: number): Promise<void> {
+  /** For so long, and until the rate allows to go on. */
+  private async rest(ms: number): Promise<void> {
+    const sinceMs = Date.now();
     for (;;) {
-      const nowMs = Date.now();
-      const waitMs = Math.max(untilMs - nowMs, this.host.rate.dueMs(nowMs));
+      const waitMs = this.host.rate.waitMs(ms, sinceMs, Date.now());
       if (waitMs <= 0) return;
       await pause(Math.min(waitMs, RATE_ASKED_EVERY_MS));
     }

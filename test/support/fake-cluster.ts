@@ -10,7 +10,7 @@ import {
 
 /** Time that moves when told to. */
 export class ManualTimers implements Timers {
-  private pending: { readonly atMs: number; readonly run: () => void }[] = [];
+  private pending: { atMs: number; readonly run: () => void }[] = [];
 
   constructor(private nowMs = 1_000_000) {}
 
@@ -39,6 +39,12 @@ export class ManualTimers implements Timers {
     }
     this.nowMs = endMs;
     await quiet();
+  }
+
+  /** The clock is set back. What is due, is so after as much time as before. */
+  setBack(ms: number): void {
+    this.nowMs -= ms;
+    for (const timer of this.pending) timer.atMs -= ms;
   }
 
   /** Time passes while the process stands still: all that is due runs late. */

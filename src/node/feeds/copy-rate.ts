@@ -21,4 +21,13 @@ export class CopyRate {
     this.owed = rate === 0 ? 0 : Math.max(0, this.owed - paid);
     return rate === 0 ? 0 : (this.owed / rate) * 1000;
   }
+
+  /**
+   * The same for work that rests besides, milliseconds from `sinceMs` on. A clock that was set back must not hold anything
+   * up.
+   */
+  waitMs(restMs: number, sinceMs: number, nowMs: number): number {
+    const restedMs = nowMs - sinceMs;
+    return Math.max(restedMs < 0 ? 0 : restMs - restedMs, this.dueMs(nowMs));
+  }
 }

@@ -258,9 +258,8 @@ export class FeedSource {
     this.sentBytes += slice.rows.length;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
-    const nowMs = timers.now();
-    rate.spend(slice.rows.length, nowMs);
-    if (!slice.isDone) await this.rest(nowMs + restMs);
+    rate.spend(slice.rows.length, timers.now());
+    if (!slice.isDone) await this.rest(restMs);
   }
 
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
@@ -295,12 +294,12 @@ export class FeedSource {
     this.isIdle = false;
   }
 
-  /** Until a time, and until what was sent is within the rate, which may be changed meanwhile. */
-  private async rest(untilMs: number): Promise<void> {
+  /** For so long, and until what was sent is within the rate, which may be changed meanwhile. */
+  private async rest(ms: number): Promise<void> {
     const { timers, rate } = this.host;
+    const sinceMs = timers.now();
     for (;;) {
-      const nowMs = timers.now();
-      const waitMs = Math.max(untilMs - nowMs, rate.dueMs(nowMs));
+      const waitMs = rate.waitMs(ms, sinceMs, timers.now());
       if (this.isOver || waitMs <= 0) return;
       await this.pause(Math.min(waitMs, RATE_ASKED_EVERY_MS));
     }

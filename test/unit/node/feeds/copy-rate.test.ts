@@ -26,4 +26,13 @@ describe('the rate of copies', () => {
     rate.spend(1000, 500);
     expect(rate.dueMs(500)).toBe(0);
   });
+
+  it('and rests are over when both are, whatever becomes of the clock', () => {
+    const rate = new CopyRate(() => 1000);
+    rate.spend(500, 10_000);
+    expect(rate.waitMs(800, 10_000, 10_000)).toBe(800);
+    expect(rate.waitMs(300, 10_000, 10_100)).toBe(400);
+    expect(rate.waitMs(800, 10_000, 10_600)).toBe(200);
+    expect(rate.waitMs(800, 10_000, 2000)).toBe(0);
+  });
 });

@@ -360,6 +360,23 @@ describe('feeds between two stores', () => {
     expect(replica.shard.rows.size).toBe(30);
   });
 
+  test('copy on though the clock was set back while a copy gave way to clients', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    for (let index = 10; index < 40; index++) owner.write(`k${index}`, 'v', 1);
+    const { copySlice } = owner.engine;
+    owner.engine.copySlice = async (...args) => ({
+      ...(await copySlice.apply(owner.engine, args)),
+      restMs: 300,
+    });
+    stores.join();
+    await timers.advance(900);
+    expect(replica.status).toMatchObject({ state: 'copying' });
+    timers.setBack(3_600_000);
+    await timers.advance(10_000);
+    expect(replica.shard.rows.size).toBe(30);
+  });
+
   test('end with the store, after what is being applied', async () => {
     const two = pair();
     const { timers, stores, owner, replica } = two;
