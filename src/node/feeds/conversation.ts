@@ -1,5 +1,5 @@
 import { FEED_WINDOW_BYTES } from '../../base/limits.js';
-import { pauseFor, type Timers } from '../../base/timers.js';
+import type { Timers } from '../../base/timers.js';
 import type { LogMark, SourceMessage, SourceStream } from '../../cluster/feed-messages.js';
 import type { CopySlice, FeedPosition, FeedStart, LogChunk } from '../../types/feed.js';
 import type { Applied, Refusal } from '../../workers/feed-protocol.js';
@@ -50,6 +50,7 @@ export class FeedConversation {
   private marks: { readonly log: string; readonly marks: readonly LogMark[] } | undefined;
   private markReached = 0;
   private stopTimer: () => void = () => undefined;
+  private stopResting: () => void = () => undefined;
 
   constructor(
     private readonly duty: FeedDuty,
@@ -71,6 +72,7 @@ export class FeedConversation {
     if (this.ending !== undefined) return;
     this.ending = { reason };
     this.stopTimer();
+    this.stopResting();
     this.waiting = [];
     this.stream.end();
     if (!this.isApplying) this.resolveOver(reason);
@@ -190,7 +192,19 @@ export class FeedConversation {
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     if (slice.isDone) meter.tailing(sequence);
     events.progress(this.at, slice.rowCount, slice.rows.length);
-    if (!slice.isDone) await pauseFor(this.parts.timers, applied.restMs);
+    if (!slice.isDone) await this.rest(applied.restMs);
+  }
+
+  /** For so long, or until it is ended. */
+  private rest(ms: number): Promise<void> {
+    if (this.ending !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const callOff = this.parts.timers.after(ms, resolve);
+      this.stopResting = () => {
+        callOff();
+        resolve();
+      };
+    });
   }
 
   private async applyRecords(chunk: LogChunk): Promise<void> {

@@ -31,6 +31,7 @@ async function silentAfter(
     beginCopy: () => Promise.resolve(),
     resumeFeed: () => Promise.resolve(),
     applyRecords: () => applied,
+    applyCopy: () => applied,
   } as unknown as FeedEngine;
   const events = { progress: () => undefined, begun: () => undefined, reachedMark: () => undefined };
   const parts = { engine, timers, meter: new FeedMeter(), events };
@@ -41,7 +42,7 @@ async function silentAfter(
     reason = error?.message;
   });
   hear({ kind: 'begin', from });
-  return { timers, hear, reason: () => reason };
+  return { timers, hear, conversation, reason: () => reason };
 }
 
 test('a source that says nothing is dropped soon', async () => {
@@ -84,4 +85,21 @@ test('a source may have as much on its way as the window has, and one message mo
   done({ applied: 1, skipped: 0, removed: 0 });
   await quiet();
   expect(reason()).toBe(`the source sends more than the ${FEED_WINDOW_BYTES} bytes that may be on their way`);
+});
+
+test('one that is ended while it gives way to clients is over at once: what follows it waits for that', async () => {
+  const begin = { ...NOTHING, rememberedSince: 0, flushedAt: 0 };
+  const resting = { applied: 1, skipped: 0, removed: 0, restMs: 1000 };
+  const from = { phase: 'copying', begin, after: undefined } as const;
+  const { hear, conversation } = await silentAfter(from, Promise.resolve(resting));
+  const slice = { after: undefined, last: 'k', rows: new Uint8Array(1), rowCount: 1, isDone: false };
+  hear({ kind: 'slice', slice });
+  await quiet();
+  let isOver = false;
+  void conversation.over.then(() => {
+    isOver = true;
+  });
+  conversation.end(undefined);
+  await quiet();
+  expect(isOver).toBe(true);
 });
