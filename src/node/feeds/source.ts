@@ -149,10 +149,12 @@ export class FeedSource {
   /** Followers that heard of a change first are not sent away to come back who knows when: news is on its way. */
   private async admitted(open: OpenMessage): Promise<ShardRoute | NotAdmitted> {
     const { host } = this;
-    const untilMs = host.timers.now() + EARLY_MAX_MS;
+    const sinceMs = host.timers.now();
     for (;;) {
       const answer = host.admit(open);
-      const leftMs = untilMs - host.timers.now();
+      const waitedMs = host.timers.now() - sinceMs;
+      // A clock that was set back must not hold anything up.
+      const leftMs = waitedMs < 0 ? 0 : EARLY_MAX_MS - waitedMs;
       if (!('isEarly' in answer && answer.isEarly) || leftMs <= 0 || this.isOver) return answer;
       await this.pause(leftMs);
     }

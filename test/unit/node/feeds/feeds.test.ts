@@ -320,6 +320,18 @@ describe('feeds between two stores', () => {
     expect(owner.feeds.sources.followers()).toEqual([]);
   });
 
+  test('are refused in time though the clock was set back while the source waited to hear of them', async () => {
+    const { timers, stores, owner, replica } = pair();
+    owner.apply(copies([owner.entry]));
+    const admit = vi.spyOn(owner.feeds.sources, 'admit');
+    replica.apply(copies(stores.nodes.map(({ entry }) => entry)));
+    await timers.advance(500);
+    timers.setBack(3_600_000);
+    await timers.advance(2000);
+    expect(admit).toHaveBeenCalled();
+    expect(replica.status!.problem).toMatch(/does not say \(yet\)/);
+  });
+
   test('wait for a follower that has not heard that the shard has more slots now, and it misses nothing of them', async () => {
     const two = pair();
     const { timers, stores, owner, replica } = two;
