@@ -31,6 +31,7 @@ export function scanRows(
   let last: string | undefined;
   let isDone = true;
   const from = after === undefined ? {} : { after: keyBytes(after) };
+  const tallies = shard.hidden.countedBy(after, shard.nowMs);
   // One more tells whether there are more.
   const rowsMax = FEED_SCAN_ROWS + 1;
   shard.source().iterate({ family: 'default', values: true, rowsMax, ...from }, (key, stored) => {
@@ -42,7 +43,9 @@ export function scanRows(
     }
     rows++;
     bytes += key.length + stored!.length;
-    if (slots === undefined || hasSlot(slots, keySlot(key))) {
+    const slot = slots === undefined && tallies === undefined ? 0 : keySlot(key);
+    tallies?.look(name, slot, stored!);
+    if (slots === undefined || hasSlot(slots, slot)) {
       const current = committedBytes(shard, name, stored!);
       isDone = visit(key, current, rowHeader(current).timestamp, name);
     }

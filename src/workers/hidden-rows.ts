@@ -26,6 +26,8 @@ interface Replacement {
 export class HiddenRows {
   private shown: Shown | undefined;
   private tallies: SlotTallies | undefined;
+  /** When rows were last counted by the way, Unix milliseconds. */
+  private lookedAtMs = 0;
   /** What counts from the commit on. */
   private staged: Replacement[] = [];
   /** What was stored of the keys of a commit that failed, which may have come to the disk all the same. */
@@ -87,6 +89,24 @@ export class HiddenRows {
     if (slots.every((bits) => bits === 0)) return all;
     if (source !== undefined) tallies.lookOn(source, Number.POSITIVE_INFINITY);
     return tallies.outside(slots);
+  }
+
+  /**
+   * For somebody who is about to look at all rows behind a key, as latin1 text: where these are to be counted he can do it
+   * by the way, which is cheaper than to read them twice.
+   */
+  countedBy(after: string | undefined, nowMs: number): SlotTallies | undefined {
+    const { tallies } = this;
+    if (tallies?.goesOn(after) !== true) return undefined;
+    this.lookedAtMs = nowMs;
+    return tallies;
+  }
+
+  /** Whether there is something to count that nobody counts by the way. */
+  isCountDue(nowMs: number): boolean {
+    const sinceMs = nowMs - this.lookedAtMs;
+    // A clock that was set back must not hold anything up.
+    return this.isCounting && (sinceMs < 0 || sinceMs >= COUNTED_BY_THE_WAY_MS);
   }
 
   /** Counts some more keys: to be called between batches. */
@@ -162,6 +182,9 @@ function storedOf({ storedType, storedExpiresAtMs }: Row): Counted {
 }
 
 const ABSENT: Counted = { type: RowType.Absent, expiresAtMs: 0 };
+
+/** For so long after rows were counted by the way it is left to whoever does that to come back: a copy rests for up to a second. */
+const COUNTED_BY_THE_WAY_MS = 2000;
 
 /** Rows that are looked at in a row, between batches, 100 times a second: half a millisecond. */
 const COUNTED_AT_ONCE = 250;

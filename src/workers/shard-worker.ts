@@ -244,7 +244,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
       const { nextExpiryMs } = shard;
       const sweeps = this.settings.activeExpire && nextExpiryMs !== 0 && nextExpiryMs <= nowMs;
       const ends = sweeps || shard.restores.areOverdue(nowMs);
-      if (ends || shard.hidden.isCounting || shard.isTidyDue(nowMs))
+      if (ends || shard.hidden.isCountDue(nowMs) || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
     if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
@@ -275,7 +275,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
       shard.endOverdueRestores();
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
-      if (shard.hidden.isCounting) shard.hidden.countOn(shard.source());
+      if (shard.hidden.isCountDue(nowMs)) shard.hidden.countOn(shard.source());
       this.executor.serveBetween(shard);
       this.cache.evict();
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
 import { isKey, type Row } from '../types/row.js';
 import { rowHeader } from '../types/row-codec.js';
@@ -42,6 +43,19 @@ export class SlotTallies {
       return true;
     });
     this.isDone = !hasMore;
+  }
+
+  /** Whether somebody who looks at all rows behind a key, as latin1 text, sees the next ones that are to be counted. */
+  goesOn(after: string | undefined): boolean {
+    if (this.isDone) return false;
+    return after === undefined || (this.reached !== undefined && after <= this.reached);
+  }
+
+  /** Counts a row as it is stored, unless that has been done, for somebody who {@link goesOn} and leaves none out. */
+  look(name: string, slot: number, stored: Buffer): void {
+    if (this.reached !== undefined && name <= this.reached) return;
+    this.add(slot, rowHeader(stored), 1);
+    this.reached = name;
   }
 
   /** Takes note that what is stored of a key, as latin1 text, is there from now on (`by` 1), or is not any more (−1). */

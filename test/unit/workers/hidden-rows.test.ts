@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { slotSet } from '../../../src/types/feed-codec.js';
 import { stringValue } from '../../../src/types/row.js';
 import { keySlot, SLOTS } from '../../../src/types/slots.js';
+import { copySlice } from '../../../src/workers/feed-copy.js';
 import { removeSlots } from '../../../src/workers/feed-target.js';
 import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
@@ -60,6 +61,26 @@ describe('rows that commands do not see', () => {
     write(shard, ['later', '1']);
     shard.hidden.show({ slots: half(0), keepsOthers: true });
     expect(shard.hidden.isCounting).toBe(false);
+    expectCounts(shard);
+    await shard.close();
+  });
+
+  it('are counted by the way where all rows are looked at anyway, and for themselves when nobody does that any more', async () => {
+    const { shard } = await openCopy();
+    write(shard, ...Array.from({ length: 700 }, (_, row): [string, string] => [`k${row}`, '1']));
+    shard.hidden.show({ slots: undefined, keepsOthers: false });
+    const { nowMs } = shard;
+    expect(shard.hidden.isCountDue(nowMs)).toBe(true);
+    let slice = copySlice(shard, undefined, half(0), 64 << 10);
+    expect(shard.hidden.isCountDue(nowMs + 1000)).toBe(false);
+    expect(shard.hidden.isCountDue(nowMs - 1000)).toBe(true);
+    write(shard, ['k0', '2'], ['k1', '2'], ['k999', '1'], ['k0 is new', '1']);
+    while (!slice.isDone) slice = copySlice(shard, slice.last, half(0), 64 << 10);
+    expect(shard.hidden.isCountDue(nowMs + 5000)).toBe(true);
+    // Nothing is left, which has to be seen.
+    shard.hidden.countOn(shard.source(), 1);
+    expect(shard.hidden.isCounting).toBe(false);
+    shard.hidden.show({ slots: half(0), keepsOthers: true });
     expectCounts(shard);
     await shard.close();
   });
@@ -168,6 +189,7 @@ describe('rows that commands do not see', () => {
         else if (dice < 0.7 && shard.peek(key) !== undefined) shard.remove(key);
         else if (dice < 0.75) shard.sweep(shard.nowMs, 5);
       };
+      let copied: string | undefined;
       for (let step = 0; step < 300; step++) {
         const dice = random();
         for (const shard of [source, target]) shard.nowMs += Math.floor(random() * 3);
@@ -188,6 +210,8 @@ describe('rows that commands do not see', () => {
           source.commit(false);
         } else if (dice < 0.7) await followToEnd(source, target, 'f', undefined, 300);
         else if (dice < 0.72) await removeSlots(target, stepOf(target), half(0), undefined);
+        else if (dice < 0.8)
+          copied = copySlice(target, copied, half(1), 20 + Math.floor(random() * 500)).last;
         else target.hidden.countOn(target.source(), Math.floor(random() * 60));
         if (random() < 0.3) expectCounts(target);
       }
