@@ -84,6 +84,7 @@ export class FeedTarget {
       begin,
       after: undefined,
       hadAll: known !== undefined && hasAll(known.record),
+      lostUntil: known === undefined ? 0 : lostUntil(known.record, begin.log),
       position: undefined,
       building: undefined,
       missing: undefined,
@@ -126,11 +127,12 @@ export class FeedTarget {
       const rows: FeedRow[] = [];
       eachFeedEntry(bufferOf(slice.rows), 0, (entry) => rows.push(entry));
       await this.checkClock(rows);
-      const removed = await this.removeMissing(feed, slice, rows);
-      const moved = (now: Feed) => movedBy(now.record, begin, slice, rows.length);
-      const [first] = rows;
       const { log } = this.shard.replication;
       const loggedBefore = log.last;
+      const removed = await this.removeMissing(feed, slice, rows);
+      await this.passOnLost(feed, slice, rows);
+      const moved = (now: Feed) => movedBy(now.record, begin, slice, rows.length);
+      const [first] = rows;
       const counts = isPiece(first?.elements)
         ? await this.applyPiece(first!, first!.elements!, moved)
         : await this.applyRows(rows, moved);
@@ -142,18 +144,44 @@ export class FeedTarget {
   private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<number> {
     const { replication } = this.shard;
     const { removeBefore, flushedAt } = feed.record;
-    if (removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) return 0;
-    const [from, to] = [parseCursor(slice.after), parseCursor(slice.last)];
-    // Inside a collection, or with a key that is copied by itself, no range of keys has been seen.
-    if (from.kind === 'inside' || from.kind === 'only') return 0;
+    const range = rangeOf(slice);
+    if ((removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) || range === undefined)
+      return 0;
     const there = new Set(rows.map(({ key }) => key.latin1Slice()));
     return this.removeRange(
-      from.kind === 'begin' ? undefined : from.key,
-      to.kind === 'begin' ? undefined : to.key,
+      range.from,
+      range.until,
       feed.slots,
       (key, timestamp) =>
         (timestamp < removeBefore && !there.has(key.latin1Slice())) || replication.isFlushed(key, timestamp),
     );
+  }
+
+  /**
+   * Has others get what the source has lost of the range of a slice. It came by a feed, so it is in no log, and they may
+   * have begun to follow the source when it had lost it.
+   */
+  private async passOnLost(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<void> {
+    const { shard } = this;
+    const { lostUntil = 0 } = feed.record;
+    const range = rangeOf(slice);
+    if (lostUntil === 0 || range === undefined) return;
+    const sent = new Map(rows.map((row) => [row.key.latin1Slice(), row]));
+    const applier = new RowApplier(shard);
+    for (let after = range.from; ; ) {
+      const { last, isDone } = await this.step(() => {
+        const ahead: FeedRow[] = [];
+        const scanned = scanRows(shard, after, range.until, feed.slots, (key, bytes, timestamp, name) => {
+          if (timestamp <= lostUntil && applier.isAhead(key, bytes, sent.get(name)))
+            ahead.push({ key: Buffer.from(key), bytes: Buffer.from(bytes) });
+          return true;
+        });
+        shard.replication.passOn(ahead);
+        return scanned;
+      });
+      if (isDone) return;
+      after = last;
+    }
   }
 
   /** Takes a piece of a large collection. Only with the last one is there a row that names it. */
@@ -417,6 +445,27 @@ function place(cursor: string | undefined): string {
   return cursor === undefined ? 'nothing' : JSON.stringify(cursor.slice(0, 100));
 }
 
+/**
+ * Up to which timestamp a shard may have rows of a source that this has lost: its log began anew. Later ones did not come
+ * by the feed. 0 = none.
+ */
+function lostUntil({ begin, position, newest, lostUntil = 0 }: FeedRecord, log: string): number {
+  return (position ?? begin)?.log === log ? lostUntil : newest;
+}
+
+/** The keys of which a slice has all; undefined inside a collection, or with a key that is copied by itself. */
+function rangeOf({
+  after,
+  last,
+}: CopySlice): { from: string | undefined; until: string | undefined } | undefined {
+  const [from, to] = [parseCursor(after), parseCursor(last)];
+  if (from.kind === 'inside' || from.kind === 'only') return undefined;
+  return {
+    from: from.kind === 'begin' ? undefined : from.key,
+    until: to.kind === 'begin' ? undefined : to.key,
+  };
+}
+
 function isPiece(elements: FeedElements | undefined): boolean {
   const kind = elements?.kind;
   return kind === ElementsKind.First || kind === ElementsKind.Middle || kind === ElementsKind.Last;
@@ -430,7 +479,8 @@ function movedBy(record: FeedRecord, begin: CopyBegin, slice: CopySlice, rowCoun
   const cursor = parseCursor(slice.after);
   // A key that was wanted by itself and is not there any more is not to be wanted again.
   const missing = cursor.kind === 'only' && rowCount === 0 ? cursor.key : undefined;
-  return { ...record, ...arrived, begin: undefined, after: undefined, position: { log, sequence }, missing };
+  const position = { log, sequence };
+  return { ...record, ...arrived, begin: undefined, after: undefined, lostUntil: 0, position, missing };
 }
 
 function isSameSlots(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {

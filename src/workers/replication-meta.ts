@@ -38,6 +38,8 @@ export interface FeedRecord {
   readonly after: string | undefined;
   /** While copying: whether that is not the first time, and the copy before was done. */
   readonly hadAll?: boolean;
+  /** While copying: rows up to this timestamp may be here that the source has lost, see FeedTarget; absent = none. */
+  readonly lostUntil?: number;
   /** While tailing. */
   readonly position: FeedPosition | undefined;
   /** The large collection that comes piece by piece: its elements are here under a version that no row has yet. */

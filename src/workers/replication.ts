@@ -215,7 +215,7 @@ export class Replication {
 
   /** Whether anything waits for the commit. */
   get hasChanges(): boolean {
-    return this.stagedFeeds.size > 0 || this.recordHasChanged;
+    return this.stagedFeeds.size > 0 || this.passedOn.length > 0 || this.recordHasChanged;
   }
 
   /**

@@ -226,6 +226,16 @@ export class RowApplier {
     return true;
   }
 
+  /** Whether what is stored of a key counts more than what a source has of it; undefined = nothing. */
+  isAhead(key: Buffer, stored: Buffer, sent: FeedRow | undefined): boolean {
+    const { nowMs, environment, replication } = this.shard;
+    const heldAt = heldTimestamp(rowHeader(stored), nowMs, environment.knobs.tombstoneRetentionMs);
+    if (heldAt === 0 || replication.isFlushed(key, heldAt)) return false;
+    if (sent === undefined) return true;
+    const { timestamp } = rowHeader(sent.bytes);
+    return takesPlace(heldAt, unversioned(stored), timestamp, () => unversioned(sent.bytes));
+  }
+
   private wins(
     key: Buffer,
     bytes: Buffer,

@@ -41,6 +41,10 @@ export interface StoredFeed {
   readonly rows: number;
   /** Older rows that the source lacks go. */
   readonly removeBefore: number;
+  /** While copying: rows up to this time may be here that the source has lost; 0 = none. */
+  readonly lostUntil: number;
+  /** No row here was later when this was written. */
+  readonly newest: number;
 }
 
 /** What a shard has on its disk. */

@@ -206,15 +206,27 @@ export class SimulatedShard {
     stored.keepsTombstones = true;
     // A first copy removes nothing: what it does not bring was never here, or somebody else has brought it.
     const removeBefore = known === undefined ? 0 : removalHorizon(begin.rememberedSince, this.oldestUnsent());
-    stored.feeds.set(id, { slots, begin, after: undefined, position: undefined, rows: 0, removeBefore });
+    this.setFeed(id, {
+      slots,
+      begin,
+      after: undefined,
+      position: undefined,
+      rows: 0,
+      removeBefore,
+      lostUntil: known === undefined ? 0 : lostUntil(known, begin.log),
+    });
+  }
+
+  private setFeed(id: string, feed: Omit<StoredFeed, 'newest'>): void {
+    const { rows, feeds } = this.stored;
+    feeds.set(id, { ...feed, newest: Math.max(0, ...[...rows.values()].map(({ at }) => at)) });
     this.changed();
   }
 
   resumeFeed(id: string, slots: FeedSlots | undefined): void {
     const feed = this.stored.feeds.get(id);
     if (feed === undefined) throw new Error(`there is no feed ${id} to go on with`);
-    this.stored.feeds.set(id, { ...feed, slots });
-    this.changed();
+    this.setFeed(id, { ...feed, slots });
   }
 
   private oldestUnsent(): number {
@@ -230,27 +242,41 @@ export class SimulatedShard {
     if (slice.after !== feed.after) return { refused: 'position', message: 'the copy is elsewhere' };
     this.removeMissing(feed, slice);
     const loggedBefore = this.sequence;
+    this.passOnLost(feed, slice);
     for (const row of rowsOf(slice.rows))
       if (this.take(row) && this.stored.recovering.has(id)) this.stored.log?.records.push(row);
     if (slice.isDone) this.stored.recovering.delete(id);
     const rows = feed.rows + slice.rowCount;
     const { log, sequence } = feed.begin;
     const next: StoredFeed = slice.isDone
-      ? { ...feed, rows, begin: undefined, after: undefined, position: { log, sequence } }
+      ? { ...feed, rows, begin: undefined, after: undefined, position: { log, sequence }, lostUntil: 0 }
       : { ...feed, rows, after: slice.last };
-    this.stored.feeds.set(id, next);
-    this.changed();
+    this.setFeed(id, next);
     return { ...NOTHING, ...(this.sequence > loggedBefore && { logged: this.sequence }) };
   }
 
-  private removeMissing({ removeBefore, slots }: StoredFeed, slice: CopySlice): void {
-    if (removeBefore === 0) return;
+  private removeMissing(feed: StoredFeed, slice: CopySlice): void {
     const there = new Set(rowsOf(slice.rows).map(({ key }) => key));
-    for (const key of this.keysBehind(slice.after)) {
-      if (slice.last !== undefined && key > slice.last) return;
-      const row = this.stored.rows.get(key)!;
-      if (isIn(slots, row.slot) && row.at < removeBefore && !there.has(key)) this.stored.rows.delete(key);
+    for (const { key, at } of this.rowsAt(feed, slice))
+      if (at < feed.removeBefore && !there.has(key)) this.stored.rows.delete(key);
+  }
+
+  /** What the source has lost others get from here. */
+  private passOnLost(feed: StoredFeed, slice: CopySlice): void {
+    const sent = new Map(rowsOf(slice.rows).map((row) => [row.key, row]));
+    for (const row of this.rowsAt(feed, slice)) {
+      const other = sent.get(row.key);
+      if (row.at <= feed.lostUntil && (other === undefined || isLater(row, other)))
+        this.stored.log?.records.push(row);
     }
+  }
+
+  /** What is here of what a slice has all of. */
+  private rowsAt({ slots }: StoredFeed, { after, last }: CopySlice): StoredRow[] {
+    return this.keysBehind(after)
+      .filter((key) => last === undefined || key <= last)
+      .map((key) => this.stored.rows.get(key)!)
+      .filter(({ slot }) => isIn(slots, slot));
   }
 
   /** @returns why nothing of it is applied */
@@ -269,7 +295,7 @@ export class SimulatedShard {
     const feed = this.stored.feeds.get(id);
     if (feed?.position === undefined || last.sequence <= feed.position.sequence) return;
     for (const row of rowsOf(records).slice(from, isLast ? undefined : from + 1)) this.take(row);
-    if (isLast) this.stored.feeds.set(id, { ...feed, position: last });
+    if (isLast) this.setFeed(id, { ...feed, position: last });
     this.changed();
   }
 
@@ -304,6 +330,11 @@ export class SimulatedShard {
   close(): void {
     this.disk.directory(this.path).written.machine = '';
   }
+}
+
+/** Up to which time rows may be here that a source with another log than before has lost. */
+function lostUntil({ begin, position, newest, lostUntil }: StoredFeed, log: string): number {
+  return (position ?? begin)?.log === log ? lostUntil : newest;
 }
 
 function progressOf({ begin, after, position, rows }: StoredFeed): FeedProgress {

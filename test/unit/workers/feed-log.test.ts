@@ -2,7 +2,9 @@ import { Buffer } from 'node:buffer';
 import { cpSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SetValue } from '../../../src/types/collections/set.js';
+import { eachRecord, eachRecordEntry } from '../../../src/types/feed-codec.js';
 import { stringValue } from '../../../src/types/row.js';
+import { copySlice } from '../../../src/workers/feed-copy.js';
 import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
 import { readReplication } from '../../../src/workers/replication-meta.js';
 import { temporaryDir } from '../../support/environment.js';
@@ -238,6 +240,60 @@ it.each([
   expect(keysOf(third)).toEqual(['lost here', isOnly ? 'moved set' : 'set']);
   expect(contentsOf(third)).toEqual(contentsOf(second));
   await Promise.all([shard.close(), second.close(), third.close()]);
+});
+
+it.each([
+  ['at once', 1000],
+  ['a row at a time, with a crash in between', 1],
+])('what a machine lost comes to all from the one that had read it, which copies %s', async (_, bytesMax) => {
+  const directory = temporaryDir();
+  const firstDirectory = temporaryDir();
+  const { source: second } = await pair();
+  let { shard } = await openCopy(directory);
+  let { shard: first } = await openCopy(firstDirectory);
+  await startLogging(shard);
+  await startLogging(first);
+  write(shard, ['changed', '1'], ['deleted', '1'], ['kept', '1']);
+  const lostSet = new SetValue(shard.collections);
+  for (let index = 0; index < 3000; index++) lostSet.add(`member ${index}`);
+  await followToEnd(shard, first, 'from the source');
+  await followToEnd(first, second, 'from the first');
+  await shard.syncLog();
+  const saved = temporaryDir();
+  cpSync(directory, saved, { recursive: true });
+  write(shard, ['changed', '2'], ['lost', '1']);
+  shard.remove('deleted');
+  shard.setCollection('lost set', lostSet, 0);
+  shard.commit(false);
+  await followToEnd(shard, first, 'from the source');
+  await databaseOf(shard).close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  // What comes later was not lost: it is in the log already.
+  write(first, ['later', '1']);
+  const loggedBefore = logState(first)!.sequence;
+  if (bytesMax === 1) {
+    const copy = targetOf(first, 'from the source');
+    await copy.begin(logState(shard)!, undefined);
+    await copy.applyCopy(copySlice(shard, undefined, undefined, bytesMax));
+    await databaseOf(first).close();
+    ({ shard: first } = await openCopy(firstDirectory));
+  }
+  await followToEnd(shard, second, 'from the source');
+  await followToEnd(shard, first, 'from the source', undefined, bytesMax);
+  const passedOn: string[] = [];
+  eachRecord(Buffer.from(chunkOf(first, loggedBefore).records), (record) =>
+    eachRecordEntry(record, ({ key }) => passedOn.push(key.latin1Slice())),
+  );
+  expect(passedOn).toEqual(['changed', 'deleted', 'lost', 'lost set']);
+  await followToEnd(first, second, 'from the first');
+  expect(keysOf(second)).toEqual(['changed', 'kept', 'later', 'lost', 'lost set']);
+  expect(contentsOf(second)).toEqual(contentsOf(first));
+  // Only once.
+  const logged = logState(first)!.sequence;
+  await targetOf(first, 'from the source').begin(logState(shard)!, undefined);
+  await followToEnd(shard, first, 'from the source');
+  expect(logState(first)!.sequence).toBe(logged);
+  await Promise.all([shard.close(), first.close(), second.close()]);
 });
 
 it('opening a shard after a clean stop writes nothing', async () => {
