@@ -54,6 +54,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
   private readonly unsynced = new Set<Shard>();
   /** See ReplyMessage. */
   private logged: number[] = [];
+  // Since the thread began: the clock may be set back, and this must go on.
   private syncedAtMs = 0;
   private probedAtMs = 0;
 
@@ -96,7 +97,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
         : `MISCONF Errors writing to disk: ${error.message}. Writes are refused until the disk takes them; reads go on.`,
     );
     this.failures.set(shard, refusal);
-    this.probedAtMs = Date.now();
+    this.probedAtMs = performance.now();
     return refusal;
   }
 
@@ -247,12 +248,13 @@ class ShardWorker implements ExecutorHost, StepsHost {
       if (ends || shard.hidden.isCountDue(nowMs) || shard.isTidyDue(nowMs))
         this.alone(async () => this.tidy(shard, nowMs, sweeps));
     }
-    if (this.unsynced.size > 0 && nowMs - this.syncedAtMs >= SYNC_EVERY_MS) {
-      this.syncedAtMs = nowMs;
+    const atMs = performance.now();
+    if (this.unsynced.size > 0 && atMs - this.syncedAtMs >= SYNC_EVERY_MS) {
+      this.syncedAtMs = atMs;
       void this.syncChanged();
     }
-    if (this.failures.size > 0 && nowMs - this.probedAtMs >= PROBE_EVERY_MS) {
-      this.probedAtMs = nowMs;
+    if (this.failures.size > 0 && atMs - this.probedAtMs >= PROBE_EVERY_MS) {
+      this.probedAtMs = atMs;
       for (const shard of this.failures.keys()) this.alone(() => this.probe(shard));
     }
   }
