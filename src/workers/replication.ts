@@ -185,6 +185,14 @@ export class Replication {
     this.isStartStaged = this.isRecordStale;
   }
 
+  /**
+   * Whether the commit at hand must survive the machine: followers of a log from before a clean stop may get its records,
+   * and the disk does not have yet that those behind could be lost, see {@link noteStart}.
+   */
+  get needsSync(): boolean {
+    return this.isRecordStale && this.log.isOn;
+  }
+
   /** Stages that all rows up to a timestamp are gone. */
   setFlushedAt(timestamp: number): void {
     this.stagedFlushed = Math.max(timestamp, this.flushedAt);

@@ -191,7 +191,8 @@ export class Shard extends ShardRows {
       this.elementChanges(),
       flushedAt,
     );
-    if (target.staged !== 0) this.write(target, sync || this.flushedTo !== undefined);
+    const mustSync = this.flushedTo !== undefined || this.replication.needsSync;
+    if (target.staged !== 0) this.write(target, sync || mustSync);
     if (this.flushedTo) {
       this.rewriting.abandon();
       this.generations.switchTo(this.flushedTo, this.database);

@@ -6,7 +6,7 @@ import type { Shard } from '../../../src/workers/shard.js';
 import type { ShardSteps } from '../../../src/workers/shard-steps.js';
 import { WorkerFeeds } from '../../../src/workers/worker-feeds.js';
 import { temporaryDir } from '../../support/environment.js';
-import { openCopy, startLogging, stepOf, write } from './feed-harness.js';
+import { openCopy, startLogging, stepOf, textOf, write } from './feed-harness.js';
 import { databaseOf } from './shard-harness.js';
 
 /** The feeds of a worker with one shard. */
@@ -84,5 +84,35 @@ it('a log from before a clean stop is told of when a loss of what follows would 
   ({ shard } = await openCopy(saved, 'another start'));
   // Its numbers are given again, to other writes.
   expect(logState(shard)!.log).not.toBe(before);
+  await shard.close();
+});
+
+it('the first of the writes behind a clean stop is on the disk with what tells that later ones were lost', async () => {
+  const directory = temporaryDir();
+  let { shard } = await openCopy(directory);
+  await startLogging(shard);
+  await shard.close();
+  // As when it goes to another worker: nobody has it log once more.
+  ({ shard } = await openCopy(directory));
+  const before = logState(shard)!.log;
+  const database = databaseOf(shard);
+  let saved = '';
+  // What survives the machine is what was there at the last commit with sync.
+  const save = () => {
+    saved = temporaryDir();
+    cpSync(directory, saved, { recursive: true });
+  };
+  save();
+  const { commit } = database;
+  database.commit = (sync) => {
+    commit.call(database, sync);
+    if (sync) save();
+  };
+  write(shard, ['kept', '1']);
+  write(shard, ['lost here', '1']);
+  await database.close();
+  ({ shard } = await openCopy(saved, 'another start'));
+  expect(logState(shard)!.log).not.toBe(before);
+  expect([textOf(shard, 'kept'), textOf(shard, 'lost here')]).toEqual(['1', undefined]);
   await shard.close();
 });
