@@ -12,6 +12,13 @@ export const BATCH_BYTES_LIMIT = 1 << 30;
 /** Reply bytes that a worker gathers before it commits and sends what it has of a batch. */
 export const REPLY_PART_BYTES = 1 << 20;
 
+/**
+ * Memory of replies from this size on goes back to the worker, which writes further ones in it, up to the other: new
+ * memory all the time has both threads collect garbage all the time, since V8 takes it for a heap that grows.
+ */
+export const REPLY_MEMORY_REUSED_MIN = 32 << 10;
+export const REPLY_MEMORY_REUSED_MAX = 2 * REPLY_PART_BYTES;
+
 /** Commands of one connection that may be under way while their replies are small; see the connection's window. */
 export const PIPELINE_WINDOW_MAX = 8192;
 

@@ -49,6 +49,12 @@ export class ReplyWriter {
     return taken;
   }
 
+  /** Forgets everything, and goes on in the memory of `buffer`. */
+  reuse(buffer: Buffer): void {
+    this.buffer = buffer;
+    this.position = 0;
+  }
+
   /** Forgets everything written after `position`. */
   rewind(position: number): void {
     this.position = position;
@@ -86,25 +92,13 @@ export class ReplyWriter {
       return;
     }
     this.reserve(SMALL_INTEGER_BYTES_MAX);
-    const { buffer } = this;
-    buffer[this.position] = 58;
-    let digits = 1;
-    for (let power = 10; power <= value; power *= 10) digits++;
-    let rest = value;
-    for (let at = this.position + digits; at > this.position; at--) {
-      buffer[at] = 48 + (rest % 10);
-      rest = (rest / 10) | 0;
-    }
-    const end = this.position + digits + 1;
-    buffer[end] = CR;
-    buffer[end + 1] = LF;
-    this.position = end + 2;
+    this.header(58, value);
   }
 
   /** A bulk string; a `string` is latin1, one character a byte. */
   bulk(value: string | Buffer): void {
     const { length } = value;
-    this.reserve(length + 16);
+    this.reserve(SMALL_INTEGER_BYTES_MAX + length + 2);
     this.header(36, length);
     if (typeof value === 'string') this.buffer.latin1Write(value, this.position);
     else this.buffer.set(value, this.position);
@@ -135,20 +129,20 @@ export class ReplyWriter {
   }
 
   array(length: number): void {
-    this.reserve(16);
+    this.reserve(SMALL_INTEGER_BYTES_MAX);
     this.header(42, length);
   }
 
   /** A map of `pairs` key-value pairs; a flat array of twice as many elements in RESP2. */
   map(pairs: number): void {
-    this.reserve(16);
+    this.reserve(SMALL_INTEGER_BYTES_MAX);
     if (this.version === 3) this.header(37, pairs);
     else this.header(42, pairs * 2);
   }
 
   /** A set; an array in RESP2. */
   set(length: number): void {
-    this.reserve(16);
+    this.reserve(SMALL_INTEGER_BYTES_MAX);
     this.header(this.version === 3 ? 126 : 42, length);
   }
 
@@ -197,19 +191,21 @@ export class ReplyWriter {
     this.position = position + length;
   }
 
-  /** `type` byte, decimal length, CRLF; the caller has reserved 16 bytes. */
-  private header(type: number, length: number): void {
-    const { buffer } = this;
-    let at = this.position;
-    buffer[at++] = type;
-    if (length < 10) buffer[at++] = 48 + length;
-    else if (length < 100) {
-      buffer[at++] = 48 + ((length / 10) | 0);
-      buffer[at++] = 48 + (length % 10);
-    } else at += buffer.latin1Write(String(length), at);
-    buffer[at] = CR;
-    buffer[at + 1] = LF;
-    this.position = at + 2;
+  /** A `type` byte, a number up to SMALL_INTEGER_MAX, CRLF; the caller has reserved SMALL_INTEGER_BYTES_MAX. */
+  private header(type: number, number: number): void {
+    const { buffer, position } = this;
+    buffer[position] = type;
+    let digits = 1;
+    for (let power = 10; power <= number; power *= 10) digits++;
+    let rest = number;
+    for (let at = position + digits; at > position; at--) {
+      buffer[at] = 48 + (rest % 10);
+      rest = (rest / 10) | 0;
+    }
+    const end = position + digits + 1;
+    buffer[end] = CR;
+    buffer[end + 1] = LF;
+    this.position = end + 2;
   }
 }
 

@@ -320,6 +320,10 @@ export class Connection implements RequestSink, ReplySink {
 
   // ---------------------------------------------------------------- output
 
+  get hasSent(): boolean {
+    return !this.socket.destroyed && this.socket.writableLength === 0;
+  }
+
   write(bytes: Buffer): void {
     if (this.ended) return;
     this.outputBytes += bytes.length;

@@ -4,6 +4,8 @@ import type { Receiver } from '../workers/owner.js';
 /** Where a queue writes, and what it tells its connection. */
 export interface ReplySink {
   write(bytes: Buffer): void;
+  /** Whether all that was written has left this process. */
+  readonly hasSent: boolean;
   /** Everything asked for so far has been answered. */
   queueDrained(): void;
   /** Replies of `commands` commands came, `bytes` long together. */
@@ -129,6 +131,10 @@ export class Slot implements Receiver {
     this.queue.sink.answered(answered - this.answered, bytes.length);
     this.answered = answered;
     this.queue.advance(this);
+  }
+
+  get keepsNothing(): boolean {
+    return this.parts.length === 0 && this.queue.sink.hasSent;
   }
 
   abandon(): void {

@@ -160,6 +160,11 @@ export class Executor {
     void done.then(() => undefined);
   }
 
+  /** Takes memory that replies were in, for further ones. */
+  reuseMemory(memory: ArrayBuffer): void {
+    this.part.reuse(memory);
+  }
+
   /** Runs `work` when all that was submitted before is done, and holds back what is submitted meanwhile. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = (this.tail ?? Promise.resolve()).then(work);

@@ -1,10 +1,16 @@
 import { Buffer } from 'node:buffer';
 import type { MessagePort } from 'node:worker_threads';
 import { CommandStatistics } from '../base/command-statistics.js';
-import { BATCH_BYTES_LIMIT, BATCHES_IN_FLIGHT_MAX, EARLY_BATCH_COMMANDS_MIN } from '../base/limits.js';
+import {
+  BATCH_BYTES_LIMIT,
+  BATCHES_IN_FLIGHT_MAX,
+  EARLY_BATCH_COMMANDS_MIN,
+  REPLY_MEMORY_REUSED_MAX,
+  REPLY_MEMORY_REUSED_MIN,
+} from '../base/limits.js';
 import { commandTable } from '../commands/table.js';
 import { BatchWriter } from './batch.js';
-import type { EndedWait, ReplyMessage, SlowCommand, WaitEnd } from './protocol.js';
+import type { BatchMessage, EndedWait, ReplyMessage, SlowCommand, WaitEnd } from './protocol.js';
 
 /** Who gets the replies of a segment. */
 export interface Receiver {
@@ -13,6 +19,8 @@ export interface Receiver {
    * @param done 0 if these are the last; otherwise how many of its commands have been answered so far
    */
   deliver(bytes: Buffer, done: number): void;
+  /** Whether it has no use any more for the bytes that it was given; undefined if that is not known. */
+  readonly keepsNothing?: boolean | undefined;
   /** The worker died before the replies came. Whether the commands took effect is not known. */
   abandon(): void;
 }
@@ -37,6 +45,8 @@ export class Owner {
   batch = new BatchWriter<Receiver>();
   /** Receivers of the batches on their way, oldest first. */
   private readonly inFlight: Receiver[][] = [];
+  /** Memory for the worker to write replies in. */
+  private readonly spares: ArrayBuffer[] = [];
   /** Those whose clients wait for keys, by the client's id. */
   private readonly blocked = new Map<number, WaitingReceiver>();
   private scheduled = false;
@@ -102,8 +112,10 @@ export class Owner {
     if (length >= BATCHES_IN_FLIGHT_MAX) return;
     if (length > 0 && this.batch.commandCount < EARLY_BATCH_COMMANDS_MIN) return;
     this.inFlight.push(this.batch.receivers);
-    const memory = this.batch.take();
-    this.port.postMessage(memory, [memory]);
+    const batch = this.batch.take();
+    const spare = this.spares.pop();
+    if (spare === undefined) this.port.postMessage(batch satisfies BatchMessage, [batch]);
+    else this.port.postMessage({ batch, spare } satisfies BatchMessage, [batch, spare]);
     if (this.waiting.length > 0) {
       const waiting = this.waiting;
       this.waiting = [];
@@ -132,6 +144,8 @@ export class Owner {
       receivers[table[entry]!]!.deliver(bytes.subarray(at, at + length), table[entry + 2]!);
       at += length;
     }
+    if (isReusable(buffer) && this.spares.length < BATCHES_IN_FLIGHT_MAX && isUnused(receivers, table))
+      this.spares.push(buffer);
     if (message.blocked) this.block(receivers, message.blocked);
     if (message.ended) for (const ended of message.ended) this.endWait(ended);
     if (message.slow) for (const command of message.slow) this.onSlow(command);
@@ -167,4 +181,15 @@ export class Owner {
   resume(): void {
     this.flush();
   }
+}
+
+function isReusable({ byteLength }: ArrayBuffer): boolean {
+  return byteLength >= REPLY_MEMORY_REUSED_MIN && byteLength <= REPLY_MEMORY_REUSED_MAX;
+}
+
+/** Whether nobody needs the replies of a table any more, see ReplyMessage. */
+function isUnused(receivers: readonly Receiver[], table: Int32Array): boolean {
+  for (let entry = 0; entry < table.length; entry += 3)
+    if (receivers[table[entry]!]!.keepsNothing !== true) return false;
+  return true;
 }

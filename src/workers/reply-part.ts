@@ -1,5 +1,6 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { ErrorTally } from '../base/error-tally.js';
+import { BATCHES_IN_FLIGHT_MAX, REPLY_MEMORY_REUSED_MIN } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { ReplyMessage, SlowCommand } from './protocol.js';
 import type { Shard } from './shard.js';
@@ -35,14 +36,23 @@ export class ReplyPart {
   private entries: PartEntry[] = [];
   private entryStart = 0;
   private expectedBytes = REPLY_BYTES_MIN;
+  private readonly spares: ArrayBuffer[] = [];
 
   constructor(errors: ErrorTally) {
     this.writer = new ReplyWriter(undefined, errors);
   }
 
+  /** Takes memory for later parts. */
+  reuse(memory: ArrayBuffer): void {
+    if (this.spares.length < BATCHES_IN_FLIGHT_MAX) this.spares.push(memory);
+  }
+
   /** Forgets everything: nothing of it was sent. */
   restart(): void {
-    this.writer.take(this.expectedBytes);
+    // The memory of replies that were large lately is of no use to small ones, which get new memory at little cost.
+    const spare = this.expectedBytes < REPLY_MEMORY_REUSED_MIN ? undefined : this.spares.pop();
+    if (spare === undefined) this.writer.take(this.expectedBytes);
+    else this.writer.reuse(Buffer.from(spare));
     this.entries = [];
     this.entryStart = 0;
   }

@@ -11,6 +11,7 @@ import { Executor, type ExecutorHost } from './executor.js';
 import { Generations } from './generations.js';
 import { machineStart } from './machine.js';
 import type {
+  BatchMessage,
   ClosedShard,
   ReplyMessage,
   RewriteProgress,
@@ -67,7 +68,13 @@ class ShardWorker implements ExecutorHost, StepsHost {
     this.statistics = new CommandStatistics(commandTable.length, statistics);
     this.knobs = knobsOf(settings);
     this.executor = new Executor(this);
-    port.on('message', (batch: ArrayBuffer) => this.executor.submit(batch));
+    port.on('message', (message: BatchMessage) => {
+      if (message instanceof ArrayBuffer) this.executor.submit(message);
+      else {
+        this.executor.reuseMemory(message.spare);
+        this.executor.submit(message.batch);
+      }
+    });
     setInterval(() => this.tick(), TICK_MS);
   }
 

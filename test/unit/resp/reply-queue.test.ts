@@ -8,6 +8,7 @@ class Sink implements ReplySink {
   drained = 0;
   commands = 0;
   bytes = 0;
+  hasSent = true;
 
   write(bytes: Buffer): void {
     this.text += bytes.latin1Slice();
@@ -52,6 +53,22 @@ describe('the reply queue', () => {
     expect([sink.drained, sink.commands]).toEqual([1, 3]);
     // What is ready at once goes out with one write.
     expect(sink.writes).toBe(2);
+  });
+
+  it('says of whom nothing is kept: all was written, and what was written was sent', () => {
+    const sink = new Sink();
+    const queue = new ReplyQueue(sink);
+    const [first, second, silent] = [reserve(queue, 2), reserve(queue), reserve(queue, 1, true)];
+    second.deliver(bytes('second'), 0);
+    silent.deliver(bytes('never'), 0);
+    expect([second, silent].map(({ keepsNothing }) => keepsNothing)).toEqual([false, true]);
+    first.deliver(bytes('first'), 1);
+    expect([first, second].map(({ keepsNothing }) => keepsNothing)).toEqual([true, false]);
+    sink.hasSent = false;
+    first.deliver(bytes(' and last'), 0);
+    expect([first, second].map(({ keepsNothing }) => keepsNothing)).toEqual([false, false]);
+    sink.hasSent = true;
+    expect([first, second].map(({ keepsNothing }) => keepsNothing)).toEqual([true, true]);
   });
 
   it('writes parts of the reply that stands first as they come, and keeps those of others', () => {
