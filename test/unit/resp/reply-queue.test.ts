@@ -130,6 +130,7 @@ describe('the reply queue', () => {
     const order: string[] = [];
     let queue: ReplyQueue;
     const sink: ReplySink = {
+      hasSent: true,
       write: (written) => order.push(written.latin1Slice()),
       queueDrained: () => {
         if (order.length < 3) {
@@ -147,6 +148,7 @@ describe('the reply queue', () => {
 
   it('does not grow with the replies that went through it', () => {
     const sink: ReplySink = {
+      hasSent: true,
       write: () => undefined,
       queueDrained: () => undefined,
       answered: () => undefined,
