@@ -366,8 +366,11 @@ export class FeedTarget {
       await this.step(() => {
         const applier = new RowApplier(this.shard, this.known().record.missing);
         if (part.length > 0) this.passOn(applier.apply(part, stays));
-        this.shard.environment.clock.observe(this.shard.replication.newest);
+        const { environment, replication } = this.shard;
+        environment.clock.observe(replication.newest);
+        // The last step tells of the timestamps of all, but may not come.
         if (from >= rows.length) this.setRecord(moved);
+        else replication.sawUnlogged();
         applied += applier.applied;
         skipped += applier.skipped;
       });

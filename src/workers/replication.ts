@@ -216,7 +216,7 @@ export class Replication {
     if (timestamp > this.stagedLatest) this.stagedLatest = timestamp;
   }
 
-  /** Rows are staged that came from neither clients nor feeds. */
+  /** Rows are staged of whose timestamps neither the log tells nor the record of a feed. */
   sawUnlogged(): void {
     if (this.isActive) this.hasUnlogged = true;
   }

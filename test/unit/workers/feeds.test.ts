@@ -1,8 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { timestampOf } from '../../../src/base/clock.js';
+import { FEED_APPLY_ROWS } from '../../../src/base/limits.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import { logState } from '../../../src/workers/feed-source.js';
 import { StorageError } from '../../../src/workers/rocksdb.js';
+import type { Shard } from '../../../src/workers/shard.js';
+import { temporaryDir } from '../../support/environment.js';
 import {
   chunkOf,
   contentsOf,
@@ -16,7 +19,7 @@ import {
   textOf,
   write,
 } from './feed-harness.js';
-import { auditDisk, databaseOf, keysOf, START_MS } from './shard-harness.js';
+import { afterCrash, auditDisk, databaseOf, failCommit, keysOf, START_MS } from './shard-harness.js';
 
 describe('a follower', () => {
   it('copies what was there, and follows what comes', async () => {
@@ -248,3 +251,38 @@ it('timestamps stay behind those that came by feeds, also after a restart', asyn
   expect(target.count()).toBe(0);
   await Promise.all([source.close(), target.close()]);
 });
+
+it('a flush is later than rows of which only a part had come when the process died', async () => {
+  const { source, rigs } = await pair();
+  await rigs[1]!.shard.close();
+  const directory = temporaryDir();
+  let { shard: target } = await openCopy(directory);
+  await followToEnd(source, target, 'f');
+  // Its clock is ahead, as it may be.
+  source.nowMs += 50_000;
+  const names = Array.from({ length: FEED_APPLY_ROWS + 1 }, (_, row) => `k${row}`);
+  write(source, ...names.map((name): [string, string] => [name, '1']));
+  failCommitAfter(target, 1);
+  const chunk = chunkOf(source, 0);
+  await expect(targetOf(target).applyRecords(chunk)).rejects.toThrow('no space left on the test');
+  ({ shard: target } = await afterCrash(target, directory));
+  expect(target.count()).toBe(FEED_APPLY_ROWS);
+  await target.prepareFlush();
+  target.flush();
+  target.commit(false);
+  expect(target.replication.flushedAt).toBeGreaterThan(timestampOf(source.nowMs));
+  await Promise.all([source.close(), target.close()]);
+});
+
+/** Has a commit of a shard fail after so many that do not. */
+function failCommitAfter(shard: Shard, commits: number): void {
+  const database = databaseOf(shard);
+  const { commit } = database;
+  let left = commits;
+  database.commit = (sync) => {
+    commit.call(database, sync);
+    if (--left > 0) return;
+    database.commit = commit;
+    failCommit(shard);
+  };
+}
