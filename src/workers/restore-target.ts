@@ -3,7 +3,7 @@ import { timestampOf, unixMsOf } from '../base/clock.js';
 import { FEED_APPLY_ROWS, RESTORES_PER_SHARD_MAX, SNAPSHOT_IDLE_MAX_MS } from '../base/limits.js';
 import { ElementsKind, eachFeedEntry, type FeedElements, FeedFormatError } from '../types/feed-codec.js';
 import { excessDriftMs } from '../types/feed-rules.js';
-import { RowFormatError, rowHeader } from '../types/row-codec.js';
+import { elementVersion, RowFormatError, rowHeader } from '../types/row-codec.js';
 import type { Step } from './feed-target.js';
 import type { Database } from './rocksdb.js';
 import { type FeedRow, RowApplier } from './row-applier.js';
@@ -144,7 +144,7 @@ export class RestoreTarget {
       eachFeedEntry(buffer, 0, (entry) => rows.push(entry));
       const [first] = rows;
       if (first === undefined) return { applied: 0, skipped: 0, ended: 0 };
-      for (const { elements } of rows) checkKind(elements, rows.length);
+      for (const row of rows) checkKind(row, rows.length);
       const kind = first.elements?.kind ?? ElementsKind.All;
       return await (kind === ElementsKind.All
         ? this.takeRows(rows)
@@ -247,8 +247,10 @@ export class RestoreTarget {
 }
 
 /** @throws FeedFormatError for what a backup has not; pieces come alone */
-function checkKind(elements: FeedElements | undefined, rows: number): void {
+function checkKind({ bytes, elements }: FeedRow, rows: number): void {
   const kind = elements?.kind;
+  if (kind === undefined && elementVersion(bytes) !== 0)
+    throw new FeedFormatError('a large collection without its elements');
   if (!KINDS.has(kind)) throw new FeedFormatError(`element rows of kind ${kind} in a backup`);
   if (kind !== undefined && kind !== ElementsKind.All && rows > 1)
     throw new FeedFormatError('a piece of a large collection that is not alone');

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { type ElementKind, nameOf } from '../types/collections/elements.js';
-import { ElementsKind, eachElement, type FeedElements } from '../types/feed-codec.js';
+import { ElementsKind, eachElement, type FeedElements, FeedFormatError } from '../types/feed-codec.js';
 import { heldTimestamp, takesPlace } from '../types/feed-rules.js';
 import { endRow, isKey, type Row, RowType, stringValue, TEXT_BYTES_MAX } from '../types/row.js';
 import {
@@ -169,7 +169,7 @@ export class RowApplier {
     if (!this.hasAllOf(held, elements)) throw new KeyWantedError(held.key);
     if (elements!.kind === ElementsKind.Changes) {
       const store = shard.collections.elements(version);
-      eachElement(elements!.rows, (name, value) => {
+      eachNamed(elements!, (name, value) => {
         const kind = name[0] as ElementKind;
         const text = nameOf(kind, name.latin1Slice(1));
         if (value === undefined) store.delete(kind, text);
@@ -193,15 +193,20 @@ export class RowApplier {
   }
 
   /** Stages element rows of a collection that no row names yet. */
-  storeElements(version: number, { rows }: FeedElements): void {
+  storeElements(version: number, elements: FeedElements): void {
     const target = this.shard.source();
     const prefix = Buffer.alloc(ELEMENT_VERSION_BYTES);
     writeUint64(prefix, 0, version);
-    eachElement(rows, (name, value) => target.put('elem', Buffer.concat([prefix, name]), value ?? EMPTY));
+    eachNamed(elements, (name, value) => target.put('elem', Buffer.concat([prefix, name]), value ?? EMPTY));
   }
 
-  /** Stages a row whose elements are all here under a version, if it wins. @returns whether it does */
+  /**
+   * Stages a row whose elements are all here under a version, if it wins.
+   * @returns whether it does
+   * @throws FeedFormatError for one that has no element rows
+   */
   applyBuilt({ key, bytes }: FeedRow, version: number): boolean {
+    if (elementVersion(bytes) === 0) throw new FeedFormatError('element rows of a row that has none');
     const { shard } = this;
     const held = this.load(key.latin1Slice());
     if (!this.wins(key, bytes, rowHeader(bytes).timestamp, held, () => rowBytes(held))) {
@@ -293,6 +298,14 @@ export class RowApplier {
     cached.timestamp = 0;
     shard.note(cached);
   }
+}
+
+/** Visits element rows, see {@link eachElement}: their names begin with their kind. @throws FeedFormatError */
+function eachNamed({ rows }: FeedElements, visit: (name: Buffer, value: Buffer | undefined) => void): void {
+  eachElement(rows, (name, value) => {
+    if (name.length === 0) throw new FeedFormatError('an element row without a name');
+    visit(name, value);
+  });
 }
 
 /** Whether a row, if there is one, is all that there is of a key. */

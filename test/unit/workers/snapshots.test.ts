@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { timestampOf } from '../../../src/base/clock.js';
 import { SNAPSHOT_IDLE_MAX_MS, SNAPSHOTS_PER_SHARD_MAX } from '../../../src/base/limits.js';
 import { SetValue } from '../../../src/types/collections/set.js';
-import { eachFeedEntry, slotSet } from '../../../src/types/feed-codec.js';
+import { ElementsKind, eachFeedEntry, FeedWriter, slotSet } from '../../../src/types/feed-codec.js';
 import { stringValue } from '../../../src/types/row.js';
 import { rowHeader } from '../../../src/types/row-codec.js';
 import { keySlot } from '../../../src/types/slots.js';
@@ -342,6 +342,41 @@ describe('a shard that takes a backup', () => {
     sweepDead(target);
     expect((target.find('mine')!.collection as SetValue).members().length).toBe(300);
     expect(elementsOf(target)).toBe(elementsOf(source) + 300);
+    audit(target);
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('refuses rows and element rows that do not belong together', async () => {
+    const [source, target] = [await open(), await open()];
+    write(source, ['plain', 'a value that is not to be written over']);
+    makeSet(source, 'large', 600);
+    const stored = (key: string) => source.source().get('default', Buffer.from(key))!;
+    const piece = (kind: ElementsKind, key: string, name: string) => {
+      const writer = new FeedWriter();
+      writer.beginElements(Buffer.from('k'), stored(key), kind);
+      writer.addElement(Buffer.from(name), Buffer.from('1'));
+      writer.endElements();
+      return Uint8Array.from(writer.take());
+    };
+    const alone = new FeedWriter();
+    alone.addStored(Buffer.from('k'), stored('large'));
+    const MEMBER = '\x01hashmember';
+    for (const parts of [
+      [piece(ElementsKind.First, 'plain', MEMBER), piece(ElementsKind.Last, 'plain', MEMBER)],
+      [piece(ElementsKind.All, 'large', '')],
+      [Uint8Array.from(alone.take())],
+    ]) {
+      let taken: Restored | RestoreRefusal | undefined;
+      for (const part of parts) taken = await take(target, part);
+      expect(taken).toMatchObject({ refused: 'format' });
+      expect(target.count()).toBe(0);
+    }
+    // What is here of the first is never finished.
+    target.nowMs += SNAPSHOT_IDLE_MAX_MS + 1;
+    target.endOverdueRestores();
+    target.commit(false, false);
+    sweepDead(target);
+    expect(elementsOf(target)).toBe(0);
     audit(target);
     await Promise.all([source.close(), target.close()]);
   });
