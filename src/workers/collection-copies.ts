@@ -56,8 +56,11 @@ export class CollectionCopies {
 
   /** Ends those that nobody has gone on with for long. */
   expire(nowMs: number): void {
-    for (const copy of this.copies.values())
+    for (const copy of this.copies.values()) {
+      // A clock that was set back must not hold anything up.
+      copy.usedMs = Math.min(copy.usedMs, nowMs);
       if (nowMs - copy.usedMs > COLLECTION_COPY_IDLE_MAX_MS) this.end(copy);
+    }
   }
 
   endAll(): void {

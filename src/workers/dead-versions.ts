@@ -37,8 +37,8 @@ export class DeadVersions {
   private removed: number[] = [];
   /** Bytes that are to be written for the space of deleted ranges to come back. */
   private returningBytes = 0;
-  /** When to begin with that, Unix milliseconds: not too often. */
-  private returnAtMs = 0;
+  /** When that was done last, Unix milliseconds: it is not to be done too often. */
+  private returnedAtMs = 0;
 
   /** Whether nothing is left to be removed. */
   get isEmpty(): boolean {
@@ -47,7 +47,11 @@ export class DeadVersions {
 
   /** Whether {@link sweep} would do something now. */
   isDue(nowMs: number): boolean {
-    return this.dead.length > 0 || (this.returningBytes > 0 && nowMs >= this.returnAtMs);
+    if (this.dead.length > 0) return true;
+    if (this.returningBytes === 0) return false;
+    const sinceMs = nowMs - this.returnedAtMs;
+    // A clock that was set back must not hold anything up.
+    return sinceMs < 0 || sinceMs >= SPACE_RETURN_EVERY_MS;
   }
 
   /** A collection has gone with the batch. */
@@ -174,7 +178,7 @@ export class DeadVersions {
       target.delete('elem', elementBound(NO_VERSION));
       this.returningBytes = Math.max(0, this.returningBytes - FILLING.length);
     }
-    if (this.returningBytes === 0) this.returnAtMs = nowMs + SPACE_RETURN_EVERY_MS;
+    if (this.returningBytes === 0) this.returnedAtMs = nowMs;
   }
 }
 

@@ -82,8 +82,10 @@ export class Restores {
   }
 }
 
-function isOverdue({ usedMs }: Building, nowMs: number): boolean {
-  return nowMs - usedMs > SNAPSHOT_IDLE_MAX_MS;
+function isOverdue(building: Building, nowMs: number): boolean {
+  // A clock that was set back must not hold anything up.
+  building.usedMs = Math.min(building.usedMs, nowMs);
+  return nowMs - building.usedMs > SNAPSHOT_IDLE_MAX_MS;
 }
 
 class RefusedError extends Error {

@@ -61,7 +61,11 @@ export class ShardSnapshots {
 
   /** Ends those that nobody has read for long. */
   expire(nowMs: number): void {
-    for (const [number, { usedMs }] of this.open) if (nowMs - usedMs > SNAPSHOT_IDLE_MAX_MS) this.end(number);
+    for (const [number, snapshot] of this.open) {
+      // A clock that was set back must not hold anything up.
+      snapshot.usedMs = Math.min(snapshot.usedMs, nowMs);
+      if (nowMs - snapshot.usedMs > SNAPSHOT_IDLE_MAX_MS) this.end(number);
+    }
   }
 
   endAll(): void {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
+import { COLLECTION_COPY_IDLE_MAX_MS } from '../../../src/base/limits.js';
 import { HashValue } from '../../../src/types/collections/hash.js';
 import { ListValue } from '../../../src/types/collections/list.js';
 import { SetValue } from '../../../src/types/collections/set.js';
@@ -397,5 +398,18 @@ it('readings that nobody goes on with end, and so do those that are too many', a
   source.flush();
   source.commit(false);
   expect(kindsIn(copySlice(source, later.last, undefined, SLICE_BYTES))).toEqual([]);
+  await Promise.all([source.close(), target.close()]);
+});
+
+it('readings that nobody goes on with end though the clock was set back', async () => {
+  const [source, target] = await pair();
+  makeSet(source, 's', 3000);
+  const { copies } = source.replication;
+  const first = copySlice(source, undefined, undefined, SLICE_BYTES);
+  source.nowMs -= 3_600_000;
+  copies.expire(source.nowMs);
+  source.nowMs += COLLECTION_COPY_IDLE_MAX_MS + 1;
+  copies.expire(source.nowMs);
+  expect(kindsIn(copySlice(source, first.last, undefined, SLICE_BYTES))).toEqual([ElementsKind.First]);
   await Promise.all([source.close(), target.close()]);
 });

@@ -19,6 +19,7 @@ import { auditElements, contentsOf, startLogging, stepOf, write } from './feed-h
 import { afterCrash, auditDisk, openShard, START_MS } from './shard-harness.js';
 
 const PART_BYTES = 4000;
+const HOUR_MS = 3_600_000;
 
 async function open(): Promise<Shard> {
   return (await openShard(temporaryDir())).shard;
@@ -195,6 +196,17 @@ describe('a snapshot of a shard', () => {
     await source.close();
   });
 
+  it('ends when nobody reads it though the clock was set back', async () => {
+    const source = await open();
+    write(source, ['a', '1']);
+    const { snapshot } = source.snapshots.begin(source);
+    const setBackMs = source.nowMs - HOUR_MS;
+    source.snapshots.expire(setBackMs);
+    source.snapshots.expire(setBackMs + SNAPSHOT_IDLE_MAX_MS + 1);
+    expect(() => readAll(source, snapshot)).toThrow(/nobody has read it/);
+    await source.close();
+  });
+
   it('is one of few', async () => {
     const source = await open();
     for (let index = 0; index < SNAPSHOTS_PER_SHARD_MAX; index++) source.snapshots.begin(source);
@@ -325,6 +337,20 @@ describe('a shard that takes a backup', () => {
     audit(shard);
     // Nothing is left of it on the disk either.
     expect(readUnfinished(shard.source())).toEqual([]);
+  });
+
+  it('lets go of a collection that nobody goes on with though the clock was set back', async () => {
+    const { parts } = await pieces();
+    const shard = await open();
+    await take(shard, parts[0]!);
+    const setBackMs = START_MS - HOUR_MS;
+    expect(shard.restores.areOverdue(setBackMs)).toBe(false);
+    shard.nowMs = setBackMs + SNAPSHOT_IDLE_MAX_MS + 1;
+    expect(shard.restores.areOverdue(shard.nowMs)).toBe(true);
+    shard.endOverdueRestores();
+    shard.commit(false, false);
+    sweepDead(shard);
+    expect(elementsOf(shard)).toBe(0);
   });
 
   it('forgets a piece that was refused, whose version may be that of another collection by now', async () => {
