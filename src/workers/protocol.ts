@@ -79,10 +79,10 @@ export interface EndedWait {
   readonly again?: readonly string[] | undefined;
 }
 
-/** One message from a worker: some or all of a batch's replies, or what became of clients that wait. */
 /** A batch, alone or with memory for replies that the front has no more use for. */
 export type BatchMessage = ArrayBuffer | { readonly batch: ArrayBuffer; readonly spare: ArrayBuffer };
 
+/** One message from a worker: some or all of a batch's replies, or what became of clients that wait. */
 export interface ReplyMessage {
   /** Reply bytes, then a table of three words an entry: segment, byte length, and 0 if the segment is complete or else how many of its commands are. */
   readonly buffer: ArrayBuffer;
