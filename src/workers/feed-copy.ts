@@ -48,9 +48,48 @@ export function copySlice(
   }
 }
 
+/** Whether {@link copyMore} may go on behind a slice: it has whole keys only, and ends behind one. */
+export function canGrow({ after, last, isDone }: CopySlice): boolean {
+  const begin = parseCursor(after).kind;
+  return !isDone && parseCursor(last).kind === 'behind' && (begin === 'begin' || begin === 'behind');
+}
+
+/**
+ * The rows behind a slice that {@link canGrow}, to be {@link joined} with it. To be called between batches.
+ * @param bytesMax of them together; a row is read whole
+ * @returns undefined where a large collection comes first that does not fit: it has slices of its own
+ */
+export function copyMore(
+  shard: Shard,
+  { last: after }: CopySlice,
+  slots: FeedSlots | undefined,
+  bytesMax: number,
+): CopySlice | undefined {
+  const cursor = parseCursor(after);
+  if (cursor.kind !== 'behind') throw new Error('only a slice that ends behind a key can grow');
+  writer.discard();
+  const more = copyRows(shard, after, cursor.key, slots, bytesMax, false);
+  return !more.isDone && more.last === after ? undefined : more;
+}
+
+/** One slice of what several have, each of which goes on where the one before ends. */
+export function joined(slices: readonly CopySlice[]): CopySlice {
+  if (slices.length === 1) return slices[0]!;
+  const { last, isDone } = slices.at(-1)!;
+  // Not from a pool, all of which would go along to the other thread.
+  const rows = new Uint8Array(slices.reduce((sum, slice) => sum + slice.rows.length, 0));
+  let [end, rowCount] = [0, 0];
+  for (const slice of slices) {
+    rows.set(slice.rows, end);
+    end += slice.rows.length;
+    rowCount += slice.rowCount;
+  }
+  return { after: slices[0]!.after, last, rowCount, rows, isDone };
+}
+
 function sliceOf(after: string | undefined, last: string | undefined, isDone: boolean): CopySlice {
   const { rowCount } = writer;
-  return { after, last, rowCount, rows: Uint8Array.from(writer.take()), isDone };
+  return { after, last, rowCount, rows: new Uint8Array(writer.take()), isDone };
 }
 
 function copyRows(
@@ -59,6 +98,7 @@ function copyRows(
   key: string | undefined,
   slots: FeedSlots | undefined,
   bytesMax: number,
+  canCopyKey = true,
 ): CopySlice {
   let before = key;
   let tooLarge: string | undefined;
@@ -75,7 +115,7 @@ function copyRows(
   });
   if (tooLarge === undefined) return sliceOf(after, isDone ? undefined : behindKey(last!), isDone);
   // What comes before it goes first.
-  if (writer.rowCount > 0) return sliceOf(after, behindKey(before!), false);
+  if (writer.rowCount > 0 || !canCopyKey) return sliceOf(after, behindKey(before!), false);
   return copyKey(shard, after, tooLarge, false, bytesMax);
 }
 

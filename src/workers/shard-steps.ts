@@ -1,4 +1,5 @@
 import type { CommandError } from '../base/command-errors.js';
+import { TaskPace } from './pacing.js';
 import type { WorkerSettings } from './protocol.js';
 import { StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
@@ -10,6 +11,8 @@ export interface StepsHost {
   readonly shards: ReadonlyMap<number, Shard>;
   readonly cache: RowCache;
   settings: WorkerSettings;
+  /** Of commands, that have been run. */
+  readonly batches: number;
   refusal(shard: Shard): CommandError | undefined;
   commitFailed(shard: Shard, error: StorageError): CommandError;
   /** Changes of the shard are committed. */
@@ -26,7 +29,11 @@ export interface TaskSteps {
   read<T>(work: () => T): Promise<T>;
   /** A step whose changes are committed. */
   step<T>(work: () => T | Promise<T>): Promise<T>;
-  /** What the task gives, and how long its steps took. */
+  /** As {@link TaskSteps.step}, after a rest for the steps before. */
+  pacedStep<T>(work: () => T | Promise<T>): Promise<T>;
+  /** Rests for the steps before. @returns whether there is time for another one; else it has not rested */
+  goesOn(): Promise<boolean>;
+  /** What the task gives, and how it went. */
   measured<T extends object>(task: Promise<T>): Promise<T & Worked>;
 }
 
@@ -45,6 +52,7 @@ export class WritesRefusedError extends Error {
 export class ShardSteps {
   /** That of the event loop in which a step has been begun. */
   private turn: Promise<void> | undefined;
+  private batchesBefore = 0;
 
   constructor(private readonly host: StepsHost) {}
 
@@ -110,14 +118,30 @@ export class ShardSteps {
 
   /** Both, for one task. */
   forTask(shard: Shard): TaskSteps {
-    let workMs = 0;
-    const worked = (ms: number) => {
-      workMs += ms;
+    const pace = new TaskPace();
+    const timed = <T>(begin: (worked: (ms: number) => void) => Promise<T>): Promise<T> => {
+      const sinceMs = performance.now();
+      return begin((workMs) => {
+        const { batches } = this.host;
+        const hasClients = batches !== this.batchesBefore;
+        this.batchesBefore = batches;
+        pace.worked({ workMs, waitMs: performance.now() - sinceMs - workMs, hasClients });
+      });
     };
+    const step = <T>(work: () => T | Promise<T>) => timed((worked) => this.step(shard, work, worked));
     return {
-      read: (work) => this.between(shard, async () => work(), worked),
-      step: (work) => this.step(shard, work, worked),
-      measured: async (task) => ({ ...(await task), workMs }),
+      read: (work) => timed((worked) => this.between(shard, async () => work(), worked)),
+      step,
+      pacedStep: async (work) => {
+        await pace.rest();
+        return step(work);
+      },
+      goesOn: async () => {
+        if (!pace.mayGoOn) return false;
+        await pace.rest();
+        return this.host.shards.get(shard.id) === shard;
+      },
+      measured: async (task) => ({ ...(await task), owedMs: pace.owedMs, tookMs: pace.tookMs }),
     };
   }
 }

@@ -1,3 +1,4 @@
+import { REST_MAX_MS, restForWait } from './pacing.js';
 import type { ShardRoute } from './pool.js';
 
 /** A task that the owner of a shard does for it. */
@@ -15,34 +16,16 @@ type Parameters<Task extends ShardTask, Kind extends Task['kind']> = Omit<
 
 /** What a task gives that commands may have had to wait for. */
 export interface Worked {
-  /** How long the worker was busy with it, milliseconds. */
-  readonly workMs: number;
+  /** How long the worker still has to rest for it, milliseconds. */
+  readonly owedMs: number;
+  /** How long the worker had the task, its rests included, milliseconds. */
+  readonly tookMs: number;
 }
 
-/** What a task gives that is one step of long work. */
+/** What a task gives that is a part of long work. */
 export interface Paced {
-  /** How long to wait before the next step, milliseconds, so that clients hardly notice the work. */
+  /** How long to wait before the next one, milliseconds, so that clients hardly notice the work. */
   readonly restMs: number;
-}
-
-/** Rest, milliseconds, for each that the worker was busy with a step, and for each that the step had to wait. */
-const REST_PER_WORK = 3;
-const REST_PER_WAIT = 10;
-
-/** A step waits so long for threads to wake each other though nobody else wants anything, milliseconds. */
-const USUAL_WAIT_MS = 1;
-
-const REST_MAX_MS = 1000;
-
-/**
- * Clients have the worker at least three quarters of the time. A step that had to wait, for them or for a processor, is a sign
- * that there is not enough for all: so work gives way the more, the longer whatever else there is would have to wait.
- */
-function restAfter(tookMs: number, workMs: number): number {
-  return Math.min(
-    REST_PER_WORK * workMs + REST_PER_WAIT * Math.max(0, tookMs - workMs - USUAL_WAIT_MS),
-    REST_MAX_MS,
-  );
 }
 
 /** Has shards' owners do tasks, between two batches of commands. `Replies` tells by kind what they answer. */
@@ -65,7 +48,7 @@ export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<
     return (await this.run(task as Task)) as Replies[Kind];
   }
 
-  /** As {@link ask}, of a step of long work. */
+  /** As {@link ask}, of a part of long work. */
   protected async askPaced<Kind extends Task['kind']>(
     kind: Replies[Kind] extends Worked ? Kind : never,
     route: ShardRoute,
@@ -73,6 +56,7 @@ export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<
   ): Promise<Replies[Kind] & Paced> {
     const startMs = this.now();
     const reply = (await this.ask<Kind>(kind, route, parameters)) as Replies[Kind] & Worked;
-    return { ...reply, restMs: restAfter(this.now() - startMs, reply.workMs) };
+    const waitMs = this.now() - startMs - reply.tookMs;
+    return { ...reply, restMs: Math.min(reply.owedMs + restForWait(waitMs), REST_MAX_MS) };
   }
 }

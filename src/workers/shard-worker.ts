@@ -114,6 +114,10 @@ class ShardWorker implements ExecutorHost, StepsHost {
     this.changed(shard);
   }
 
+  get batches(): number {
+    return this.executor.batches;
+  }
+
   serveWaiting(shard: Shard): void {
     this.executor.serveBetween(shard);
   }

@@ -1,9 +1,9 @@
-import { copySlice } from './feed-copy.js';
-import type { FeedState, FeedTask } from './feed-protocol.js';
+import { canGrow, copyMore, copySlice, joined } from './feed-copy.js';
+import type { CopySlice, FeedState, FeedTask, SlotsRemoval } from './feed-protocol.js';
 import { feedState, readLog, stageLogging } from './feed-source.js';
 import { FeedTarget, removeSlots, type Step } from './feed-target.js';
 import type { Shard } from './shard.js';
-import type { ShardSteps } from './shard-steps.js';
+import type { ShardSteps, TaskSteps } from './shard-steps.js';
 
 /** The worker's side of ShardFeeds. */
 export class WorkerFeeds {
@@ -21,7 +21,8 @@ export class WorkerFeeds {
   run(task: FeedTask): Promise<unknown> {
     const { steps } = this;
     const shard = steps.shard(task.shard);
-    const { read, step, measured } = steps.forTask(shard);
+    const taskSteps = steps.forTask(shard);
+    const { read, step, pacedStep, measured } = taskSteps;
     switch (task.kind) {
       case 'setLogging':
         return this.setLogging(shard, task.on, step).then(() => read(() => this.stateOf(shard).log));
@@ -32,13 +33,13 @@ export class WorkerFeeds {
       case 'trimLog':
         return step(() => shard.replication.log.trim(shard.source(), task.through));
       case 'copySlice':
-        return measured(read(() => copySlice(shard, task.after, task.slots, task.bytesMax)));
+        return measured(copySteps(shard, taskSteps, task));
       case 'beginCopy':
         return new FeedTarget(shard, task.feed, step).begin(task.begin, task.slots);
       case 'resumeFeed':
         return new FeedTarget(shard, task.feed, step).resume(task.slots);
       case 'applyCopy':
-        return measured(new FeedTarget(shard, task.feed, step).applyCopy(task.slice));
+        return measured(new FeedTarget(shard, task.feed, pacedStep).applyCopy(task.slice));
       case 'applyRecords':
         return new FeedTarget(shard, task.feed, step).applyRecords(task.chunk);
       case 'forgetFeed':
@@ -48,7 +49,7 @@ export class WorkerFeeds {
           task.shown?.keepsOthers ? step(() => shard.replication.forgetFlush()) : undefined,
         );
       case 'removeSlots':
-        return measured(removeSlots(shard, step, task.slots, task.after));
+        return measured(removalSteps(shard, taskSteps, task));
     }
   }
 
@@ -72,4 +73,38 @@ export class WorkerFeeds {
     const state = feedState(shard);
     return this.unsafe.has(shard) ? { ...state, log: undefined } : state;
   }
+}
+
+type TaskOf<Kind extends FeedTask['kind']> = Extract<FeedTask, { kind: Kind }>;
+
+/** A slice in as many steps as there is time for. */
+async function copySteps(
+  shard: Shard,
+  { read, goesOn }: TaskSteps,
+  { after, slots, bytesMax }: TaskOf<'copySlice'>,
+): Promise<CopySlice> {
+  const slices = [await read(() => copySlice(shard, after, slots, bytesMax))];
+  for (let bytes = 0; ; ) {
+    const slice = slices.at(-1)!;
+    bytes += slice.rows.length;
+    if (bytes >= bytesMax || !canGrow(slice) || !(await goesOn())) break;
+    const more = await read(() => copyMore(shard, slice, slots, bytesMax - bytes));
+    if (more === undefined) break;
+    slices.push(more);
+  }
+  return joined(slices);
+}
+
+/** Removes in as many steps as there is time for. */
+async function removalSteps(
+  shard: Shard,
+  { step, goesOn }: TaskSteps,
+  { slots, after }: TaskOf<'removeSlots'>,
+): Promise<SlotsRemoval> {
+  let removal = await removeSlots(shard, step, slots, after);
+  while (!removal.isDone && (await goesOn())) {
+    const { removed, ...next } = await removeSlots(shard, step, slots, removal.last);
+    removal = { ...next, removed: removal.removed + removed };
+  }
+  return removal;
 }

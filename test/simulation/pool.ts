@@ -10,8 +10,8 @@ import type { Disk } from './disk.js';
 import type { Life } from './scheduler.js';
 import { SimulatedShard } from './shard.js';
 
-/** What a step of long work rests for, milliseconds. */
-const WORK_MS = 3;
+/** A part of long work, milliseconds. */
+const WORKED = { owedMs: 9, tookMs: 3 };
 
 /** A task of a worker takes up to so long, milliseconds; now and then much longer. */
 const TASK_MAX_MS = 2;
@@ -246,13 +246,13 @@ export class SimulatedPool {
       case 'trimLog':
         return shard.trimLog(task.through);
       case 'copySlice':
-        return { ...shard.copySlice(task.after, task.slots), workMs: WORK_MS };
+        return { ...shard.copySlice(task.after, task.slots), ...WORKED };
       case 'beginCopy':
         return shard.beginCopy(task.feed, task.begin, task.slots);
       case 'resumeFeed':
         return shard.resumeFeed(task.feed, task.slots);
       case 'applyCopy':
-        return { ...shard.applyCopy(task.feed, task.slice), workMs: WORK_MS };
+        return { ...shard.applyCopy(task.feed, task.slice), ...WORKED };
       case 'applyRecords': {
         const refusal = shard.refusalOf(task.feed, task.chunk);
         if (refusal !== undefined) return refusal;
@@ -265,7 +265,7 @@ export class SimulatedPool {
       case 'show':
         return undefined;
       case 'removeSlots':
-        return { ...shard.removeSlots(task.slots, task.after), workMs: WORK_MS };
+        return { ...shard.removeSlots(task.slots, task.after), ...WORKED };
     }
   }
 }

@@ -3,17 +3,23 @@ import { Owner } from '../../../src/workers/owner.js';
 import { ShardRoute } from '../../../src/workers/pool.js';
 import { ShardFeeds } from '../../../src/workers/shard-feeds.js';
 
-describe('a step of long work', () => {
+describe('a part of long work', () => {
   it.each([
-    { name: 'that did not have to wait', tookMs: 5, workMs: 4, restMs: 12 },
-    { name: 'that waited for clients, or a processor', tookMs: 9, workMs: 4, restMs: 52 },
-    { name: 'of which two were under way at once', tookMs: 3, workMs: 4, restMs: 12 },
-    { name: 'on a machine that does nothing else any more', tookMs: 2000, workMs: 4, restMs: 1000 },
-  ])('$name has the next one rest', async ({ tookMs, workMs, restMs }) => {
+    { name: 'that did not have to wait', askedMs: 5, tookMs: 4, owedMs: 12, restMs: 12 },
+    { name: 'that waited for the threads', askedMs: 9, tookMs: 4, owedMs: 12, restMs: 132 },
+    { name: 'for which the worker has rested', askedMs: 80, tookMs: 80, owedMs: 0, restMs: 0 },
+    {
+      name: 'on a machine that does nothing else any more',
+      askedMs: 2000,
+      tookMs: 4,
+      owedMs: 12,
+      restMs: 500,
+    },
+  ])('$name has the next one rest', async ({ askedMs, tookMs, owedMs, restMs }) => {
     let nowMs = 1000;
     const run = async () => {
-      nowMs += tookMs;
-      return { removed: 1, last: undefined, isDone: true, workMs };
+      nowMs += askedMs;
+      return { removed: 1, last: undefined, isDone: true, owedMs, tookMs };
     };
     const feeds = new ShardFeeds(run, () => nowMs);
     expect(await feeds.removeSlots(route(), new Uint8Array(0))).toMatchObject({ removed: 1, restMs });
