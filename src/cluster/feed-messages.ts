@@ -29,6 +29,8 @@ export type FollowerMessage =
       readonly shard: number;
       /** One bit for each slot whose rows are wanted, from the lowest bit of the first byte; undefined = all. */
       readonly slots: Uint8Array | undefined;
+      /** Those of them of which a copy has to be whole: of the others what there is will do; undefined = all of them. */
+      readonly whole: Uint8Array | undefined;
       /** What the source has of them will do for a copy, though it is not all: the follower has, or gets, the rest from others. */
       readonly partWillDo: boolean;
       /**

@@ -278,13 +278,15 @@ export class Copies {
     targetShard,
     feed,
     asked,
-  }: Pick<FeedDuty, 'keyspace' | 'targetShard' | 'feed' | 'asked'>): boolean {
+    whole = asked,
+  }: Pick<FeedDuty, 'keyspace' | 'targetShard' | 'feed' | 'asked'> &
+    Partial<Pick<FeedDuty, 'whole'>>): boolean {
     const copy = this.copies.get(keyOf(keyspace, targetShard));
     if (copy === undefined) return false;
     const { leftover, anew } = copy.memory;
     if (anew.includes(feed) || !copy.isShowing) return false;
     if (leftover.isEmpty) return true;
-    return asked !== undefined && SlotSet.fromBytes(asked).within(leftover).isEmpty;
+    return whole !== undefined && SlotSet.fromBytes(whole).within(leftover).isEmpty;
   }
 
   /** Whether a feed has to end, to begin anew with a copy. */

@@ -125,7 +125,8 @@ export class Store {
         changed: () => this.copies.look(),
         reachedMark: (duty, epoch) => this.copies.reachedMark(duty, epoch),
         marksIn: (route, log) => this.copies.marksIn(route, log),
-        copyable: ({ keyspace, shard, slots }) => this.copies.copyable(keyspace, shard, slots),
+        copyable: ({ keyspace, shard, slots, whole }) =>
+          this.copies.copyable(keyspace, shard, whole ?? slots),
       },
     });
     this.backups = new StoreBackups({

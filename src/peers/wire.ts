@@ -46,6 +46,7 @@ export interface WireFollowerMessage {
     keyspace: string;
     shard: number;
     slots?: Uint8Array;
+    whole?: Uint8Array;
     partWillDo: boolean;
     fromBeginning: boolean;
     resume: Maybe<WireStart>;
@@ -134,8 +135,9 @@ export function toWireFollowerMessage(message: FollowerMessage): WireFollowerMes
     const { position, bytes } = message;
     return { ack: { position: position && toWirePosition(position), bytes } };
   }
-  const { kind: _, slots, resume, ...facts } = message;
-  return { open: { ...facts, ...optional('slots', slots), resume: resume && toWireStart(resume) } };
+  const { kind: _, slots, whole, resume, ...facts } = message;
+  const sets = { ...optional('slots', slots), ...optional('whole', whole) };
+  return { open: { ...facts, ...sets, resume: resume && toWireStart(resume) } };
 }
 
 /** @throws WireError */
@@ -145,11 +147,8 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     return { kind: 'ack', position, bytes: exact(ack.bytes, 'bytes') };
   }
   if (!open) throw new WireError('it is none that this version knows');
-  const { clusterId, follower, source, feed, keyspace, shard, slots, partWillDo, fromBeginning, resume } =
-    open;
+  const { clusterId, follower, source, feed, keyspace, shard, partWillDo, fromBeginning, resume } = open;
   if (feed === '' || feed.length > FEED_ID_LENGTH_MAX) throw new WireError('a feed without an id');
-  if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
-    throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
   return {
     kind: 'open',
     clusterId,
@@ -158,11 +157,18 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
     feed,
     keyspace: idOf(keyspace, 'keyspace'),
     shard,
-    slots: slots && owned(slots),
+    slots: fromWireSlots(open.slots),
+    whole: fromWireSlots(open.whole),
     partWillDo,
     fromBeginning,
     resume: resume ? fromWireStart(resume) : undefined,
   };
+}
+
+function fromWireSlots(slots: Uint8Array | undefined): Uint8Array | undefined {
+  if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
+    throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
+  return slots && owned(slots);
 }
 
 function toWireChunk({ after, records, last }: LogChunk): WireChunk {

@@ -58,3 +58,20 @@ export function againInside(text: string | undefined): string | undefined {
   // No reading has the number 0.
   return cursor.kind === 'inside' ? insideKey(cursor.key, 0, 0, cursor.isOnly) : text;
 }
+
+/**
+ * The keys of which a slice from one place to another has all, latin1: behind `from`, undefined = from the first one, up to
+ * and with `until`, undefined = to the last.
+ * @returns undefined inside a collection, or with a key that is copied by itself
+ */
+export function keysBetween(
+  after: string | undefined,
+  last: string | undefined,
+): { readonly from: string | undefined; readonly until: string | undefined } | undefined {
+  const [from, to] = [parseCursor(after), parseCursor(last)];
+  if (from.kind === 'inside' || from.kind === 'only') return undefined;
+  return {
+    from: from.kind === 'begin' ? undefined : from.key,
+    until: to.kind === 'begin' ? undefined : to.key,
+  };
+}

@@ -10,10 +10,12 @@ import {
   FeedFormatError,
   type FeedSlots,
   flushTimestamp,
+  hasSlot,
 } from '../types/feed-codec.js';
 import { excessDriftMs, removalHorizon } from '../types/feed-rules.js';
 import { RowFormatError, rowHeader } from '../types/row-codec.js';
-import { onlyKey, parseCursor } from './feed-cursor.js';
+import { keySlot } from '../types/slots.js';
+import { keysBetween, onlyKey, parseCursor } from './feed-cursor.js';
 import type {
   Applied,
   CopyBegin,
@@ -144,7 +146,7 @@ export class FeedTarget {
   private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<number> {
     const { replication } = this.shard;
     const { removeBefore, flushedAt } = feed.record;
-    const range = rangeOf(slice);
+    const range = keysBetween(slice.after, slice.last);
     if ((removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) || range === undefined)
       return 0;
     const there = new Set(rows.map(({ key }) => key.latin1Slice()));
@@ -164,7 +166,7 @@ export class FeedTarget {
   private async passOnLost(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<void> {
     const { shard } = this;
     const { lostUntil = 0 } = feed.record;
-    const range = rangeOf(slice);
+    const range = keysBetween(slice.after, slice.last);
     if (lostUntil === 0 || range === undefined) return;
     const sent = new Map(rows.map((row) => [row.key.latin1Slice(), row]));
     const applier = new RowApplier(shard);
@@ -381,7 +383,10 @@ export class FeedTarget {
   /** Has others get what comes back of what the machine lost. */
   private passOn(winners: readonly FeedRow[]): void {
     const { replication } = this.shard;
-    if (replication.isRecovering(this.id)) replication.passOn(winners);
+    if (!replication.isRecovering(this.id)) return;
+    // What comes of other slots than those that the feed is about is only being gathered here.
+    const { slots } = this.known();
+    replication.passOn(winners.filter(({ key }) => slots === undefined || hasSlot(slots, keySlot(key))));
   }
 
   private checkClock(rows: readonly FeedRow[]): Promise<void> {
@@ -454,19 +459,6 @@ function place(cursor: string | undefined): string {
  */
 function lostUntil({ begin, position, newest, lostUntil = 0 }: FeedRecord, log: string): number {
   return (position ?? begin)?.log === log ? lostUntil : newest;
-}
-
-/** The keys of which a slice has all; undefined inside a collection, or with a key that is copied by itself. */
-function rangeOf({
-  after,
-  last,
-}: CopySlice): { from: string | undefined; until: string | undefined } | undefined {
-  const [from, to] = [parseCursor(after), parseCursor(last)];
-  if (from.kind === 'inside' || from.kind === 'only') return undefined;
-  return {
-    from: from.kind === 'begin' ? undefined : from.key,
-    until: to.kind === 'begin' ? undefined : to.key,
-  };
 }
 
 function isPiece(elements: FeedElements | undefined): boolean {

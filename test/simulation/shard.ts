@@ -244,7 +244,8 @@ export class SimulatedShard {
     const loggedBefore = this.sequence;
     this.passOnLost(feed, slice);
     for (const row of rowsOf(slice.rows))
-      if (this.take(row) && this.stored.recovering.has(id)) this.stored.log?.records.push(row);
+      if (this.take(row) && this.stored.recovering.has(id) && isIn(feed.slots, row.slot))
+        this.stored.log?.records.push(row);
     if (slice.isDone) this.stored.recovering.delete(id);
     const rows = feed.rows + slice.rowCount;
     const { log, sequence } = feed.begin;

@@ -44,6 +44,34 @@ test('what one copy alone has of an owner whose machine went down does not leave
   }
 }, 120_000);
 
+test('what a machine lost, and one copy of what its shard becomes part of has, comes to all copies of that', async () => {
+  const first = testSeed('a machine that goes down during a resize');
+  const troubles: Happening[][] = [
+    [],
+    [{ kind: 'power', atMs: 1120, store: 2, forMs: 700 }],
+    [
+      { kind: 'power', atMs: 300, store: 0, forMs: 2500 },
+      { kind: 'power', atMs: 500, store: 1, forMs: 1000 },
+    ],
+  ];
+  for (let seed = first; seed < first + 30; seed++) {
+    const cut = { kind: 'cut', atMs: 90, from: 3, isBoth: true, forMs: 900 } as const;
+    const happenings: Happening[] = [
+      { kind: 'wish', atMs: 20, wish: { kind: 'resize', shards: 1 } },
+      // Of the three copies that there are to be only the third reads what the fourth store writes.
+      { ...cut, to: 0 },
+      { ...cut, to: 1 },
+      ...[1, 2, 3, 4, 5, 6, 7, 8].map(
+        (key) => ({ kind: 'command', atMs: 100 + 3 * key, operation: 'set', key, via: 3 }) as const,
+      ),
+      { kind: 'power', atMs: 140 + (seed % 60), store: 3, forMs: 900 },
+      ...troubles[seed % 3]!,
+    ];
+    const world = { seed, stores: 4, shards: 2, replicas: 3, skewsMs: [0, 0, 0, 0, 0], durationMs: 9000 };
+    expect((await run({ ...world, happenings })).faults, `seed ${seed}`).toEqual([]);
+  }
+}, 120_000);
+
 test('master and stores come to rest with everything that was acknowledged, whatever went wrong', async () => {
   const first = testSeed('simulated clusters');
   const figures = noFigures();

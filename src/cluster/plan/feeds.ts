@@ -18,6 +18,11 @@ export interface Feed {
   readonly to: CopyPlace;
   readonly slots: SlotSet;
   /**
+   * Slots of which `to` takes besides what `from` has, which need not be all; absent = none. Both are to hold them, and
+   * what a source of them has lost `from` may have alone.
+   */
+  readonly passed?: SlotSet;
+  /**
    * - `peer`: both hold the shard, or are to hold it: for as long as they do.
    * - `fill`: a copy that is to be follows those that are.
    * - `rest`: a former holder is followed to the end.
@@ -44,7 +49,9 @@ export function feedsOf(entry: KeyspaceEntry): Feed[] {
   switch (change?.phase) {
     case 'prepare':
     case 'handover':
-      return [...peers(shards), ...siblings(shards, change.target), ...fills(shards, change.target)];
+      return [...peers(shards), ...siblings(shards, change.target), ...fills(shards, change.target)].map(
+        (feed) => withPassed(feed, change.target),
+      );
     case 'takeover':
       return [...peers(shards, change.former), ...rests(shards, change.former, true)];
     case 'cleanup':
@@ -76,6 +83,15 @@ function isNewHolder(former: readonly ShardEntry[], store: string, shard: number
   if (before === undefined) return true;
   // One that the change does not touch names nobody.
   return before.length > 0 && !before.includes(store);
+}
+
+/** Copies of a shard that are to have more slots tell each other what comes of these only there. */
+function withPassed(feed: Feed, target: readonly ShardEntry[]): Feed {
+  const { from, to, slots } = feed;
+  const stores = target[from.shard]?.stores ?? [];
+  if (from.shard !== to.shard || !stores.includes(from.store) || !stores.includes(to.store)) return feed;
+  const passed = slotsOfShard(target.length, from.shard);
+  return slots.includes(passed) ? feed : { ...feed, passed };
 }
 
 /** Copies that are to be follow each other before there is anything to hear, so that they miss nothing. */

@@ -16,6 +16,8 @@ export interface FeedDuty {
   readonly slots: FeedSlots | undefined;
   /** Those of which rows are asked for; undefined = all that there are. */
   readonly asked: FeedSlots | undefined;
+  /** Those of them of which a copy has to be whole; undefined = all of them. */
+  readonly whole: FeedSlots | undefined;
   readonly start: Feed['start'];
   /** Whether both are copies of the same shard. */
   readonly isReplica: boolean;
@@ -52,7 +54,10 @@ export function covers(asked: FeedSlots | undefined, needed: FeedSlots | undefin
   return needed.every((bits, index) => (bits & ~(asked[index] ?? 0)) === 0);
 }
 
-function dutyOf({ id, change, shards }: KeyspaceEntry, { from, to, slots, purpose, start }: Feed): FeedDuty {
+function dutyOf(
+  { id, change, shards }: KeyspaceEntry,
+  { from, to, slots, passed, purpose, start }: Feed,
+): FeedDuty {
   const set = shards.length === 1 && change === undefined ? undefined : slots.toBytes();
   return {
     feed: feedId(from, to.shard, change?.id),
@@ -64,7 +69,8 @@ function dutyOf({ id, change, shards }: KeyspaceEntry, { from, to, slots, purpos
     targetShard: to.shard,
     slots: change === undefined ? undefined : set,
     // Where nothing changes any more, the source's log may still tell of slots that have gone to other shards.
-    asked: set,
+    asked: passed === undefined ? set : slots.with(passed).toBytes(),
+    whole: passed && set,
     isReplica: purpose === 'peer',
   };
 }

@@ -184,7 +184,7 @@ export class FeedFollower {
       reachedMark: (epoch: number) => host.reachedMark(duty, epoch),
     };
     this.conversation = new FeedConversation(duty, route, stream, { engine, timers, meter, events });
-    const { feed, keyspace, sourceShard, asked, start } = duty;
+    const { feed, keyspace, sourceShard, asked, whole, start } = duty;
     stream.send({
       kind: 'open',
       clusterId: host.clusterId(),
@@ -194,6 +194,7 @@ export class FeedFollower {
       keyspace,
       shard: sourceShard,
       slots: asked,
+      whole,
       partWillDo: start !== 'copy',
       // What the machine lost here came to the source by a feed, and so is not in its log.
       fromBeginning: start === 'beginning' && log?.lostMs === 0,

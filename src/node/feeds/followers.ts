@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { FeedSlots } from '../../types/feed-codec.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import { type FeedDuty, feedId } from './duties.js';
@@ -9,7 +10,11 @@ const keyOf = ({ feed, keyspace, targetShard }: Pick<FeedDuty, 'feed' | 'keyspac
 function areSame(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
   if (one === other) return true;
   if (one === undefined || other === undefined) return false;
-  return one.every((byte, index) => byte === other[index]);
+  return Buffer.compare(one, other) === 0;
+}
+
+function isSame(one: FeedDuty, other: FeedDuty): boolean {
+  return areSame(one.slots, other.slots) && areSame(one.asked, other.asked);
 }
 
 /** The feeds that this store follows: those that the topology says. */
@@ -25,7 +30,7 @@ export class FeedFollowers {
     const wanted = new Map(duties.map((duty) => [keyOf(duty), duty]));
     for (const [key, feed] of this.feeds) {
       const duty = wanted.get(key);
-      if (duty !== undefined && areSame(duty.slots, feed.duty.slots) && !mustEnd(duty)) continue;
+      if (duty !== undefined && isSame(duty, feed.duty) && !mustEnd(duty)) continue;
       this.feeds.delete(key);
       this.stop(feed, duty === undefined);
     }

@@ -70,6 +70,10 @@ interface ShardLog {
 const ASKS_FOR_LESS =
   'by the topology here this store is to ask for more slots of the shard: it goes on when both know the same';
 
+function asksForLess({ slots }: OpenMessage, { asked, whole = asked }: FeedDuty): boolean {
+  return !covers(slots, whole);
+}
+
 const never = (reason: string): NotAdmitted => ({ reason, isEarly: false });
 const early = (reason: string): NotAdmitted => ({ reason, isEarly: true });
 
@@ -118,8 +122,7 @@ export class FeedSources implements SourceHost {
     for (const [route, followers] of wanted) this.keepFollowers(route, followers);
     for (const feed of [...this.feeds]) {
       const follower = this.followerOf(feed);
-      if (follower !== undefined && !covers(feed.open!.slots, follower.duty.asked))
-        feed.refuse(ASKS_FOR_LESS);
+      if (follower !== undefined && asksForLess(feed.open!, follower.duty)) feed.refuse(ASKS_FOR_LESS);
     }
     this.admissionChanged();
     this.tellListeners();
@@ -200,7 +203,7 @@ export class FeedSources implements SourceHost {
     const known = this.followerOf({ route, open });
     if (known === undefined)
       return early('the topology here does not say (yet) that this store follows the shard');
-    if (!covers(open.slots, known.duty.asked)) return never(ASKS_FOR_LESS);
+    if (asksForLess(open, known.duty)) return never(ASKS_FOR_LESS);
     return this.headOf(route) === undefined ? early('the shard does not log its changes yet') : route;
   }
 

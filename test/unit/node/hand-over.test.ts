@@ -49,6 +49,7 @@ const MOVING_DUTY: FeedDuty = {
   targetShard: 1,
   slots: MOVING.toBytes(),
   asked: MOVING.toBytes(),
+  whole: undefined,
   start: 'copy',
   isReplica: false,
 };

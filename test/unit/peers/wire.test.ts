@@ -29,11 +29,15 @@ const OPEN = {
   fromBeginning: false,
 } as const;
 
+const ALL = { slots: undefined, whole: undefined };
+const SOME = new Uint8Array(2048).fill(170);
+
 const followers: FollowerMessage[] = [
-  { ...OPEN, slots: undefined, resume: undefined },
-  { ...OPEN, slots: new Uint8Array(2048).fill(170), resume: { phase: 'tailing', position: POSITION } },
-  { ...OPEN, slots: undefined, partWillDo: true, fromBeginning: true, resume: COPYING },
-  { ...OPEN, slots: undefined, resume: { ...COPYING, after: '' } },
+  { ...OPEN, ...ALL, resume: undefined },
+  { ...OPEN, slots: SOME, whole: undefined, resume: { phase: 'tailing', position: POSITION } },
+  { ...OPEN, slots: SOME, whole: new Uint8Array(2048).fill(128), resume: undefined },
+  { ...OPEN, ...ALL, partWillDo: true, fromBeginning: true, resume: COPYING },
+  { ...OPEN, ...ALL, resume: { ...COPYING, after: '' } },
   { kind: 'ack', position: undefined, bytes: 0 },
   { kind: 'ack', position: POSITION, bytes: 2 ** 40 },
 ];
@@ -79,6 +83,7 @@ describe('the messages of peer.proto', () => {
     [{ open: { ...OPEN, source: 'no id', resume: undefined } }, /is no id of a store/],
     [{ open: { ...OPEN, feed: '', resume: undefined } }, /a feed without an id/],
     [{ open: { ...OPEN, slots: new Uint8Array(3), resume: undefined } }, /slots in 3 bytes/],
+    [{ open: { ...OPEN, whole: new Uint8Array(0), resume: undefined } }, /slots in 0 bytes/],
     [{ open: { ...OPEN, resume: {} } }, /there is no position/],
     [{ ack: { position: { log: '', sequence: 1 }, bytes: 0 } }, /without the id of its log/],
     [{ ack: { position: undefined, bytes: 2 ** 60 } }, /not a whole number/],
