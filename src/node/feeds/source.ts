@@ -210,7 +210,7 @@ export class FeedSource {
     if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
     this.host.headFound(this.route!, log);
     const { sequence, flushedAt } = log;
-    if (resume === undefined && this.open!.fromBeginning && log.firstSequence === 1) {
+    if (resume === undefined && this.open!.fromBeginning && log.firstSequence === 1 && log.lostMs === 0) {
       this.beginWithFirst(log);
       return;
     }
@@ -239,7 +239,8 @@ export class FeedSource {
 
   /**
    * Nothing that clients wrote here has left the log: what the follower lacks is in it. So it gets a copy of nothing, of
-   * which it may conclude nothing, and then all of the log.
+   * which it may conclude nothing, and then all of the log. Not so where this machine has lost something: what it has of
+   * others these may have lost at the same time, and it has forgotten that it is ahead of them.
    */
   private beginWithFirst({ log, flushedAt }: LogState): void {
     const position = { log, sequence: 0 };

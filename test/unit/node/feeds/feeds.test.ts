@@ -154,6 +154,10 @@ describe('feeds between two stores', () => {
       (two: ReturnType<typeof pair>) => (two.owner.engine.lostMs = 1),
     ],
     [
+      'its own machine has lost something: others may have lost what it had of them, too',
+      (two: ReturnType<typeof pair>) => (two.replica.engine.lostMs = 1),
+    ],
+    [
       'the log has not got its first record any more',
       ({ replica }: ReturnType<typeof pair>) => {
         replica.write('early', 'v', 1);
