@@ -1,7 +1,8 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError } from '../base/command-errors.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
-import type { ScoredMember, SortedSetValue } from '../types/collections/sorted-set.js';
+import type { ScoredMember } from '../types/collections/packed-scores.js';
+import type { SortedSetValue } from '../types/collections/sorted-set.js';
 import { RowType } from '../types/row.js';
 import { formatScore } from '../types/score.js';
 import { findRow, sortedSetOf } from './collection-access.js';

@@ -1,8 +1,9 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, WRONG_TYPE } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
+import { comesBefore, type ScoredMember } from '../types/collections/packed-scores.js';
 import { SetValue } from '../types/collections/set.js';
-import { comesBefore, type ScoredMember, SortedSetValue } from '../types/collections/sorted-set.js';
+import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { parseScore } from '../types/score.js';
 import type { ShardView } from '../types/shard-view.js';
 import { replace } from './collection-access.js';

@@ -1,7 +1,8 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
-import { type ScoredMember, SortedSetValue } from '../types/collections/sorted-set.js';
+import type { ScoredMember } from '../types/collections/packed-scores.js';
+import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { RowType } from '../types/row.js';
 import {
   isMemberAbove,

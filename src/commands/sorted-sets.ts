@@ -1,7 +1,8 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_A_FLOAT, SYNTAX_ERROR, wrongArity } from '../base/command-errors.js';
 import { INT64_MAX } from '../base/numbers.js';
-import type { ScoredMember, SortedSetValue } from '../types/collections/sorted-set.js';
+import type { ScoredMember } from '../types/collections/packed-scores.js';
+import type { SortedSetValue } from '../types/collections/sorted-set.js';
 import { RowType } from '../types/row.js';
 import { formatScore, parseScore } from '../types/score.js';
 import { findRow, save, sortedSetOf, sortedSetToWrite } from './collection-access.js';

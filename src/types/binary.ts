@@ -210,6 +210,11 @@ export class ByteReader {
     return stringValue(this.bytes(this.number()));
   }
 
+  /** A reader of what this one has not read yet, which stays where it is. */
+  ahead(): ByteReader {
+    return new ByteReader(this.source, this.at);
+  }
+
   /** @throws RowFormatError if something is left */
   end(): void {
     if (!this.isAtEnd) throw new RowFormatError('a collection with bytes behind its end');

@@ -1,12 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import {
-  type ByteReader,
-  NUMBER_BYTES_MAX,
-  textBytes,
-  writeNumber,
-  writeText,
-  writeUint64,
-} from '../binary.js';
+import { type ByteReader, textBytes, writeNumber, writeText, writeUint64 } from '../binary.js';
 import { RowType, type StringValue, valueText } from '../row.js';
 import {
   COLLECTION_OVERHEAD_BYTES,
@@ -14,7 +7,6 @@ import {
   FormFlag,
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
-  INLINE_ENTRY_OVERHEAD_BYTES,
   sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
@@ -28,6 +20,7 @@ import {
 } from './counted-tree.js';
 import { type ElementHost, ElementKind, type ElementStore } from './elements.js';
 import { MemberRows } from './member-rows.js';
+import { comesBefore, PackedScores, type ScoredMember } from './packed-scores.js';
 import type { EntryCodec } from './tree-nodes.js';
 
 /*
@@ -36,11 +29,6 @@ import type { EntryCodec } from './tree-nodes.js';
  *   large:  version (8 bytes), state of the tree
  * A large one has a row for each member, whose value is the score as text, and an ordered tree of scores and members.
  */
-
-export interface ScoredMember {
-  readonly score: number;
-  readonly member: string;
-}
 
 const CODEC: EntryCodec<ScoredMember> = {
   bytes: ({ member }) => 8 + textBytes(member),
@@ -63,11 +51,6 @@ function treeOf(store: ElementStore, state: TreeState): CountedTree<ScoredMember
   return new CountedTree(store, CODEC, state, TREE_LIMITS);
 }
 
-/** Whether one comes before another: by score, then by the bytes of the member. Both zeros are equal. */
-export function comesBefore(left: ScoredMember, right: ScoredMember): boolean {
-  return left.score < right.score || (left.score === right.score && left.member < right.member);
-}
-
 interface LargeForm {
   readonly store: ElementStore;
   readonly rows: MemberRows;
@@ -78,11 +61,7 @@ interface LargeForm {
 export class SortedSetValue implements Collection {
   readonly type = RowType.SortedSet;
   readonly nextExpiryMs = 0;
-  /** In order. */
-  private inline: ScoredMember[] | undefined = [];
-  private scores = new Map<string, number>();
-  /** Bytes of the inline members. */
-  private bytes = 0;
+  private inline: PackedScores | undefined = PackedScores.empty();
   private large: LargeForm | undefined;
   /** Whether Redis would have a skip list. */
   private converted = false;
@@ -96,13 +75,7 @@ export class SortedSetValue implements Collection {
     if ((form & FormFlag.Large) !== 0) {
       const store = host.elements(reader.version());
       set.enlarge(store, treeOf(store, readTreeState(reader)));
-    } else
-      for (let left = reader.number(); left > 0; left--) {
-        const entry = CODEC.read(reader);
-        set.inline!.push(entry);
-        set.scores.set(entry.member, entry.score);
-        set.bytes += entry.member.length;
-      }
+    } else set.inline = PackedScores.read(reader, reader.number());
     reader.end();
     return set;
   }
@@ -123,13 +96,11 @@ export class SortedSetValue implements Collection {
   private enlarge(store: ElementStore, tree: CountedTree<ScoredMember>): LargeForm {
     this.large = { store, tree, rows: new MemberRows(store, tree.size) };
     this.inline = undefined;
-    this.scores = NO_SCORES;
-    this.bytes = 0;
     return this.large;
   }
 
   get size(): number {
-    return this.inline?.length ?? this.large!.tree.size;
+    return this.inline?.size ?? this.large!.tree.size;
   }
 
   get version(): number {
@@ -141,8 +112,7 @@ export class SortedSetValue implements Collection {
   }
 
   get footprintBytes(): number {
-    const entries = this.inline?.length ?? 0;
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + entries * INLINE_ENTRY_OVERHEAD_BYTES.sortedSet;
+    return COLLECTION_OVERHEAD_BYTES + (this.inline?.bytes ?? 0);
   }
 
   elementBytes(): number {
@@ -150,7 +120,7 @@ export class SortedSetValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    return 10 + TREE_STATE_BYTES_MAX + this.bytes + (this.inline?.length ?? 0) * (8 + NUMBER_BYTES_MAX);
+    return 10 + TREE_STATE_BYTES_MAX + (this.inline?.bytes ?? 0);
   }
 
   encode(target: Buffer, at: number): number {
@@ -160,9 +130,7 @@ export class SortedSetValue implements Collection {
       writeUint64(target, at + 1, this.version);
       return writeTreeState(target, at + 9, large!.tree.state);
     }
-    let end = writeNumber(target, at + 1, inline.length);
-    for (const entry of inline) end = CODEC.write(target, end, entry);
-    return end;
+    return inline.write(target, writeNumber(target, at + 1, inline.size));
   }
 
   copy(host: ElementHost): SortedSetValue {
@@ -172,21 +140,20 @@ export class SortedSetValue implements Collection {
     if (inline === undefined) {
       const store = copyRows(large!.store, host);
       copy.enlarge(store, treeOf(store, { ...large!.tree.state }));
-    } else {
-      copy.inline = [...inline];
-      copy.scores = new Map(this.scores);
-      copy.bytes = this.bytes;
-    }
+    } else copy.inline = inline.copy();
     return copy;
   }
 
   /** The score of a member; undefined where it is none. */
   score(member: string): number | undefined {
-    return this.inline === undefined ? scoreOf(this.large!.rows.get(member)) : this.scores.get(member);
+    const { inline } = this;
+    if (inline === undefined) return scoreOf(this.large!.rows.get(member));
+    const at = inline.find(member);
+    return at < 0 ? undefined : inline.score(at);
   }
 
   scoresOf(members: readonly string[]): (number | undefined)[] {
-    if (this.inline !== undefined) return members.map((member) => this.scores.get(member));
+    if (this.inline !== undefined) return members.map((member) => this.score(member));
     return this.large!.rows.getMany(members).map(scoreOf);
   }
 
@@ -227,9 +194,9 @@ export class SortedSetValue implements Collection {
     return score === 0 && !this.converted ? 0 : score;
   }
 
-  private hasRoom(inline: readonly ScoredMember[], member: string): boolean {
+  private hasRoom(inline: PackedScores, member: string): boolean {
     const entriesMax = Math.min(this.host.limits.sortedSetEntriesMax, INLINE_ENTRIES_MAX);
-    return inline.length < entriesMax && this.bytes + member.length <= INLINE_BYTES_MAX;
+    return inline.size < entriesMax && inline.bytes + member.length <= INLINE_BYTES_MAX;
   }
 
   /** Puts an entry in whose member is not there. */
@@ -241,9 +208,7 @@ export class SortedSetValue implements Collection {
       tree.insert(entry, (other) => comesBefore(other, entry));
       return;
     }
-    inline.splice(inlineRank(inline, entry), 0, entry);
-    this.scores.set(entry.member, entry.score);
-    this.bytes += entry.member.length;
+    inline.insert(entry);
   }
 
   private move(from: ScoredMember, to: ScoredMember): void {
@@ -255,27 +220,29 @@ export class SortedSetValue implements Collection {
       rows.replace(to.member, scoreText(to.score));
       return;
     }
-    inline.splice(inlineRank(inline, from), 1);
-    inline.splice(inlineRank(inline, to), 0, to);
-    this.scores.set(to.member, to.score);
+    removeMember(inline, from.member);
+    inline.insert(to);
   }
 
-  private promote(inline: readonly ScoredMember[]): void {
+  private promote(inline: PackedScores): void {
+    const entries: ScoredMember[] = [];
+    for (let at = 0; at < inline.bytes; at = inline.next(at)) entries.push(inline.entry(at));
     const store = this.host.newElements();
     const { rows, tree } = this.enlarge(store, CountedTree.create(store, CODEC, TREE_LIMITS));
-    for (const { member, score } of inline) rows.add(member, scoreText(score));
-    tree.append(inline);
+    for (const { member, score } of entries) rows.add(member, scoreText(score));
+    tree.append(entries);
   }
 
   /** @returns the score that the removed member had; undefined where it is none */
   delete(member: string): number | undefined {
     const score = this.score(member);
     if (score === undefined) return undefined;
-    const entry = { member, score };
-    if (this.large === undefined) this.removeRange(this.rankOf(entry), 1);
+    if (this.inline !== undefined) removeMember(this.inline, member);
     else {
-      this.large.rows.remove(member);
-      this.large.tree.removeFirst((other) => comesBefore(other, entry));
+      const { rows, tree } = this.large!;
+      const entry = { member, score };
+      rows.remove(member);
+      tree.removeFirst((other) => comesBefore(other, entry));
     }
     return score;
   }
@@ -291,26 +258,37 @@ export class SortedSetValue implements Collection {
    */
   rank(isBefore: (entry: ScoredMember) => boolean): number {
     const { inline } = this;
-    return inline === undefined ? this.large!.tree.rank(isBefore) : rankIn(inline, isBefore);
+    return inline === undefined ? this.large!.tree.rank(isBefore) : inline.rank(isBefore);
   }
 
   /** The entry at an index from 0 to size − 1. */
   at(index: number): ScoredMember {
-    return this.inline === undefined ? this.large!.tree.at(index) : this.inline[index]!;
+    const { inline } = this;
+    return inline === undefined ? this.large!.tree.at(index) : inline.entry(inline.place(index));
   }
 
   /** Visits entries from index `from` to before `to` until `visit` returns false; nothing must change meanwhile. */
   each(from: number, to: number, visit: (entry: ScoredMember, index: number) => boolean): void {
     const { inline } = this;
-    if (inline === undefined) this.large!.tree.each(from, to, visit);
-    else for (let index = from; index < to; index++) if (!visit(inline[index]!, index)) return;
+    if (inline === undefined) {
+      this.large!.tree.each(from, to, visit);
+      return;
+    }
+    let at = inline.place(from);
+    for (let index = from; index < to && visit(inline.entry(at), index); index++) at = inline.next(at);
   }
 
   /** As {@link each}, from the entry before `to` down to `from`. */
   eachReverse(from: number, to: number, visit: (entry: ScoredMember, index: number) => boolean): void {
     const { inline } = this;
-    if (inline === undefined) this.large!.tree.eachReverse(from, to, visit);
-    else for (let index = to - 1; index >= from; index--) if (!visit(inline[index]!, index)) return;
+    if (inline === undefined) {
+      this.large!.tree.eachReverse(from, to, visit);
+      return;
+    }
+    const places: number[] = [];
+    for (let index = from, at = inline.place(from); index < to; index++, at = inline.next(at))
+      places.push(at);
+    for (let index = to - 1; index >= from && visit(inline.entry(places[index - from]!), index); index--);
   }
 
   /** Removes `count` entries from an index on, and gives each to `visit`. */
@@ -324,11 +302,13 @@ export class SortedSetValue implements Collection {
       });
       return;
     }
-    for (const entry of inline.splice(from, count)) {
-      this.scores.delete(entry.member);
-      this.bytes -= entry.member.length;
-      visit?.(entry);
+    const start = inline.place(from);
+    let end = start;
+    for (let left = count; left > 0; left--) {
+      visit?.(inline.entry(end));
+      end = inline.next(end);
     }
+    inline.remove(start, end, count);
   }
 
   /** See {@link MemberRows.scan}; a small one is given whole, in order. */
@@ -337,7 +317,8 @@ export class SortedSetValue implements Collection {
       return this.large!.rows.scan(cursor, count, true, (member, value) =>
         visit({ member, score: Number(value) }),
       );
-    for (const entry of this.inline) visit(entry);
+    const { inline } = this;
+    for (let at = 0; at < inline.bytes; at = inline.next(at)) visit(inline.entry(at));
     return 0;
   }
 
@@ -346,8 +327,6 @@ export class SortedSetValue implements Collection {
     return this.at(Math.floor(random() * this.size));
   }
 }
-
-const NO_SCORES: Map<string, number> = new Map();
 
 /** A score as the value of a row: text that reads back as the same double. */
 function scoreText(score: number): string {
@@ -358,17 +337,7 @@ function scoreOf(value: StringValue | undefined): number | undefined {
   return value === undefined ? undefined : Number(valueText(value));
 }
 
-function inlineRank(entries: readonly ScoredMember[], entry: ScoredMember): number {
-  return rankIn(entries, (other) => comesBefore(other, entry));
-}
-
-function rankIn(entries: readonly ScoredMember[], isBefore: (entry: ScoredMember) => boolean): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (isBefore(entries[middle]!)) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function removeMember(inline: PackedScores, member: string): void {
+  const at = inline.find(member);
+  inline.remove(at, inline.next(at), 1);
 }

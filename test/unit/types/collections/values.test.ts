@@ -3,12 +3,9 @@ import type { Collection } from '../../../../src/types/collections/collection.js
 import { decodeCollection } from '../../../../src/types/collections/decode.js';
 import { HashValue } from '../../../../src/types/collections/hash.js';
 import { ListValue } from '../../../../src/types/collections/list.js';
+import { comesBefore, type ScoredMember } from '../../../../src/types/collections/packed-scores.js';
 import { SetValue } from '../../../../src/types/collections/set.js';
-import {
-  comesBefore,
-  type ScoredMember,
-  SortedSetValue,
-} from '../../../../src/types/collections/sorted-set.js';
+import { SortedSetValue } from '../../../../src/types/collections/sorted-set.js';
 import { type StringValue, stringValue, valueText } from '../../../../src/types/row.js';
 import { LOW_LIMITS, MemoryHost, REDIS_LIMITS } from '../../../support/memory-elements.js';
 import { envNumber, type Random } from '../../../support/random.js';
