@@ -1,5 +1,5 @@
-import type { Buffer } from 'node:buffer';
-import { type ByteReader, NUMBER_BYTES_MAX, writeNumber } from '../binary.js';
+import { Buffer } from 'node:buffer';
+import { ByteReader, NUMBER_BYTES_MAX, writeLatin1, writeNumber } from '../binary.js';
 import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
 import type { ElementStore } from './elements.js';
 import type { EntryCodec } from './tree-nodes.js';
@@ -9,14 +9,26 @@ export interface KeyedCodec<E> extends EntryCodec<E> {
   keyOf(entry: E): string;
 }
 
+/** Entries are encoded here to become text; longer ones stay objects. */
+const scratch = Buffer.allocUnsafeSlow(16 << 10);
+
 /**
- * Entries in order of a key that each has, in an array while they are few, in an ordered tree of element rows when they
+ * Entries in order of a key that each has, inline while they are few, in an ordered tree of element rows when they
  * have become many. Entries are not changed in place: another one is {@link put}.
+ *
+ * Inline ones are objects, or one text as they are encoded, if they were only added to between one encoding and the
+ * next: objects are looked for all over memory when they are encoded, a text is written at once.
  */
 export class SortedTable<E> {
   /** Bytes of the inline entries, encoded. */
   private inlineBytes = 0;
-  private inline: E[] | undefined = [];
+  private inlineCount = 0;
+  /** The inline entries; undefined while they are in `text`. */
+  private entries: E[] | undefined;
+  /** Encoded, one character a byte. */
+  private text = '';
+  /** Whether objects were needed since they were encoded last. */
+  private needsObjects = false;
   private tree: CountedTree<E> | undefined;
 
   constructor(
@@ -25,8 +37,24 @@ export class SortedTable<E> {
     private readonly firstNode = 0,
   ) {}
 
+  /** The inline entries, as objects from now on; undefined if there is a tree. */
+  private get inline(): E[] | undefined {
+    if (this.tree !== undefined) return undefined;
+    this.needsObjects = true;
+    return this.entries ?? this.unpack();
+  }
+
+  private unpack(): E[] {
+    const reader = new ByteReader(Buffer.from(this.text, 'latin1'));
+    const entries: E[] = [];
+    while (!reader.isAtEnd) entries.push(this.codec.read(reader));
+    this.entries = entries;
+    this.text = '';
+    return entries;
+  }
+
   get size(): number {
-    return this.inline?.length ?? this.tree!.size;
+    return this.tree?.size ?? this.inlineCount;
   }
 
   /** Bytes of its entries as they are encoded inline; 0 of a tree. */
@@ -37,7 +65,7 @@ export class SortedTable<E> {
   /** Bytes it takes in memory, element rows left out. */
   get footprintBytes(): number {
     const { overheadBytes } = this.codec;
-    return this.inlineBytes + (this.inline?.length ?? 0) * overheadBytes;
+    return this.inlineBytes + this.inlineCount * overheadBytes;
   }
 
   /** Bytes that {@link encode} may write at most. */
@@ -47,32 +75,49 @@ export class SortedTable<E> {
 
   /** Writes the number of entries and the entries, or the state of the tree. Returns where it ends. */
   encode(target: Buffer, at: number): number {
-    const { inline, codec } = this;
-    if (inline === undefined) return writeTreeState(target, at, this.tree!.state);
-    let end = writeNumber(target, at, inline.length);
-    for (const entry of inline) end = codec.write(target, end, entry);
+    const { tree, entries, codec } = this;
+    if (tree !== undefined) return writeTreeState(target, at, tree.state);
+    const start = writeNumber(target, at, this.inlineCount);
+    if (entries === undefined) {
+      writeLatin1(target, start, this.text);
+      return start + this.text.length;
+    }
+    let end = start;
+    for (const entry of entries) end = codec.write(target, end, entry);
+    if (!this.needsObjects) {
+      this.text = target.latin1Slice(start, end);
+      this.entries = undefined;
+    }
+    this.needsObjects = false;
     return end;
   }
 
   /** Reads what {@link encode} wrote. @param store the element rows, if there is a tree */
   decode(reader: ByteReader, store: ElementStore | undefined): void {
     if (store !== undefined) this.useTree(new CountedTree(store, this.codec, readTreeState(reader)));
-    else
-      for (let left = reader.number(); left > 0; left--)
-        this.insertInline(this.size, this.codec.read(reader));
+    else {
+      this.entries = [];
+      for (let left = reader.number(); left > 0; left--) this.append(this.codec.read(reader));
+    }
   }
 
   /** Becomes what another table is. @param store the copied element rows, if it has a tree */
   copyFrom(source: SortedTable<E>, store: ElementStore | undefined): void {
     if (store !== undefined) this.useTree(new CountedTree(store, this.codec, { ...source.tree!.state }));
-    else this.inline = [...source.inline!];
-    this.inlineBytes = source.inlineBytes;
+    else {
+      this.entries = source.entries && [...source.entries];
+      this.text = source.text;
+      this.inlineBytes = source.inlineBytes;
+      this.inlineCount = source.inlineCount;
+    }
   }
 
   private useTree(tree: CountedTree<E>): void {
     this.tree = tree;
-    this.inline = undefined;
+    this.entries = undefined;
+    this.text = '';
     this.inlineBytes = 0;
+    this.inlineCount = 0;
   }
 
   /** Turns an array into a tree. @param convert gives what an entry becomes in the tree */
@@ -98,7 +143,7 @@ export class SortedTable<E> {
 
   /** The entry at an index from 0 to size − 1. */
   at(index: number): E {
-    return this.inline === undefined ? this.tree!.at(index) : this.inline[index]!;
+    return this.inline?.[index] ?? this.tree!.at(index);
   }
 
   /** Where the entry of a key is; −1 where there is none. */
@@ -125,19 +170,27 @@ export class SortedTable<E> {
     } else if (isThere) {
       this.inlineBytes += codec.bytes(entry) - codec.bytes(inline[index]!);
       inline[index] = entry;
-    } else this.insertInline(index, entry);
+    } else {
+      this.inlineBytes += codec.bytes(entry);
+      this.inlineCount++;
+      inline.splice(index, 0, entry);
+    }
   }
 
   /** Adds an entry whose key comes behind all others. */
   append(entry: E): void {
-    if (this.inline === undefined) this.tree!.insertAt(this.tree!.size, entry);
-    else this.insertInline(this.inline.length, entry);
-  }
-
-  private insertInline(index: number, entry: E): void {
-    this.inlineBytes += this.codec.bytes(entry);
-    if (index === this.size) this.inline!.push(entry);
-    else this.inline!.splice(index, 0, entry);
+    const { tree, codec } = this;
+    if (tree !== undefined) {
+      tree.insertAt(tree.size, entry);
+      return;
+    }
+    const bytes = codec.bytes(entry);
+    this.inlineBytes += bytes;
+    this.inlineCount++;
+    if (this.entries === undefined && bytes <= scratch.length) {
+      codec.write(scratch, 0, entry);
+      this.text += scratch.latin1Slice(0, bytes);
+    } else (this.entries ?? this.unpack()).push(entry);
   }
 
   /** @returns whether there was one */
@@ -149,12 +202,14 @@ export class SortedTable<E> {
 
   /** Removes the entries from index `from` to before `to`, and gives each to `visit`. */
   removeRange(from: number, to: number, visit?: (entry: E) => void): void {
-    if (this.inline === undefined) {
+    const { inline } = this;
+    if (inline === undefined) {
       this.tree!.removeRange(from, to, visit);
       return;
     }
-    for (const entry of this.inline.splice(from, to - from)) {
+    for (const entry of inline.splice(from, to - from)) {
       this.inlineBytes -= this.codec.bytes(entry);
+      this.inlineCount--;
       visit?.(entry);
     }
   }
