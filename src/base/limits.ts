@@ -184,7 +184,7 @@ export const WRITE_BACK_ROWS_MAX = 1000;
 export const FEED_WINDOW_BYTES = 1 << 20;
 
 /** Bytes that a read of a feed log has; a commit goes whole. */
-export const FEED_SLICE_BYTES = 256 << 10;
+export const FEED_SLICE_BYTES = 512 << 10;
 
 /** Bytes that a slice of a copy has; a row goes whole. Clients wait while one is read, and while it is written. */
 export const COPY_SLICE_BYTES = 64 << 10;
@@ -221,6 +221,9 @@ export const FEED_SCAN_BYTES = 4 << 20;
 
 /** Rows that have arrived by a feed, and that are applied before commands run. */
 export const FEED_APPLY_ROWS = 125;
+
+/** Of rows that come by a log, as many times that as fit into this, milliseconds: each commit costs as much as some fifty rows. */
+export const FEED_APPLY_MS = 1;
 
 /** Keys of one shard that clients wait for in blocking commands, each counted for every client. */
 export const WAITED_KEYS_MAX = 1 << 20;

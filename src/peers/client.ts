@@ -1,5 +1,10 @@
 import { Client, type ClientDuplexStream, logVerbosity, Metadata, setLogVerbosity } from '@grpc/grpc-js';
-import { FEED_MESSAGE_BYTES_MAX, FEED_MESSAGES_WAITING_MAX } from '../base/limits.js';
+import {
+  FEED_MESSAGE_BYTES_MAX,
+  FEED_MESSAGES_WAITING_MAX,
+  FEED_SLICE_BYTES,
+  FEED_WINDOW_BYTES,
+} from '../base/limits.js';
 import type { FollowerMessage, SourceMessage, SourceStream } from '../cluster/feed-messages.js';
 import type { StoreEntry } from '../cluster/topology.js';
 import { CHANNEL_OPTIONS } from '../master/channel.js';
@@ -61,6 +66,8 @@ export class PeerClients {
       ...security.clientOptions(),
       ...CHANNEL_OPTIONS,
       'grpc.max_receive_message_length': FEED_MESSAGE_BYTES_MAX,
+      // How much may be on its way is for feeds to say. With the 64 KB of HTTP/2 each chunk of a log takes several round trips.
+      'grpc-node.flow_control_window': FEED_WINDOW_BYTES + FEED_SLICE_BYTES,
       // Whoever opens a feed has waited already.
       'grpc.initial_reconnect_backoff_ms': RECONNECT_MS,
       'grpc.min_reconnect_backoff_ms': RECONNECT_MS,

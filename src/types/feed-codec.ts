@@ -1,6 +1,15 @@
 import { Buffer } from 'node:buffer';
 import type { Row } from './row.js';
-import { encodeRow, readUint64, rowRoom, writeLatin1, writeUint64 } from './row-codec.js';
+import {
+  encodeRow,
+  type RowHeader,
+  readUint64,
+  rowHeader,
+  rowRoom,
+  rowTimestamp,
+  writeLatin1,
+  writeUint64,
+} from './row-codec.js';
 import { SLOTS } from './slots.js';
 
 /*
@@ -221,14 +230,55 @@ export class FeedWriter {
   }
 }
 
-/** An entry; all buffers are views. */
-export interface FeedEntry {
-  readonly key: Buffer;
-  readonly bytes: Buffer;
-  /** Of a large collection. */
-  readonly elements: FeedElements | undefined;
+/**
+ * An entry. Of those that come by a log most need no more than what can be read in place: a Buffer costs as much as looking a
+ * row up, and is made when it is asked for. All are views.
+ */
+export class FeedEntry {
+  /** @param source the row's bytes are from `rowAt` to `rowEnd` in it, and its key right before them */
+  constructor(
+    readonly source: Buffer,
+    private readonly start: number,
+    readonly rowAt: number,
+    readonly rowEnd: number,
+    private readonly end: number,
+    /** Of a large collection. */
+    readonly elements: FeedElements | undefined,
+  ) {}
+
+  /** Where the key begins in the source; it ends where the row begins. */
+  get keyAt(): number {
+    return this.start + ENTRY_HEADER_BYTES;
+  }
+
+  get key(): Buffer {
+    return this.source.subarray(this.keyAt, this.rowAt);
+  }
+
+  /** The key as latin1 text. */
+  get name(): string {
+    return this.source.latin1Slice(this.keyAt, this.rowAt);
+  }
+
+  /** The row. */
+  get bytes(): Buffer {
+    return this.source.subarray(this.rowAt, this.rowEnd);
+  }
+
+  /** @throws RowFormatError */
+  get header(): RowHeader {
+    return rowHeader(this.source, this.rowAt, this.rowEnd);
+  }
+
+  /** Of the row. @throws RowFormatError */
+  get timestamp(): number {
+    return rowTimestamp(this.source, this.rowAt, this.rowEnd);
+  }
+
   /** All of it. */
-  readonly entry: Buffer;
+  get entry(): Buffer {
+    return this.source.subarray(this.start, this.end);
+  }
 }
 
 /** Visits entries from `at` on. @throws FeedFormatError */
@@ -242,12 +292,7 @@ export function eachFeedEntry(bytes: Buffer, at: number, visit: (entry: FeedEntr
     if (rowEnd > bytes.length) throw new FeedFormatError('a row is cut short');
     const elements = length >= HAS_ELEMENTS ? elementsAt(bytes, rowEnd) : undefined;
     const end = elements === undefined ? rowEnd : elementsEnd(bytes, rowEnd);
-    visit({
-      key: bytes.subarray(keyAt, rowAt),
-      bytes: bytes.subarray(rowAt, rowEnd),
-      elements,
-      entry: bytes.subarray(at, end),
-    });
+    visit(new FeedEntry(bytes, at, rowAt, rowEnd, end, elements));
     at = end;
   }
 }

@@ -1,6 +1,7 @@
 const SLOTS_MIN = 16;
 /** A slot without an entry; hashes are never 0. */
 const EMPTY = 0;
+const FNV_PRIME = 0x01000193;
 /** Differs from start to start, so that nobody can prepare keys that collide. */
 const SEED = Math.floor(Math.random() * 2 ** 32) | 0;
 
@@ -90,7 +91,18 @@ export abstract class OpenTable<E> {
 export function tableHash(text: string, salt = 0): number {
   let hash = SEED ^ salt;
   const { length } = text;
-  for (let index = 0; index < length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  for (let index = 0; index < length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), FNV_PRIME);
+  return finished(hash);
+}
+
+/** {@link tableHash} of the latin1 text that has the bytes from `from` to `to`. */
+export function bytesHash(bytes: Uint8Array, from: number, to: number): number {
+  let hash = SEED;
+  for (let index = from; index < to; index++) hash = Math.imul(hash ^ bytes[index]!, FNV_PRIME);
+  return finished(hash);
+}
+
+function finished(hash: number): number {
   hash ^= hash >>> 16;
   hash = Math.imul(hash, 0x85ebca6b);
   hash ^= hash >>> 13;

@@ -14,7 +14,7 @@ import {
 import { FormFlag } from './collections/collection.js';
 import { decodeCollection } from './collections/decode.js';
 import type { ElementHost } from './collections/elements.js';
-import { type Row, RowType, stringValue } from './row.js';
+import { type Row, RowType, stringValue, TEXT_BYTES_MAX } from './row.js';
 
 export { RowFormatError, readUint64, writeLatin1, writeUint64 };
 
@@ -79,11 +79,7 @@ export function decodeRow(row: Row, bytes: Buffer, host?: ElementHost): void {
 
 /** As {@link decodeRow}, for bytes that are not what is stored of the row. */
 export function decodeContents(row: Row, bytes: Buffer, host?: ElementHost): void {
-  const payloadAt = headerLength(bytes);
-  row.type = (bytes[0]! & TYPE_MASK) as RowType;
-  row.flags = bytes[1]!;
-  row.timestamp = readUint64(bytes, 2);
-  row.expiresAtMs = payloadAt > HEADER_BYTES ? readUint64(bytes, HEADER_BYTES) : 0;
+  const payloadAt = decodeHeader(row, bytes, 0, bytes.length);
   if (row.type === RowType.String) row.value = stringValue(bytes.subarray(payloadAt));
   else if (row.type === RowType.Tombstone) row.value = '';
   else {
@@ -96,12 +92,33 @@ export function decodeContents(row: Row, bytes: Buffer, host?: ElementHost): voi
   row.collection = undefined;
 }
 
-function headerLength(bytes: Buffer): number {
-  const first = bytes[0];
+/**
+ * Makes a row that is neither a collection, nor to be one, what its bytes from `at` to `end` say. What it keeps shares no memory with
+ * them.
+ * @throws RowFormatError
+ */
+export function decodePlain(row: Row, bytes: Buffer, at: number, end: number): void {
+  const payloadAt = decodeHeader(row, bytes, at, end);
+  if (row.type !== RowType.String) row.value = '';
+  else if (end - payloadAt <= TEXT_BYTES_MAX) row.value = bytes.latin1Slice(payloadAt, end);
+  else row.value = Buffer.from(bytes.subarray(payloadAt, end));
+}
+
+/** @returns where the payload begins */
+function decodeHeader(row: Row, bytes: Buffer, at: number, end: number): number {
+  const payloadAt = at + headerLength(bytes, at, end);
+  row.type = (bytes[at]! & TYPE_MASK) as RowType;
+  row.flags = bytes[at + 1]!;
+  row.timestamp = readUint64(bytes, at + 2);
+  row.expiresAtMs = payloadAt > at + HEADER_BYTES ? readUint64(bytes, at + HEADER_BYTES) : 0;
+  return payloadAt;
+}
+
+function headerLength(bytes: Buffer, at = 0, end = bytes.length): number {
+  const first = at < end ? bytes[at] : undefined;
   const length =
     first !== undefined && (first & HAS_EXPIRY) !== 0 ? HEADER_BYTES + EXPIRY_BYTES : HEADER_BYTES;
-  if (first === undefined || bytes.length < length)
-    throw new RowFormatError(`a row of ${bytes.length} bytes`);
+  if (first === undefined || end - at < length) throw new RowFormatError(`a row of ${end - at} bytes`);
   if ((first & ~(TYPE_MASK | HAS_EXPIRY)) !== 0)
     throw new RowFormatError(`a row that begins with byte ${first}`);
   return length;
@@ -115,14 +132,20 @@ export interface RowHeader {
   readonly expiresAtMs: number;
 }
 
-/** The header of a row's bytes. @throws RowFormatError */
-export function rowHeader(bytes: Buffer): RowHeader {
-  const expires = headerLength(bytes) > HEADER_BYTES;
+/** The header of a row's bytes, which are those from `at` to `end`. @throws RowFormatError */
+export function rowHeader(bytes: Buffer, at = 0, end = bytes.length): RowHeader {
+  const expires = headerLength(bytes, at, end) > HEADER_BYTES;
   return {
-    type: (bytes[0]! & TYPE_MASK) as RowType,
-    timestamp: readUint64(bytes, 2),
-    expiresAtMs: expires ? readUint64(bytes, HEADER_BYTES) : 0,
+    type: (bytes[at]! & TYPE_MASK) as RowType,
+    timestamp: readUint64(bytes, at + 2),
+    expiresAtMs: expires ? readUint64(bytes, at + HEADER_BYTES) : 0,
   };
+}
+
+/** Of {@link rowHeader}. @throws RowFormatError */
+export function rowTimestamp(bytes: Buffer, at: number, end: number): number {
+  headerLength(bytes, at, end);
+  return readUint64(bytes, at + 2);
 }
 
 /** Gives the bytes of a row another timestamp. @throws RowFormatError */

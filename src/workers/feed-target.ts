@@ -1,19 +1,20 @@
 import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
-import { FEED_APPLY_ROWS, FEEDS_PER_SHARD_MAX } from '../base/limits.js';
+import { FEED_APPLY_MS, FEED_APPLY_ROWS, FEEDS_PER_SHARD_MAX } from '../base/limits.js';
 import {
   ElementsKind,
   eachFeedEntry,
   eachRecord,
   eachRecordEntry,
   type FeedElements,
+  type FeedEntry,
   FeedFormatError,
   type FeedSlots,
   flushTimestamp,
   hasSlot,
 } from '../types/feed-codec.js';
 import { excessDriftMs, removalHorizon } from '../types/feed-rules.js';
-import { RowFormatError, rowHeader } from '../types/row-codec.js';
+import { RowFormatError } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
 import { keysBetween, onlyKey, parseCursor } from './feed-cursor.js';
 import type {
@@ -29,7 +30,7 @@ import { scanRows } from './feed-scan.js';
 import { beginReplication } from './feed-source.js';
 import { hasAll } from './replication.js';
 import type { Feed, FeedRecord } from './replication-meta.js';
-import { type FeedRow, KeyWantedError, RowApplier } from './row-applier.js';
+import { KeyWantedError, RowApplier, type StoredRow } from './row-applier.js';
 import type { Shard } from './shard.js';
 import { WritesRefusedError } from './shard-steps.js';
 
@@ -126,7 +127,7 @@ export class FeedTarget {
           'position',
           `the copy of feed ${this.id} goes on behind ${place(after)}, not ${place(slice.after)}`,
         );
-      const rows: FeedRow[] = [];
+      const rows: FeedEntry[] = [];
       eachFeedEntry(bufferOf(slice.rows), 0, (entry) => rows.push(entry));
       await this.checkClock(rows);
       const { log } = this.shard.replication;
@@ -143,13 +144,13 @@ export class FeedTarget {
   }
 
   /** Removes what the range of a slice has here and the source has not any more. */
-  private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<number> {
+  private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedEntry[]): Promise<number> {
     const { replication } = this.shard;
     const { removeBefore, flushedAt } = feed.record;
     const range = keysBetween(slice.after, slice.last);
     if ((removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) || range === undefined)
       return 0;
-    const there = new Set(rows.map(({ key }) => key.latin1Slice()));
+    const there = new Set(rows.map(({ name }) => name));
     return this.removeRange(
       range.from,
       range.until,
@@ -163,16 +164,16 @@ export class FeedTarget {
    * Has others get what the source has lost of the range of a slice. It came by a feed, so it is in no log, and they may
    * have begun to follow the source when it had lost it.
    */
-  private async passOnLost(feed: Feed, slice: CopySlice, rows: readonly FeedRow[]): Promise<void> {
+  private async passOnLost(feed: Feed, slice: CopySlice, rows: readonly FeedEntry[]): Promise<void> {
     const { shard } = this;
     const { lostUntil = 0 } = feed.record;
     const range = keysBetween(slice.after, slice.last);
     if (lostUntil === 0 || range === undefined) return;
-    const sent = new Map(rows.map((row) => [row.key.latin1Slice(), row]));
+    const sent = new Map(rows.map((row) => [row.name, row]));
     const applier = new RowApplier(shard);
     for (let after = range.from; ; ) {
       const { last, isDone } = await this.step(() => {
-        const ahead: FeedRow[] = [];
+        const ahead: StoredRow[] = [];
         const scanned = scanRows(shard, after, range.until, feed.slots, (key, bytes, timestamp, name) => {
           if (timestamp <= lostUntil && applier.isAhead(key, bytes, sent.get(name)))
             ahead.push({ key: Buffer.from(key), bytes: Buffer.from(bytes) });
@@ -188,13 +189,12 @@ export class FeedTarget {
 
   /** Takes a piece of a large collection. Only with the last one is there a row that names it. */
   private async applyPiece(
-    row: FeedRow,
+    row: FeedEntry,
     elements: FeedElements,
     moved: (feed: Feed) => FeedRecord,
   ): Promise<Applied> {
     const { shard } = this;
-    const key = row.key.latin1Slice();
-    const { timestamp } = rowHeader(row.bytes);
+    const { name: key, timestamp } = row;
     const applier = new RowApplier(shard);
     await this.step(() => {
       const feed = this.known();
@@ -265,7 +265,7 @@ export class FeedTarget {
           `feed ${this.id} is at ${position.sequence} of log ${position.log}: records behind ${after.sequence} of ${after.log} do not follow on it`,
         );
       if (last.sequence <= position.sequence) return NOTHING;
-      const rows: FeedRow[] = [];
+      const rows: FeedEntry[] = [];
       let flushedAt: number | undefined;
       eachRecord(bufferOf(chunk.records), (record) => {
         const timestamp = flushTimestamp(record);
@@ -354,20 +354,23 @@ export class FeedTarget {
     replication.setFeed(this.id, { ...feed, record: { ...moved(feed), newest: replication.newest } });
   }
 
-  /** @param stays whether the rows are to be in memory afterwards */
+  /** @param stays whether the rows are to be in memory afterwards: then a step takes as many as its time allows */
   private async applyRows(
-    rows: readonly FeedRow[],
+    rows: readonly FeedEntry[],
     moved: (feed: Feed) => FeedRecord,
     stays = false,
   ): Promise<Applied> {
     let [applied, skipped] = [0, 0];
     let from = 0;
     do {
-      const part = rows.slice(from, from + FEED_APPLY_ROWS);
-      from += FEED_APPLY_ROWS;
       await this.step(() => {
         const applier = new RowApplier(this.shard, this.known().record.missing);
-        if (part.length > 0) this.passOn(applier.apply(part, stays));
+        const endMs = performance.now() + (stays ? FEED_APPLY_MS : 0);
+        do {
+          const part = rows.slice(from, from + FEED_APPLY_ROWS);
+          from += FEED_APPLY_ROWS;
+          if (part.length > 0) this.passOn(applier.apply(part, stays));
+        } while (from < rows.length && performance.now() < endMs);
         const { environment, replication } = this.shard;
         environment.clock.observe(replication.newest);
         // The last step tells of the timestamps of all, but may not come.
@@ -381,7 +384,7 @@ export class FeedTarget {
   }
 
   /** Has others get what comes back of what the machine lost. */
-  private passOn(winners: readonly FeedRow[]): void {
+  private passOn(winners: readonly FeedEntry[]): void {
     const { replication } = this.shard;
     if (!replication.isRecovering(this.id)) return;
     // What comes of other slots than those that the feed is about is only being gathered here.
@@ -389,9 +392,9 @@ export class FeedTarget {
     replication.passOn(winners.filter(({ key }) => slots === undefined || hasSlot(slots, keySlot(key))));
   }
 
-  private checkClock(rows: readonly FeedRow[]): Promise<void> {
+  private checkClock(rows: readonly FeedEntry[]): Promise<void> {
     let newest = 0;
-    for (const { bytes } of rows) newest = Math.max(newest, rowHeader(bytes).timestamp);
+    for (const row of rows) newest = Math.max(newest, row.timestamp);
     return this.step(() => this.checkTimestamp(newest));
   }
 
@@ -416,7 +419,7 @@ function removeSlice(
   isOver: (key: Buffer, timestamp: number) => boolean,
 ): { last: string | undefined; isDone: boolean; count: number } {
   const applier = new RowApplier(shard);
-  const doomed: FeedRow[] = [];
+  const doomed: StoredRow[] = [];
   const range = scanRows(shard, after, until, slots, (key, bytes, timestamp) => {
     if (isOver(key, timestamp)) doomed.push({ key, bytes });
     return true;

@@ -38,6 +38,8 @@ export class Replication {
   /** Versions of collections that feeds were bringing when they were given up on opening. */
   orphans: readonly number[] = [];
   private feeds: ReadonlyMap<string, Feed> = new Map();
+  /** The latest flush of any of them. */
+  private flushedByFeeds = 0;
   private flushed = 0;
   private cleared = 0;
   private latest = 0;
@@ -73,7 +75,7 @@ export class Replication {
     const { log, newest, flushedAt, clearedAt, machine, recovering } = record ?? NO_REPLICATION;
     const wasLost = machine !== '' && machine !== this.environment.machine;
     this.isKnownOnDisk = record !== undefined;
-    this.feeds = feeds;
+    this.takeFeeds(feeds);
     this.recovering = new Set(recovering);
     this.flushed = flushedAt;
     this.cleared = clearedAt;
@@ -117,6 +119,11 @@ export class Replication {
   /** Whether a flush has ended all rows of a key up to a timestamp. */
   isFlushed(key: Buffer, timestamp: number): boolean {
     return isFlushedBy(this.flushedAt, this.feeds, key, timestamp);
+  }
+
+  /** No flush that {@link isFlushed} tells of is later. */
+  get latestFlush(): number {
+    return Math.max(this.flushedAt, this.flushedByFeeds);
   }
 
   /** {@link isFlushed}, of what is known at this moment. */
@@ -317,7 +324,7 @@ export class Replication {
         if (feed === undefined) feeds.delete(id);
         else feeds.set(id, feed);
       }
-      this.feeds = feeds;
+      this.takeFeeds(feeds);
     }
     this.flushed = this.flushedAt;
     this.cleared = this.clearedAt;
@@ -325,6 +332,11 @@ export class Replication {
     this.latest = this.newest;
     this.log.committed(this.environment.knobs.feedLogBytesMax);
     this.discard();
+  }
+
+  private takeFeeds(feeds: ReadonlyMap<string, Feed>): void {
+    this.feeds = feeds;
+    this.flushedByFeeds = Math.max(0, ...[...feeds.values()].map(({ record }) => record.flushedAt));
   }
 
   /** Forgets what was staged. */

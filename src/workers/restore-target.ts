@@ -1,12 +1,18 @@
 import { Buffer } from 'node:buffer';
 import { timestampOf, unixMsOf } from '../base/clock.js';
 import { FEED_APPLY_ROWS, RESTORES_PER_SHARD_MAX, SNAPSHOT_IDLE_MAX_MS } from '../base/limits.js';
-import { ElementsKind, eachFeedEntry, type FeedElements, FeedFormatError } from '../types/feed-codec.js';
+import {
+  ElementsKind,
+  eachFeedEntry,
+  type FeedElements,
+  type FeedEntry,
+  FeedFormatError,
+} from '../types/feed-codec.js';
 import { excessDriftMs } from '../types/feed-rules.js';
-import { elementVersion, RowFormatError, rowHeader } from '../types/row-codec.js';
+import { elementVersion, RowFormatError } from '../types/row-codec.js';
 import type { Step } from './feed-target.js';
 import type { Database } from './rocksdb.js';
-import { type FeedRow, RowApplier } from './row-applier.js';
+import { RowApplier } from './row-applier.js';
 import type { Shard } from './shard.js';
 import type { ShardElements } from './shard-elements.js';
 import type { Restored, RestoreRefusal, RestoreState } from './snapshot-protocol.js';
@@ -141,7 +147,7 @@ export class RestoreTarget {
    */
   async take(restore: string, bytes: Uint8Array): Promise<Restored | RestoreRefusal> {
     try {
-      const rows: FeedRow[] = [];
+      const rows: FeedEntry[] = [];
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       eachFeedEntry(buffer, 0, (entry) => rows.push(entry));
       const [first] = rows;
@@ -159,14 +165,14 @@ export class RestoreTarget {
     }
   }
 
-  private async takeRows(rows: readonly FeedRow[]): Promise<Restored> {
+  private async takeRows(rows: readonly FeedEntry[]): Promise<Restored> {
     let [applied, skipped, ended] = [0, 0, 0];
     for (let from = 0; from < rows.length; from += FEED_APPLY_ROWS)
       await this.step(() => {
         const part = rows.slice(from, from + FEED_APPLY_ROWS);
         this.checkClock(part);
         const { nowMs } = this.shard;
-        const alive = part.filter(({ bytes }) => !hasEnded(bytes, nowMs));
+        const alive = part.filter((row) => !hasEnded(row, nowMs));
         const applier = new RowApplier(this.shard);
         applier.apply(alive);
         this.noted(part);
@@ -177,7 +183,7 @@ export class RestoreTarget {
     return { applied, skipped, ended };
   }
 
-  private async takePiece(restore: string, row: FeedRow, elements: FeedElements): Promise<Restored> {
+  private async takePiece(restore: string, row: FeedEntry, elements: FeedElements): Promise<Restored> {
     const { shard } = this;
     const applier = new RowApplier(shard);
     let ended = 0;
@@ -188,7 +194,7 @@ export class RestoreTarget {
       if (elements.kind !== ElementsKind.Last) return;
       shard.restores.set(restore, undefined);
       stageFinished(shard.source(), building.version);
-      if (hasEnded(row.bytes, shard.nowMs)) ended = 1;
+      if (hasEnded(row, shard.nowMs)) ended = 1;
       else if (applier.applyBuilt(row, building.version)) {
         this.noted([row]);
         return;
@@ -199,11 +205,10 @@ export class RestoreTarget {
   }
 
   /** What a piece belongs to. */
-  private buildingFor(restore: string, row: FeedRow, kind: ElementsKind): Building {
+  private buildingFor(restore: string, row: FeedEntry, kind: ElementsKind): Building {
     const { shard } = this;
     const { restores } = shard;
-    const key = row.key.latin1Slice();
-    const { timestamp } = rowHeader(row.bytes);
+    const { name: key, timestamp } = row;
     if (kind === ElementsKind.First) {
       restores.endOverdue(shard.nowMs, shard.collections, shard.source());
       restores.giveUp(restore, shard.collections, shard.source());
@@ -228,17 +233,16 @@ export class RestoreTarget {
   }
 
   /** Later writes here are to beat what has come. */
-  private noted(rows: readonly FeedRow[]): void {
+  private noted(rows: readonly FeedEntry[]): void {
     const { environment, replication } = this.shard;
-    for (const { bytes } of rows) environment.clock.observe(rowHeader(bytes).timestamp);
+    for (const { timestamp } of rows) environment.clock.observe(timestamp);
     replication.sawUnlogged();
   }
 
-  private checkClock(rows: readonly FeedRow[]): void {
+  private checkClock(rows: readonly FeedEntry[]): void {
     const { nowMs, environment } = this.shard;
     const { feedDriftMaxMs } = environment.knobs;
-    for (const { bytes } of rows) {
-      const { timestamp } = rowHeader(bytes);
+    for (const { timestamp } of rows) {
       if (excessDriftMs(timestamp, nowMs, feedDriftMaxMs) === 0) continue;
       throw new RefusedError(
         'clock',
@@ -249,7 +253,7 @@ export class RestoreTarget {
 }
 
 /** @throws FeedFormatError for what a backup has not; pieces come alone */
-function checkKind({ bytes, elements }: FeedRow, rows: number): void {
+function checkKind({ bytes, elements }: FeedEntry, rows: number): void {
   const kind = elements?.kind;
   if (kind === undefined && elementVersion(bytes) !== 0)
     throw new FeedFormatError('a large collection without its elements');
@@ -258,7 +262,6 @@ function checkKind({ bytes, elements }: FeedRow, rows: number): void {
     throw new FeedFormatError('a piece of a large collection that is not alone');
 }
 
-function hasEnded(bytes: Buffer, nowMs: number): boolean {
-  const { expiresAtMs } = rowHeader(bytes);
+function hasEnded({ header: { expiresAtMs } }: FeedEntry, nowMs: number): boolean {
   return expiresAtMs !== 0 && expiresAtMs <= nowMs;
 }

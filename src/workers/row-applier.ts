@@ -1,10 +1,17 @@
 import { Buffer } from 'node:buffer';
 import { type ElementKind, nameOf } from '../types/collections/elements.js';
-import { ElementsKind, eachElement, type FeedElements, FeedFormatError } from '../types/feed-codec.js';
+import {
+  ElementsKind,
+  eachElement,
+  type FeedElements,
+  type FeedEntry,
+  FeedFormatError,
+} from '../types/feed-codec.js';
 import { heldTimestamp, takesPlace } from '../types/feed-rules.js';
 import { endRow, isKey, type Row, RowType, stringValue, TEXT_BYTES_MAX } from '../types/row.js';
 import {
   decodeContents,
+  decodePlain,
   decodeRow,
   elementVersion,
   type RowHeader,
@@ -16,12 +23,10 @@ import { ELEMENT_VERSION_BYTES } from './element-changes.js';
 import { keyScratch, rowBytes, ttlKey } from './row-scratch.js';
 import type { Shard } from './shard.js';
 
-/** A row as a feed brings it. */
-export interface FeedRow {
+/** A row as it is stored. */
+export interface StoredRow {
   readonly key: Buffer;
   readonly bytes: Buffer;
-  /** Of a large collection: what came of its element rows. */
-  readonly elements?: FeedElements | undefined;
 }
 
 /** A row wins, and what would have to be here of its elements is not: the key must be copied. */
@@ -63,17 +68,14 @@ export class RowApplier {
    *   from the second change on nothing is read any more, and the journal takes them
    * @returns those that have won
    */
-  apply(rows: readonly FeedRow[], stays = false): FeedRow[] {
+  apply(rows: readonly FeedEntry[], stays = false): FeedEntry[] {
     const { shard } = this;
     const { table } = shard.rows;
-    const names = rows.map(({ key }) => key.latin1Slice());
-    const held = names.map((name) => table.get(name));
+    // All look-ups at once: so their cache misses overlap.
+    const held = rows.map(({ source, keyAt, rowAt }) => table.find(source, keyAt, rowAt));
     const stored = stays ? [] : this.read(rows, held);
-    if (stays) this.prefetch(names, held);
-    const winners = rows.filter((row, index) => {
-      const name = names[index]!;
-      return this.applyOne(name, row, held[index] ?? table.get(name), stored[index]);
-    });
+    if (stays) this.prefetch(rows, held);
+    const winners = rows.filter((row, index) => this.applyOne(row, held[index], stored[index]));
     this.applied += winners.length;
     this.skipped += rows.length - winners.length;
     shard.counted(this.live, this.expiring);
@@ -82,8 +84,11 @@ export class RowApplier {
     return winners;
   }
 
-  private applyOne(name: string, row: FeedRow, cached: Row | undefined, found: Buffer | undefined): boolean {
-    const header = rowHeader(row.bytes);
+  private applyOne(row: FeedEntry, held: Row | undefined, found: Buffer | undefined): boolean {
+    const { header } = row;
+    if (held !== undefined) return this.applyCached(held, row, header);
+    const { name } = row;
+    const cached = this.shard.rows.table.get(name);
     if (cached !== undefined) return this.applyCached(cached, row, header);
     const stored = this.staged.get(name) ?? found ?? EMPTY;
     const isSimple = isPlainType(header.type) && isPlain(stored);
@@ -93,13 +98,13 @@ export class RowApplier {
   }
 
   /** Brings the rows into memory that are not. */
-  private prefetch(names: readonly string[], held: readonly (Row | undefined)[]): void {
-    const unknown = names.filter((_, index) => held[index] === undefined);
-    if (unknown.length > 0) this.shard.prefetch(unknown);
+  private prefetch(rows: readonly FeedEntry[], held: readonly (Row | undefined)[]): void {
+    const unknown = rows.filter((_, index) => held[index] === undefined);
+    if (unknown.length > 0) this.shard.prefetch(unknown.map(({ name }) => name));
   }
 
   /** What is stored of the rows that are not in memory, with one read. */
-  private read(rows: readonly FeedRow[], held: readonly (Row | undefined)[]): (Buffer | undefined)[] {
+  private read(rows: readonly FeedEntry[], held: readonly (Row | undefined)[]): (Buffer | undefined)[] {
     const keys = rows.filter((_, index) => held[index] === undefined).map(({ key }) => key);
     const found =
       keys.length === 0 || this.isUntouched(keys) ? [] : this.shard.source().getMany('default', keys);
@@ -135,26 +140,40 @@ export class RowApplier {
     return row;
   }
 
-  private applyCached(held: Row, row: FeedRow, { type, timestamp }: RowHeader): boolean {
-    const { key, bytes, elements } = row;
-    if (!this.wins(key, bytes, timestamp, held, () => rowBytes(held))) return false;
-    if (!isPlainType(type) && elementVersion(bytes) !== 0) {
+  private applyCached(held: Row, row: FeedEntry, { type, timestamp }: RowHeader): boolean {
+    if (!this.wins(row, timestamp, held, () => rowBytes(held))) return false;
+    const { shard } = this;
+    if (isPlainType(type)) {
+      shard.staged.add(held);
+      shard.dropCollection(held);
+      decodePlain(held, row.source, row.rowAt, row.rowEnd);
+      this.placed(held);
+      return true;
+    }
+    const { bytes, elements } = row;
+    if (elementVersion(bytes) !== 0) {
       if (held.key === this.missing && !this.hasAllOf(held, elements)) return false;
       this.place(held, withVersion(bytes, this.takeElements(held, elements)));
       return true;
     }
-    this.shard.staged.add(held);
-    this.shard.dropCollection(held);
+    shard.staged.add(held);
+    shard.dropCollection(held);
     // What stays in memory must not hold the message that it came in.
     this.place(held, bytes.length > TEXT_BYTES_MAX ? Buffer.from(bytes) : bytes);
     return true;
   }
 
-  /** Makes a row in memory what it is from now on. */
+  /** Makes a row in memory a collection. */
   private place(held: Row, bytes: Buffer): void {
     const { shard } = this;
     shard.staged.add(held);
     decodeContents(held, bytes, shard.collections);
+    this.placed(held);
+  }
+
+  /** A row in memory is what it is from now on. */
+  private placed(held: Row): void {
+    const { shard } = this;
     const elementExpiryMs = held.collection?.nextExpiryMs ?? 0;
     if (elementExpiryMs !== 0) shard.elementExpiries.note(elementExpiryMs);
     if (held.expiresAtMs !== 0) shard.expiries.note(held.expiresAtMs);
@@ -205,26 +224,27 @@ export class RowApplier {
    * @returns whether it does
    * @throws FeedFormatError for one that has no element rows
    */
-  applyBuilt({ key, bytes }: FeedRow, version: number): boolean {
-    if (elementVersion(bytes) === 0) throw new FeedFormatError('element rows of a row that has none');
+  applyBuilt(row: FeedEntry, version: number): boolean {
+    if (elementVersion(row.bytes) === 0) throw new FeedFormatError('element rows of a row that has none');
     const { shard } = this;
-    const held = this.load(key.latin1Slice());
-    if (!this.wins(key, bytes, rowHeader(bytes).timestamp, held, () => rowBytes(held))) {
+    const held = this.load(row.name);
+    if (!this.wins(row, row.timestamp, held, () => rowBytes(held))) {
       this.skipped++;
       return false;
     }
     this.applied++;
     shard.staged.add(held);
     shard.dropCollection(held);
-    this.place(held, withVersion(bytes, version));
+    this.place(held, withVersion(row.bytes, version));
     return true;
   }
 
-  private applyStored(name: string, { key, bytes }: FeedRow, header: RowHeader, stored: Buffer): boolean {
+  private applyStored(name: string, row: FeedEntry, header: RowHeader, stored: Buffer): boolean {
     const held = stored.length === 0 ? ABSENT : rowHeader(stored);
-    if (!this.wins(key, bytes, header.timestamp, held, () => stored)) return false;
+    if (!this.wins(row, header.timestamp, held, () => stored)) return false;
     const { shard } = this;
-    shard.source().put('default', key, bytes);
+    const { bytes } = row;
+    shard.source().put('default', row.key, bytes);
     this.replaceStored(name, held, header);
     this.staged.set(name, bytes);
     shard.replication.saw(header.timestamp);
@@ -232,27 +252,20 @@ export class RowApplier {
   }
 
   /** Whether what is stored of a key counts more than what a source has of it; undefined = nothing. */
-  isAhead(key: Buffer, stored: Buffer, sent: FeedRow | undefined): boolean {
+  isAhead(key: Buffer, stored: Buffer, sent: FeedEntry | undefined): boolean {
     const { nowMs, environment, replication } = this.shard;
     const heldAt = heldTimestamp(rowHeader(stored), nowMs, environment.knobs.tombstoneRetentionMs);
     if (heldAt === 0 || replication.isFlushed(key, heldAt)) return false;
     if (sent === undefined) return true;
-    const { timestamp } = rowHeader(sent.bytes);
-    return takesPlace(heldAt, unversioned(stored), timestamp, () => unversioned(sent.bytes));
+    return takesPlace(heldAt, unversioned(stored), sent.timestamp, () => unversioned(sent.bytes));
   }
 
-  private wins(
-    key: Buffer,
-    bytes: Buffer,
-    timestamp: number,
-    held: RowHeader,
-    heldBytes: () => Buffer,
-  ): boolean {
+  private wins(row: FeedEntry, timestamp: number, held: RowHeader, heldBytes: () => Buffer): boolean {
     const { nowMs, environment, replication } = this.shard;
-    if (replication.isFlushed(key, timestamp)) return false;
+    if (timestamp <= replication.latestFlush && replication.isFlushed(row.key, timestamp)) return false;
     const heldAt = heldTimestamp(held, nowMs, environment.knobs.tombstoneRetentionMs);
     if (heldAt === 0 || timestamp !== heldAt) return timestamp > heldAt;
-    return takesPlace(timestamp, unversioned(bytes), heldAt, () => unversioned(heldBytes()));
+    return takesPlace(timestamp, unversioned(row.bytes), heldAt, () => unversioned(heldBytes()));
   }
 
   /** Stages what follows from one stored row giving way to another. */

@@ -57,7 +57,7 @@ export class FeedSource {
   /** Where the feed goes on, as far as it has been sent. */
   private at: FeedStart | undefined;
   private sentBytes = 0;
-  /** The last read of the log has got all that there was. */
+  /** The last read of the log has got all that was known to be there when it was asked for. */
   private readAll = false;
   private ackedBytes = 0;
   /** When the log was read last, Unix milliseconds. */
@@ -268,6 +268,7 @@ export class FeedSource {
   private async tail(route: ShardRoute, open: OpenMessage, after: FeedPosition): Promise<void> {
     this.isHurried = false;
     this.readAtMs = this.host.timers.now();
+    const head = this.host.headOf(route);
     const chunk = await this.host.engine.readLog(route, after, FEED_SLICE_BYTES, open.slots);
     if ('gone' in chunk) {
       const state = await this.host.engine.state(route);
@@ -278,7 +279,7 @@ export class FeedSource {
     if (chunk.last.sequence > after.sequence) {
       this.stream.send({ kind: 'records', chunk });
       this.sentBytes += chunk.records.length;
-      this.readAll = chunk.records.length < FEED_SLICE_BYTES / 2;
+      this.readAll = head?.log !== chunk.last.log || chunk.last.sequence >= head.sequence;
       this.at = { phase: 'tailing', position: chunk.last };
     }
   }

@@ -7,7 +7,7 @@ import type { CopyRate } from './copy-rate.js';
 import { covers, type FeedDuty } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import { type Copyable, FeedSource, type NotAdmitted, type OpenMessage, type SourceHost } from './source.js';
-import { BEAT_EVERY_MS } from './timing.js';
+import { BEAT_EVERY_MS, TRIM_EVERY_MS } from './timing.js';
 
 /** What the sources need to know of their store. */
 export interface SourcesOptions {
@@ -60,6 +60,8 @@ interface ShardLog {
   /** Its end; undefined until the worker has said so. */
   head: FeedPosition | undefined;
   trimmedTo: number;
+  /** When that was, Unix milliseconds. */
+  trimmedAtMs: number;
   isSwitching: boolean;
 }
 
@@ -141,7 +143,8 @@ export class FeedSources implements SourceHost {
   private keepFollowers(route: ShardRoute, wanted: ReadonlyMap<string, FeedDuty>): void {
     let log = this.logs.get(route);
     if (log === undefined) {
-      log = { route, followers: new Map(), head: undefined, trimmedTo: 0, isSwitching: false };
+      const none = { head: undefined, trimmedTo: 0, trimmedAtMs: 0, isSwitching: false };
+      log = { route, followers: new Map(), ...none };
       this.logs.set(route, log);
     }
     for (const [key, { feed }] of log.followers)
@@ -250,7 +253,16 @@ export class FeedSources implements SourceHost {
     follower.acked = feed.acked;
     follower.needed = feed.needed;
     follower.heardAtMs = feed.heardAtMs;
+    this.trimOften(feed.route!);
     this.tellListeners();
+  }
+
+  /** What is dropped soon RocksDB never writes to a file, nor merges with others. */
+  private trimOften(route: ShardRoute): void {
+    const log = this.logs.get(route);
+    if (log?.head === undefined) return;
+    const sinceMs = this.timers.now() - log.trimmedAtMs;
+    if (sinceMs < 0 || sinceMs >= TRIM_EVERY_MS) void this.trim(log, log.head);
   }
 
   ended(feed: FeedSource): void {
@@ -284,6 +296,7 @@ export class FeedSources implements SourceHost {
     if (!Number.isFinite(through) || through <= log.trimmedTo) return;
     const before = log.trimmedTo;
     log.trimmedTo = through;
+    log.trimmedAtMs = this.timers.now();
     try {
       await this.engine.trimLog(log.route, through);
     } catch (error) {

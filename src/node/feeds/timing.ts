@@ -24,3 +24,6 @@ export const RATE_ASKED_EVERY_MS = 200;
 
 /** While there is always something, a source reads its log so often, unless somebody waits for it, milliseconds. */
 export const TAIL_EVERY_MS = 20;
+
+/** What all followers have acknowledged is dropped from a log so often, milliseconds. */
+export const TRIM_EVERY_MS = 50;

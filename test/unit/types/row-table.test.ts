@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { Row } from '../../../src/types/row.js';
 import { RowTable } from '../../../src/types/row-table.js';
@@ -14,6 +15,8 @@ describe('the table of rows', () => {
         const key = `key:${random.int(0, 3000)}`;
         const known = model.get(key);
         expect(table.get(key)).toBe(known);
+        const bytes = Buffer.from(`<${key}>`);
+        expect(table.find(bytes, 1, bytes.length - 1)).toBe(known);
         if (known === undefined && random.chance(growing ? 0.8 : 0.2)) {
           const row = new Row(key, table);
           table.add(row);
@@ -34,6 +37,11 @@ describe('the table of rows', () => {
     for (const row of rows) table.add(row);
     for (const row of rows) expect(table.get(row.key)).toBe(row);
     expect(table.has('c')).toBe(false);
+    for (const row of rows) {
+      const bytes = Buffer.from(row.key, 'latin1');
+      expect(table.find(bytes, 0, bytes.length)).toBe(row);
+    }
+    expect(table.find(Buffer.from('abc'), 2, 3)).toBeUndefined();
   });
 
   it('deleting what is not there changes nothing', () => {

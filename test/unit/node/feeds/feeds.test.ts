@@ -6,7 +6,7 @@ import {
   withKeyspace,
 } from '../../../../src/cluster/topology.js';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
-import { TAIL_EVERY_MS } from '../../../../src/node/feeds/timing.js';
+import { TAIL_EVERY_MS, TRIM_EVERY_MS } from '../../../../src/node/feeds/timing.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes, KEYSPACE } from '../../../support/fake-stores.js';
 
@@ -263,6 +263,41 @@ describe('feeds between two stores', () => {
     owner.write('d', '1', 4);
     owner.feeds.sources.replicasSince([owner.shard.route]);
     await settle(() => replica.shard.values.d === '1');
+  });
+
+  test('drop from the log what the follower has, soon after it says so', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    const trimmed = vi.spyOn(owner.engine, 'trimLog');
+    owner.write('a', '1', 1);
+    await settle(() => owner.shard.log!.records.length === 0);
+    // Not with each acknowledgement.
+    owner.write('b', '1', 2);
+    await timers.advance(TAIL_EVERY_MS);
+    await settle(() => replica.shard.values.b === '1');
+    expect(trimmed).toHaveBeenCalledTimes(1);
+    await timers.advance(TRIM_EVERY_MS);
+    owner.write('c', '1', 3);
+    await settle(() => owner.shard.log!.records.length === 0);
+    expect(trimmed).toHaveBeenCalledTimes(2);
+  });
+
+  test('read at once what a read of the log has left, and then rest', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    const read = vi.spyOn(owner.engine, 'readLog');
+    for (let index = 0; index < 5; index++) owner.write(`k${index}`, '1', index + 1);
+    await settle(() => replica.shard.values.k4 === '1');
+    const before = read.mock.calls.length;
+    owner.write('last', '1', 6);
+    await quiet();
+    expect(read).toHaveBeenCalledTimes(before);
+    await timers.advance(TAIL_EVERY_MS);
+    await settle(() => replica.shard.values.last === '1');
   });
 
   test('try again after something could not be applied', async () => {
