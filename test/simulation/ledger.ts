@@ -71,6 +71,13 @@ export class Ledger {
     return `${key} ${row === undefined ? 'is not there' : `is as write ${row.write} left it`}, but ${describe(write)}`;
   }
 
+  /** Whether that there is nothing of its key tells of a write: nothing may be there after it, or after a later one. */
+  isOver(write: Write): boolean {
+    return this.of(write.key).some(
+      (each) => each.at !== undefined && this.mayBeGone(each) && !isBefore(each, write),
+    );
+  }
+
   /** Whether there may be nothing after a write. */
   mayBeGone({ isDeletion, mayEndAtMs }: Write): boolean {
     return isDeletion || (mayEndAtMs !== undefined && mayEndAtMs <= this.nowMs());

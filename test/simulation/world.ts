@@ -312,14 +312,31 @@ export class World implements ClientHost {
     this.published = entry;
     this.note('entry', entryText(entry));
     const change = before?.change;
+    if (entry.change?.phase === 'undo' && change?.phase !== 'undo') this.excuseFilled();
     if (change === undefined || !('former' in change) || entry.change?.id === change.id) return;
     // Another change begins while former holders are away: what they alone had is given up.
     for (const store of new Set(change.former.flatMap(({ stores }) => stores))) {
       if (entry.change === undefined) continue;
       this.givenUp.push({ store, epoch: entry.epoch });
       const node = this.node(store);
-      this.excuse(node, shardsOf(node), [], `${node.name} was given up`);
+      const others = this.holdersBut(node);
+      this.excuse(shardsOf(node), () => others, `${node.name} was given up`);
     }
+  }
+
+  /** A change is aborted: what a machine lost, and only a copy had that was being filled, goes with that. */
+  private excuseFilled(): void {
+    const all = this.nodes.map((node) => ({ node, shards: shardsOf(node) }));
+    const holders = ({ key }: Write) => {
+      const home = this.homeOf(key);
+      const ofHome = all.filter(({ node }) => this.isHolder(node, home)).flatMap(({ shards }) => shards);
+      return ofHome.filter(({ held }) => held.shard === home);
+    };
+    this.excuse(
+      all.flatMap(({ shards }) => shards),
+      holders,
+      'only what was being filled had it',
+    );
   }
 
   /** Something is done to a store that takes rows from its disk. */
@@ -331,22 +348,25 @@ export class World implements ClientHost {
     act();
     // What others have of it may not be seen before they are there.
     this.hasLost = true;
-    this.excuse(node, before, shardsOf(node), why);
+    const after = [...this.holdersBut(node), ...shardsOf(node)];
+    this.excuse(before, () => after, why);
   }
 
-  /** What a store told of before, and nobody tells of now, may be lost. */
-  private excuse(
-    node: StoreNode,
-    before: readonly HeldData[],
-    after: readonly HeldData[],
-    why: string,
-  ): void {
-    const others = this.nodes
+  private holdersBut(node: StoreNode): HeldData[] {
+    return this.nodes
       .filter((each) => each !== node)
       .flatMap((each) => shardsOf(each).filter(({ held }) => this.isHolder(each, held.shard)));
+  }
+
+  /** What was told of before, and nobody of those who count tells of now, may be lost. */
+  private excuse(
+    before: readonly HeldData[],
+    after: (write: Write) => readonly HeldData[],
+    why: string,
+  ): void {
     for (const write of this.ledger.writes) {
       if (write.at === undefined || write.excuse !== '' || !this.isKnown(write, before)) continue;
-      if (this.isKnown(write, others) || this.isKnown(write, after)) continue;
+      if (this.isKnown(write, after(write))) continue;
       write.excuse = why;
       this.hasLost = true;
       if (write.isAcknowledged) this.note('excused', `write ${write.id} of ${write.key}: ${why}`);
@@ -355,12 +375,16 @@ export class World implements ClientHost {
 
   /** Whether one of some shards tells of a write: by a row, or by having none any more. */
   private isKnown(write: Write, shards: readonly HeldData[]): boolean {
-    const home = shardsOfSlots(this.published?.shards.length ?? 1)[keySlot(Buffer.from(write.key))];
+    const home = this.homeOf(write.key);
     return shards.some(({ held, stored }) => {
       const row = stored.rows.get(write.key);
       if (row !== undefined) return this.ledger.tells(row, write);
-      return this.ledger.mayBeGone(write) && held.shard === home && !stored.keepsTombstones;
+      return held.shard === home && !stored.keepsTombstones && this.ledger.isOver(write);
     });
+  }
+
+  private homeOf(key: string): number {
+    return shardsOfSlots(this.published?.shards.length ?? 1)[keySlot(Buffer.from(key))]!;
   }
 
   private isHolder(node: StoreNode, shard: number): boolean {
