@@ -38,6 +38,7 @@ import {
   planStores,
   report,
   resolveConflicts,
+  seenBefore,
   storeStatuses,
   withDrain,
 } from './state.js';
@@ -416,10 +417,12 @@ export class Master implements ClusterManager {
       this.cancelWatch = undefined;
       const nowMs = this.timers.now();
       const silenceMaxMs = Math.min(SILENCE_MAX_MS, this.options.failoverAfterMs());
-      // If this process itself was stopped for a while, what was said meanwhile is still to be heard.
-      const wasStopped = nowMs - this.watchDueAtMs > WATCH_EVERY_MS;
+      // If this process itself was stopped for a while, what was said meanwhile is still to be heard; and if the clock was set,
+      // nobody can tell for how long stores have been silent.
+      const wasStopped = Math.abs(nowMs - this.watchDueAtMs) > WATCH_EVERY_MS;
       // Stores have hung up meanwhile; how long they are away counts from now on, as for a master that has just begun.
       if (wasStopped && this.settledAtMs !== undefined) this.settledAtMs = nowMs;
+      if (wasStopped) this.state = seenBefore(this.state, nowMs);
       for (const link of [...this.links]) {
         if (wasStopped) link.heardAtMs = nowMs;
         link.expireTasks(nowMs);

@@ -7,7 +7,7 @@ import { planDrain, planMove, planReplace } from '../cluster/plan/replace.js';
 import { planReplicas } from '../cluster/plan/replicas.js';
 import type { KeyspaceReport, KeyspaceReports } from '../cluster/plan/reports.js';
 import { planResize } from '../cluster/plan/resize.js';
-import { abortChange, nextStep, type StepContext } from '../cluster/plan/steps.js';
+import { abortChange, nextStep, type StepContext, timeIn } from '../cluster/plan/steps.js';
 import { type KeyspaceEntry, liveKeyspaces, type Topology } from '../cluster/topology.js';
 import { changeStatus, type Waiting } from './change-status.js';
 import type { StoreHealth } from './state.js';
@@ -223,10 +223,12 @@ export class Placements {
   /** Stores that have not done what they were told hear it again. */
   private remind(entry: KeyspaceEntry, reports: KeyspaceReports): void {
     const nowMs = this.context.timers.now();
-    if (nowMs - (entry.change?.sinceMs ?? nowMs) < REMIND_AFTER_MS) return;
+    if (entry.change === undefined || timeIn(entry.change, { nowMs }) < REMIND_AFTER_MS) return;
     for (const [store, { epoch }] of reports) {
       if (epoch === 0 || epoch >= entry.epoch) continue;
-      if (nowMs - (this.remindedAtMs.get(store) ?? 0) < REMIND_AFTER_MS) continue;
+      const sinceMs = nowMs - (this.remindedAtMs.get(store) ?? 0);
+      // A clock that was set back must not hold anything up.
+      if (sinceMs >= 0 && sinceMs < REMIND_AFTER_MS) continue;
       this.remindedAtMs.set(store, nowMs);
       this.context.remind(store);
     }

@@ -162,6 +162,14 @@ function withDrains(
   return result;
 }
 
+/** Where the clock was set back, no store was heard later than it is now. */
+export function seenBefore(state: MasterState, nowMs: number): MasterState {
+  const health = [...state.health].map(
+    ([id, each]) => [id, { ...each, seenAtMs: Math.min(each.seenAtMs, nowMs) }] as const,
+  );
+  return { ...state, health: new Map(health) };
+}
+
 const UNHEARD: StoreHealth = {
   alive: false,
   seenAtMs: 0,

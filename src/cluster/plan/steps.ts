@@ -96,13 +96,20 @@ export function settled({ change: _, ...entry }: KeyspaceEntry, { newEpoch }: St
   return { ...entry, epoch: newEpoch() };
 }
 
+/**
+ * For how long a change has been in its phase, milliseconds. Where that began later than it is now, by a clock that was set
+ * back since or by another master's, nobody can tell, and nothing must be held up until it is that late again.
+ */
+export function timeIn({ sinceMs }: KeyspaceChange, { nowMs }: Pick<StepContext, 'nowMs'>): number {
+  return nowMs < sinceMs ? Number.POSITIVE_INFINITY : nowMs - sinceMs;
+}
+
 // -------------------------------------------------------------------- prepare
 
 function prepare(entry: KeyspaceEntry, change: Before, reports: KeyspaceReports, context: StepContext): Step {
   const reasons = unready(entry, change, reports, context);
-  const retryAtMs = change.sinceMs + retryAfterMs(change.attempts);
-  if (change.attempts > 0 && context.nowMs < retryAtMs)
-    reasons.push(`the next hand-over is tried in ${retryAtMs - context.nowMs} ms`);
+  const leftMs = retryAfterMs(change.attempts) - timeIn(change, context);
+  if (leftMs > 0) reasons.push(`the next hand-over is tried in ${leftMs} ms`);
   if (reasons.length > 0) return { kind: 'wait', reasons };
   const isHandedOver = entry.shards.some(
     (_, shard) => !movingSlots(entry.shards, change.target, shard).isEmpty,
@@ -185,7 +192,7 @@ function handover(
   }
   if (reasons.length === 0)
     return enterTakeover(entry, change, 'the new owners have everything that was written', context);
-  if (context.nowMs - change.sinceMs > HANDOVER_MAX_MS)
+  if (timeIn(change, context) > HANDOVER_MAX_MS)
     return retry(entry, change, `it took more than ${HANDOVER_MAX_MS} ms: ${reasons[0]}`, context);
   return { kind: 'wait', reasons };
 }

@@ -22,13 +22,19 @@ const KEYSPACE: KeyspaceEntry = {
   deleted: false,
 };
 
-/** A master that has just begun, and that stores a and b tell that they do whatever they are to do. Nobody has heard of c. */
-function begun(entry: KeyspaceEntry) {
+/**
+ * A master that has just begun, and that stores a and b tell that they do whatever they are to do. Nobody has heard of c.
+ * @param deaf a store that puts nothing more into effect
+ */
+function begun(entry: KeyspaceEntry, deaf?: string) {
+  const reminded: string[] = [];
   const timers = new ManualTimers();
   let topology: Topology = withKeyspace(EMPTY_TOPOLOGY, entry);
   let epoch = entry.epoch;
   const now = () => topology.keyspaces.get(entry.id)!;
-  const health = () => new Map(['store-a', 'store-b'].map((id) => [id, healthOf(now(), id, timers.now())]));
+  const known = (id: string) => (id === deaf ? entry : now());
+  const health = () =>
+    new Map(['store-a', 'store-b'].map((id) => [id, healthOf(known(id), id, timers.now())]));
   const placements = new Placements({
     timers,
     topology: () => topology,
@@ -51,7 +57,7 @@ function begun(entry: KeyspaceEntry) {
       topology = entries.reduce(withKeyspace, topology);
     },
     setDrained: () => undefined,
-    remind: () => undefined,
+    remind: (store) => reminded.push(store),
     announce: () => undefined,
     storeText: (id) => id,
     free: () => now(),
@@ -59,7 +65,7 @@ function begun(entry: KeyspaceEntry) {
     actsSinceMs: () => 0,
     failoverAfterMs: () => 3000,
   });
-  return { timers, placements, now };
+  return { timers, placements, now, reminded };
 }
 
 function healthOf(entry: KeyspaceEntry, store: string, nowMs: number): StoreHealth {
@@ -99,5 +105,18 @@ test('one that it has found waits for owners that it has never heard: they may k
   placements.wake();
   await timers.advance(2000);
   expect(now().epoch).toBe(11);
+  placements.close();
+});
+
+test('a store that does not do what it was told hears it again, though the clock was set back meanwhile', async () => {
+  const { timers, placements, reminded } = begun(KEYSPACE, 'store-b');
+  placements.begin({ kind: 'move', keyspace: 'k', shard: 0, from: 'store-a', to: 'store-b' });
+  await timers.advance(1000);
+  expect(reminded).toEqual([]);
+  await timers.advance(1500);
+  expect(reminded).toEqual(['store-b']);
+  timers.setBack(3_600_000);
+  await timers.advance(500);
+  expect(reminded).toEqual(['store-b', 'store-b']);
   placements.close();
 });

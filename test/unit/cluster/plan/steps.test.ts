@@ -119,6 +119,15 @@ describe('nextStep says what it waits for', () => {
     ]);
   });
 
+  it('and waits for no time that a clock which was set back, or the one of another master, has still to come to', () => {
+    const ready = (entry: KeyspaceEntry) => reports(entry, copy(0), copy(1, { feeds: [feed()] }));
+    const first = entered(nextStep(growing(), ready(growing()), contextAt(3_600_000)));
+    // The owner has said nothing of holding its writes.
+    const again = entered(nextStep(first, ready(first), contextAt(1000)));
+    expect(again.change).toMatchObject({ phase: 'prepare', attempts: 1 });
+    expect(entered(nextStep(again, ready(again), contextAt(500))).change?.phase).toBe('handover');
+  });
+
   it('and a master that has just begun decides nothing over the head of one that is away', () => {
     const first = growing();
     const ready = reports(first, copy(0), copy(1, { feeds: [feed()] }));
