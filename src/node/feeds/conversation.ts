@@ -84,7 +84,10 @@ export class FeedConversation {
 
   private beat(): void {
     const silentMaxMs = this.at?.phase === 'copying' ? COPYING_SILENT_MAX_MS : SILENT_MAX_MS;
-    if (this.parts.timers.now() - this.heardAtMs > silentMaxMs) {
+    const nowMs = this.parts.timers.now();
+    // A clock that was set back must not hold anything up.
+    this.heardAtMs = Math.min(this.heardAtMs, nowMs);
+    if (nowMs - this.heardAtMs > silentMaxMs) {
       this.end(new Error(`nothing was heard for ${silentMaxMs / 1000} s`));
       return;
     }

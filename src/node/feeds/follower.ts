@@ -157,6 +157,8 @@ export class FeedFollower {
   private hasFailed(reason: Error): void {
     const { duty, host } = this;
     const { message } = reason;
+    // A clock that was set back must not hide for how long it has been away.
+    this.lostAtMs = Math.min(this.lostAtMs, host.timers.now());
     if (message !== this.problem) {
       const text = `${describeFeed(duty, host)} is not under way: ${message}; trying again and again`;
       if (reason instanceof NotApplied) host.logger.warning(text);

@@ -94,6 +94,8 @@ export class FeedSource {
 
   /** A sign of life; ends the feed where the follower gives none. */
   beat(nowMs: number): void {
+    // A clock that was set back must not hold anything up.
+    this.heardAtMs = Math.min(this.heardAtMs, nowMs);
     if (nowMs - this.heardAtMs > SILENT_MAX_MS) {
       this.refuse(`nothing was heard of the follower for ${SILENT_MAX_MS / 1000} s`);
       return;

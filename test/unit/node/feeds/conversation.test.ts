@@ -53,6 +53,14 @@ test('a source that says nothing is dropped soon', async () => {
   expect(reason()).toBe('nothing was heard for 3 s');
 });
 
+test('one is dropped though the clock was set back when it had just said something', async () => {
+  const { timers, reason } = await silentAfter({ phase: 'tailing', position: NOTHING });
+  await timers.advance(250);
+  timers.setBack(3_600_000);
+  await timers.advance(4500);
+  expect(reason()).toBe('nothing was heard for 3 s');
+});
+
 test('one that copies has time to get a large piece through', async () => {
   const begin = { ...NOTHING, rememberedSince: 0, flushedAt: 0 };
   const { timers, reason } = await silentAfter({ phase: 'copying', begin, after: undefined });

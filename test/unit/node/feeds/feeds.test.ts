@@ -1,4 +1,10 @@
 import { describe, expect, test, vi } from 'vitest';
+import type {
+  FollowerMessage,
+  FollowerStream,
+  SourceMessage,
+} from '../../../../src/cluster/feed-messages.js';
+import { streamPair } from '../../../../src/cluster/stream-pair.js';
 import {
   type ShardEntry,
   type StoreEntry,
@@ -78,6 +84,30 @@ describe('feeds between two stores', () => {
     expect(owner.shard.values).toEqual({ a: 'replica', b: 'owner' });
     expect(replica.shard.values).toEqual(owner.shard.values);
     expect([owner.shard.copies, replica.shard.copies]).toEqual([1, 1]);
+  });
+
+  test('tell for how long they have not been under way, though the clock was set back meanwhile', async () => {
+    const two = pair();
+    const { timers, stores, replica } = two;
+    stores.join();
+    await level(two);
+    stores.sever();
+    await timers.advance(250);
+    timers.setBack(3_600_000);
+    await timers.advance(6000);
+    expect(replica.status!.lagMs).toBeGreaterThan(1000);
+  });
+
+  test('end when the follower says nothing, though the clock was set back meanwhile', async () => {
+    const { timers, owner } = pair();
+    const [near, far] = streamPair<SourceMessage, FollowerMessage>();
+    const heard: SourceMessage[] = [];
+    near.onMessage = (message) => heard.push(message);
+    owner.feeds.accept(far as FollowerStream);
+    await timers.advance(250);
+    timers.setBack(3_600_000);
+    await timers.advance(4500);
+    expect(heard).toEqual([{ kind: 'refused', reason: 'nothing was heard of the follower for 3 s' }]);
   });
 
   test('copy again, without the follower being emptied, when the log has lost what was needed', async () => {
