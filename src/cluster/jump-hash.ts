@@ -49,7 +49,8 @@ export function shardsOfSlots(shardCount: number): Uint16Array {
     throw new RangeError(`a keyspace has 1 to ${SHARDS_MAX} shards, not ${shardCount}`);
   let table = homes.get(shardCount);
   if (table === undefined) {
-    table = Uint16Array.from({ length: SLOTS }, (_, slot) => jump(0, slot, shardCount));
+    table = new Uint16Array(SLOTS);
+    for (let slot = 0; slot < SLOTS; slot++) table[slot] = jump(0, slot, shardCount);
     homes.set(shardCount, table);
   }
   return table;

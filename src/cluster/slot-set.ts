@@ -36,12 +36,12 @@ export class SlotSet {
     return new SlotSet(bits, size);
   }
 
-  /** All slots, divided into so many sets. @param partOf the number of the set that a slot is in */
-  static partition(count: number, partOf: (slot: number) => number): SlotSet[] {
+  /** All slots, divided into so many sets. @param parts for each slot the number of the set that it is in */
+  static partition(count: number, parts: Uint16Array): SlotSet[] {
     const bits = Array.from({ length: count }, () => new Uint8Array(SLOTS / 8));
     const sizes = new Array<number>(count).fill(0);
     for (let slot = 0; slot < SLOTS; slot++) {
-      const part = partOf(slot);
+      const part = parts[slot]!;
       bits[part]![slot >> 3]! |= 1 << (slot & 7);
       sizes[part]!++;
     }
@@ -147,8 +147,7 @@ const shares = new Map<number, readonly SlotSet[]>();
 export function slotsOfShard(shardCount: number, shard: number): SlotSet {
   let sets = shares.get(shardCount);
   if (sets === undefined) {
-    const homes = shardsOfSlots(shardCount);
-    sets = SlotSet.partition(shardCount, (slot) => homes[slot]!);
+    sets = SlotSet.partition(shardCount, shardsOfSlots(shardCount));
     keepBounded(shares, shardCount, sets);
   }
   return sets[shard]!;
@@ -174,14 +173,16 @@ export function flowsBetween(before: number, after: number): readonly Flow[] {
   if (known !== undefined) return known;
   const was = shardsOfSlots(before);
   const is = shardsOfSlots(after);
-  const pairOf = (slot: number) => was[slot]! * 65536 + is[slot]!;
-  const pairs = new Set<number>();
-  for (let slot = 0; slot < SLOTS; slot++) pairs.add(pairOf(slot));
-  const sorted = Uint32Array.from(pairs).sort();
-  const places = new Map([...sorted].map((pair, place) => [pair, place]));
-  const sets = SlotSet.partition(sorted.length, (slot) => places.get(pairOf(slot))!);
-  const found = Array.from(sorted, (pair, place): Flow => {
-    return { from: pair >>> 16, to: pair & 65535, slots: sets[place]! };
+  // By pair of shards the number of their flow, counted from 1: a map would be asked for each slot twice.
+  const numbers = new Uint16Array(before * after);
+  for (let slot = 0; slot < SLOTS; slot++) numbers[was[slot]! * after + is[slot]!] = 1;
+  const pairs: number[] = [];
+  for (let pair = 0; pair < numbers.length; pair++) if (numbers[pair] !== 0) numbers[pair] = pairs.push(pair);
+  const parts = new Uint16Array(SLOTS);
+  for (let slot = 0; slot < SLOTS; slot++) parts[slot] = numbers[was[slot]! * after + is[slot]!]! - 1;
+  const sets = SlotSet.partition(pairs.length, parts);
+  const found = pairs.map((pair, index): Flow => {
+    return { from: Math.floor(pair / after), to: pair % after, slots: sets[index]! };
   });
   keepBounded(flows, key, found);
   return found;

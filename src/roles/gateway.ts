@@ -6,6 +6,7 @@ import { RemoteManager } from '../master/remote-manager.js';
 import { Store } from '../node/store.js';
 import { describeMasters, mastersOf } from './masters.js';
 import { runNode, type Tie } from './node.js';
+import { warmUp } from './warm-up.js';
 
 /** How long the doors stay shut for want of a topology; then clients are told. */
 const FIRST_TOPOLOGY_MS = 4000;
@@ -33,6 +34,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
     stop = masters.follow(new GatewayListener(store, logger, isKnown));
   });
   return {
+    warmUp,
     close: async () => {
       stop();
       masters.close();

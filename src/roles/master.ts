@@ -7,6 +7,7 @@ import { rereadOnHangup } from './hangup.js';
 import { openMaster } from './master-door.js';
 import { type MetricsDoor, openMetricsDoor } from './metrics-door.js';
 import { announceProgram, onEndingSignals, openLog, removePidFile, writePidFile } from './process.js';
+import { warmUp } from './warm-up.js';
 
 /**
  * `vasto master`: knows the stores that are connected to it, and has them hold keyspaces. It stays until SIGTERM or
@@ -39,6 +40,7 @@ export async function serveMaster(config: Config): Promise<void> {
   });
   rereadOnHangup(config, logger);
   writePidFile(config, logger);
+  await warmUp();
 }
 
 async function openMetrics(

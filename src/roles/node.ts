@@ -23,6 +23,8 @@ import {
 export interface Tie {
   /** The master, where it is in this process. */
   readonly master?: Master;
+  /** Does ahead of time, when all doors are open, what would keep clients waiting later. */
+  warmUp?(): Promise<void>;
   /** Ends it: the node is about to close its data. */
   close(): Promise<void>;
 }
@@ -84,6 +86,7 @@ export async function runNode(config: Config, kind: NodeKind): Promise<void> {
   rereadOnHangup(config, logger);
   writePidFile(config, logger);
   announce(config, logger, kind);
+  await tie.warmUp?.();
 }
 
 interface Running {

@@ -43,6 +43,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   if (isAlone) await agent.answered;
   return {
     master,
+    ...(isAlone ? {} : { warmUp: async () => (await import('./warm-up.js')).warmUp() }),
     close: async () => {
       agent.stop();
       await door?.close();

@@ -8,6 +8,7 @@ import { storeEntry } from './identity.js';
 import { describeMasters, mastersOf } from './masters.js';
 import { runNode, type Tie } from './node.js';
 import { openPeers } from './peers.js';
+import { warmUp } from './warm-up.js';
 
 /** `vasto store`: holds data for a cluster. What it held before it serves at once, whether or not a master is there. */
 export function serveStore(config: Config): Promise<void> {
@@ -26,6 +27,7 @@ async function join(config: Config, logger: Logger, store: Store): Promise<Tie> 
   store.manager = new RemoteManager(masters, store.membership, () => store.keyspaces.topology);
   const stop = masters.keepRegistered(agent);
   return {
+    warmUp,
     close: async () => {
       stop();
       agent.stop();

@@ -50,13 +50,17 @@ export class HiddenRows {
 
   /**
    * @param shown undefined = all, and that is not about to change
+   * @param nowMs Unix milliseconds: whoever will look at all rows has some time from then on to come
    * @returns whether rows come into sight that were hidden
    */
-  show(shown: Shown | undefined): boolean {
+  show(shown: Shown | undefined, nowMs = 0): boolean {
     const reveals = this.reveals(shown?.slots);
     this.shown = shown;
     if (shown === undefined) this.restart(undefined);
-    else if (this.tallies === undefined) this.restart(new SlotTallies());
+    else if (this.tallies === undefined) {
+      this.restart(new SlotTallies());
+      this.lookedAtMs = nowMs;
+    }
     return reveals;
   }
 

@@ -79,7 +79,7 @@ export abstract class ShardRows implements ShardView {
 
   /** See ShardFeeds.show. Scans that are under way have not seen what comes into sight: they are to begin again. */
   show(shown: Shown | undefined): void {
-    if (this.hidden.show(shown)) this.scans.clear();
+    if (this.hidden.show(shown, this.nowMs)) this.scans.clear();
   }
 
   get canFlush(): boolean {
