@@ -29,7 +29,7 @@ import type {
 import { scanRows } from './feed-scan.js';
 import { beginReplication } from './feed-source.js';
 import { hasAll } from './replication.js';
-import type { Feed, FeedRecord } from './replication-meta.js';
+import { type Feed, type FeedRecord, isSamePlace } from './replication-meta.js';
 import { KeyWantedError, RowApplier, type StoredRow } from './row-applier.js';
 import type { Shard } from './shard.js';
 import { WritesRefusedError } from './shard-steps.js';
@@ -134,7 +134,7 @@ export class FeedTarget {
       const loggedBefore = log.last;
       const removed = await this.removeMissing(feed, slice, rows);
       await this.passOnLost(feed, slice, rows);
-      const moved = (now: Feed) => movedBy(now.record, begin, slice, rows.length);
+      const moved = this.movedFrom(feed.record, (record) => movedBy(record, begin, slice, rows.length));
       const [first] = rows;
       const counts = isPiece(first?.elements)
         ? await this.applyPiece(first!, first!.elements!, moved)
@@ -255,7 +255,8 @@ export class FeedTarget {
   /** Applies records, see ShardFeeds. */
   applyRecords(chunk: LogChunk): Promise<Applied | Refusal> {
     return orRefusal(async () => {
-      const { position } = this.known().record;
+      const before = this.known().record;
+      const { position } = before;
       if (position === undefined)
         throw new RefusedError('position', `feed ${this.id} is being copied: records come after it`);
       const { after, last } = chunk;
@@ -274,7 +275,7 @@ export class FeedTarget {
         if (timestamp === undefined) eachRecordEntry(record, (entry) => rows.push(entry));
         else flushedAt = timestamp;
       });
-      const moved = ({ record }: Feed): FeedRecord => ({ ...record, position: last, missing: undefined });
+      const moved = this.movedFrom(before, (record) => ({ ...record, position: last, missing: undefined }));
       if (flushedAt !== undefined) return this.applyFlush(flushedAt, moved);
       await this.checkClock(rows);
       try {
@@ -352,6 +353,14 @@ export class FeedTarget {
     const { replication } = this.shard;
     const feed = this.known();
     replication.setFeed(this.id, { ...feed, record: { ...moved(feed), newest: replication.newest } });
+  }
+
+  /** Where the feed is after what is being applied, unless it has begun anew meanwhile: what is left of before is over. */
+  private movedFrom(before: FeedRecord, moved: (record: FeedRecord) => FeedRecord) {
+    return ({ record }: Feed): FeedRecord => {
+      if (isSamePlace(record, before)) return moved(record);
+      throw new RefusedError('position', `feed ${this.id} has begun anew meanwhile, or gone on`);
+    };
   }
 
   /** @param stays whether the rows are to be in memory afterwards: then a step takes as many as its time allows */

@@ -59,6 +59,15 @@ export interface FeedRecord {
   readonly newest: number;
 }
 
+/** Whether a feed has come as far by one record as by the other. */
+export function isSamePlace(one: FeedRecord, other: FeedRecord): boolean {
+  const [at, otherAt] = [one.position ?? one.begin, other.position ?? other.begin];
+  const isSamePhase = (one.position === undefined) === (other.position === undefined);
+  return (
+    isSamePhase && one.after === other.after && at?.log === otherAt?.log && at?.sequence === otherAt?.sequence
+  );
+}
+
 /** A feed, and the slots it is about; undefined = all. */
 export interface Feed {
   readonly record: FeedRecord;

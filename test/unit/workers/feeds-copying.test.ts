@@ -1,14 +1,16 @@
 import { Buffer } from 'node:buffer';
-import { describe, expect, it } from 'vitest';
-import { FEED_SCAN_ROWS } from '../../../src/base/limits.js';
+import { describe, expect, it, vi } from 'vitest';
+import { FEED_APPLY_ROWS, FEED_SCAN_ROWS } from '../../../src/base/limits.js';
 import { slotSet } from '../../../src/types/feed-codec.js';
 import { keySlot } from '../../../src/types/slots.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import type { SlotsRemoval } from '../../../src/workers/feed-protocol.js';
 import { logState } from '../../../src/workers/feed-source.js';
-import { removeSlots } from '../../../src/workers/feed-target.js';
+import { FeedTarget, removeSlots } from '../../../src/workers/feed-target.js';
+import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
 import {
+  chunkOf,
   contentsOf,
   followToEnd,
   openCopy,
@@ -103,6 +105,54 @@ describe('copying again', () => {
     await followToEnd(source, shard, 'f');
     expect(contentsOf(shard)).toEqual(contentsOf(source));
     await Promise.all([source.close(), shard.close()]);
+  });
+});
+
+describe('a copy that begins anew while something of before is being applied', () => {
+  /** A feed's target that is overtaken by a new copy after its first step that has brought rows. */
+  function overtaken(source: Shard, target: Shard): FeedTarget {
+    let isBegun = false;
+    return new FeedTarget(target, 'f', async (work) => {
+      const result = await stepOf(target)(work);
+      if (!isBegun && target.count() > 0) {
+        isBegun = true;
+        await targetOf(target).begin(logState(source)!, undefined);
+      }
+      return result;
+    });
+  }
+
+  const rows = Array.from({ length: 2 * FEED_APPLY_ROWS }, (_, row): [string, string] => [`k${row}`, '1']);
+
+  it('is copied from its beginning behind a slice', async () => {
+    const { source, target } = await pair();
+    write(source, ...rows, ['z', '1']);
+    await targetOf(target).begin(logState(source)!, undefined);
+    const slice = copySlice(source, undefined, undefined, 1 << 20);
+    expect(slice).toMatchObject({ isDone: false, rowCount: rows.length });
+    write(source, ['k0', 'later']);
+    expect(await overtaken(source, target).applyCopy(slice)).toMatchObject({ refused: 'position' });
+    expect(target.replication.progress()).toMatchObject({ f: { phase: 'copying', after: undefined } });
+    await followToEnd(source, target, 'f');
+    expect(textOf(target, 'k0')).toBe('later');
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('is copied from its beginning behind records', async () => {
+    const { source, target } = await pair();
+    await followToEnd(source, target, 'f');
+    write(source, ...rows);
+    const chunk = chunkOf(source, 0);
+    // A slow machine: the time of a step is over when the first rows are applied.
+    let nowMs = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => ++nowMs);
+    expect(await overtaken(source, target).applyRecords(chunk)).toMatchObject({ refused: 'position' });
+    clock.mockRestore();
+    expect(target.replication.progress()).toMatchObject({ f: { phase: 'copying', after: undefined } });
+    await followToEnd(source, target, 'f');
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    await Promise.all([source.close(), target.close()]);
   });
 });
 
