@@ -19,7 +19,7 @@ export class LinkRequest {
   commands = 0;
   answered = 0;
   byteLength = 0;
-  /** Unix milliseconds; 0 = not written yet. */
+  /** By performance.now(), as nobody sets that clock; 0 = not written yet. */
   writtenAtMs = 0;
   /**
    * Replies that wait for others before them, once one of a run's commands was refused because its shard has moved:
@@ -31,7 +31,7 @@ export class LinkRequest {
   constructor(
     readonly receiver: ReplyReceiver,
     readonly isBlock: boolean,
-    /** Unix milliseconds after which it is not worth trying any more. */
+    /** After which it is not worth trying any more, by the same clock. */
     readonly deadlineMs: number,
     /** Whether its reply may take for ever. */
     readonly isPatient = false,

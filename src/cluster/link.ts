@@ -41,6 +41,7 @@ const JOINED_BYTES_MAX = 64 << 10;
  * for as long; and at once while it is known to have been away for so long already.
  */
 export class Link {
+  /** Unix milliseconds. Other times here are those of a clock that nobody sets. */
   readonly createdAtMs = Date.now();
   /** The id by which the other node knows this connection as a client, of a dedicated one that has asked for it. */
   idThere: number | undefined;
@@ -60,10 +61,10 @@ export class Link {
   private isScheduled = false;
   private isBlocked = false;
   private wasReady = false;
-  private stateSinceMs = this.createdAtMs;
+  private stateSinceMs = performance.now();
   private receivedAtMs = 0;
-  private usedAtMs = this.createdAtMs;
-  /** Unix milliseconds since which the node is not reached; 0 while it is, or was not tried. */
+  private usedAtMs = performance.now();
+  /** Since when the node is not reached; 0 while it is, or was not tried. */
   private downSinceMs = 0;
   private downReason = '';
   private waiting: (() => void)[] = [];
@@ -116,7 +117,7 @@ export class Link {
   }
 
   /** Adds a command. Its reply comes in a later turn of the event loop. */
-  send(receiver: ReplyReceiver, bytes: Buffer, deadlineMs = Date.now() + this.host.timeoutMs): void {
+  send(receiver: ReplyReceiver, bytes: Buffer, deadlineMs = performance.now() + this.host.timeoutMs): void {
     if (this.lastReceiver === receiver) {
       const last = this.requests[this.requests.length - 1]!;
       last.add(bytes);
@@ -131,7 +132,7 @@ export class Link {
 
   /** Adds a command whose reply may take for ever, once it is written; only to a dedicated link. It may be that of a node that refers to another one. */
   sendPatiently(receiver: ReplyReceiver, bytes: Buffer): void {
-    const request = new LinkRequest(receiver, false, Date.now() + this.host.timeoutMs, true);
+    const request = new LinkRequest(receiver, false, performance.now() + this.host.timeoutMs, true);
     request.add(bytes);
     this.add(request);
   }
@@ -148,7 +149,7 @@ export class Link {
 
   /** Adds commands that are run as a whole or not at all; their replies come together, or one error for all. */
   sendBlock(receiver: ReplyReceiver, frames: readonly Buffer[]): void {
-    const request = new LinkRequest(receiver, true, Date.now() + this.host.timeoutMs);
+    const request = new LinkRequest(receiver, true, performance.now() + this.host.timeoutMs);
     for (const bytes of frames) request.add(bytes);
     this.add(request);
   }
@@ -173,7 +174,7 @@ export class Link {
 
   private flush(): void {
     if (this.unwritten === this.requests.length) return;
-    this.usedAtMs = Date.now();
+    this.usedAtMs = performance.now();
     if (this.state === State.Ready) this.writeAll();
     else if (this.state === State.Closed) this.failAll(this.unreachable());
     else if (this.isGivenUp(this.usedAtMs)) this.failAll(this.unreachable());
@@ -207,7 +208,7 @@ export class Link {
 
   private enter(state: State): void {
     this.state = state;
-    this.stateSinceMs = Date.now();
+    this.stateSinceMs = performance.now();
   }
 
   private open(): void {
@@ -264,7 +265,8 @@ export class Link {
   /** The connection is of no use any more. */
   private broke(reason: string): void {
     const { socket } = this;
-    const wasSilent = this.state === State.Ready && Date.now() - this.receivedAtMs >= this.host.timeoutMs;
+    const wasSilent =
+      this.state === State.Ready && performance.now() - this.receivedAtMs >= this.host.timeoutMs;
     this.socket = undefined;
     socket?.destroy();
     const since = wasSilent && this.unwritten > this.head ? this.receivedAtMs : 0;
@@ -295,7 +297,7 @@ export class Link {
   }
 
   private wentDown(reason: string, sinceMs = 0): void {
-    if (this.downSinceMs === 0) this.downSinceMs = sinceMs || Date.now();
+    if (this.downSinceMs === 0) this.downSinceMs = sinceMs || performance.now();
     this.downReason = reason;
   }
 
@@ -324,7 +326,7 @@ export class Link {
   // ---------------------------------------------------------------- receiving
 
   private receive(chunk: Buffer): void {
-    this.receivedAtMs = Date.now();
+    this.receivedAtMs = performance.now();
     const { socket } = this;
     /** Where what was not delivered yet begins. */
     let start = 0;

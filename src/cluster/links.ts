@@ -161,7 +161,7 @@ export class RemoteLinks implements LinkHost {
     const count = request.commands;
     if (
       this.isClosed ||
-      request.deadlineMs <= Date.now() ||
+      request.deadlineMs <= performance.now() ||
       this.movedCommands + count > MOVED_COMMANDS_MAX
     ) {
       const error = `CLUSTERDOWN store ${target.store.slice(0, 8)} does not hold the shard, and no other one is known to`;
@@ -225,7 +225,7 @@ export class RemoteLinks implements LinkHost {
   }
 
   private tick(): void {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     for (const link of this.all()) link.tick(nowMs);
     for (const [store, keyspaces] of this.shared) {
       for (const [keyspace, versions] of keyspaces) {

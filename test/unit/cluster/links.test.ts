@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LINK_BYTES_MAX } from '../../../src/base/limits.js';
 import { RemoteLinks } from '../../../src/cluster/links.js';
 import type { Topology } from '../../../src/cluster/topology.js';
@@ -118,6 +118,23 @@ describe('links to other nodes', () => {
       links.to(A, 'k', 2).send(again, command('GET', 'k'));
       return (await again.all())[0] === 'k';
     });
+  });
+
+  it('give up a store that is away, and find it again, though the clock was set back meanwhile', async () => {
+    const store = await storeWith();
+    const links = linksTo(() => topologyOf([store], [store]));
+    await store.stop();
+    const [late, again] = [new Replies(), new Replies()];
+    links.to(A, 'k', 2).send(late, command('SET', 'k', 'v'));
+    await waitUntil('it was tried', () => links.to(A, 'k', 2).isAway);
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+    cleanups.push(() => clock.mockRestore());
+    expect((await late.all())[0]).toMatch(/^-CLUSTERDOWN store aaaaaaaa/);
+    await store.listen();
+    await waitUntil('it is reached', () => links.to(A, 'k', 2).isReady);
+    links.to(A, 'k', 2).send(again, command('GET', 'k'));
+    expect(await again.all()).toEqual(['k']);
   });
 
   it('give up a store that is silent, and whatever it may have done', async () => {
