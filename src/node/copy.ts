@@ -158,7 +158,8 @@ export class Copy {
     const { pausedAtMs, route } = this;
     if (pausedAtMs === undefined || route.ready !== undefined) return undefined;
     this.pausedAtMs = undefined;
-    return this.timers.now() - pausedAtMs;
+    // The clock may have been set back.
+    return Math.max(0, this.timers.now() - pausedAtMs);
   }
 
   /** Whether the worker shows what it should. */

@@ -206,6 +206,13 @@ describe('a hand-over', () => {
     expect(one.pauses.summary).toMatchObject({ count: 1, maxMs: 30 });
   });
 
+  test('does not count for less than nothing where the clock is set back meanwhile', async () => {
+    const one = await holding();
+    one.timers.setBack(3_600_000);
+    await one.enter(TAKEOVER);
+    expect(one.pauses.counts).toMatchObject({ all: 1, sumMs: 0 });
+  });
+
   test.each([
     ['whose log has grown all the same', (one: Node) => one.engine.write(one.shard, 'k', 'w', 2)],
     ['that is over', (one: Node) => one.timers.advance(60_000)],
