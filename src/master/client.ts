@@ -62,8 +62,8 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
   private readonly running = new Set<AbortController>();
   /** Why no master can be reached at present, for people; '' while none is looked for in vain. */
   problem = '';
-  /** Since when none answers, Unix milliseconds; undefined while one does. For clients of which something goes on by itself. */
-  awaySinceMs: number | undefined = Date.now();
+  /** Since when none answers, by performance.now(); undefined while one does. For clients of which something goes on by itself. */
+  awaySinceMs: number | undefined = performance.now();
 
   constructor(private readonly options: MasterClientOptions) {
     this.reach = new MasterReach(options.addresses, options.security, options.answerMs);
@@ -166,7 +166,7 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
   // ---------------------------------------------------------------- calls
 
   private connected(): Promise<MasterConnection> {
-    return this.reach.connectBy(Date.now() + this.options.patienceMs);
+    return this.reach.connectBy(performance.now() + this.options.patienceMs);
   }
 
   private async call<Name extends keyof MasterMethods, Result>(
@@ -226,13 +226,13 @@ export class MasterClient implements Omit<ClusterManager, 'topology'> {
       if (this.problem !== '') this.options.logger?.notice(`the master at ${connection.address} answers`);
       this.problem = '';
       this.awaySinceMs = undefined;
-      const beganAtMs = Date.now();
+      const beganAtMs = performance.now();
       const reason = await run(connection, over);
       if (over.aborted) return;
-      this.awaySinceMs = Date.now();
+      this.awaySinceMs = performance.now();
       // What is left of the connection is not to be trusted: a new one says hello first.
       this.reach.discard(connection);
-      if (Date.now() - beganAtMs >= CONVERSATION_MIN_MS) {
+      if (performance.now() - beganAtMs >= CONVERSATION_MIN_MS) {
         backoff.reset();
         told = '';
       } else if (reason !== undefined && reason.message !== told) {

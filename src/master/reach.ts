@@ -97,14 +97,14 @@ export class MasterReach {
     return this.attempting;
   }
 
-  /** As {@link connect}, again and again until `untilMs` (Unix milliseconds). */
+  /** As {@link connect}, again and again until `untilMs`, by performance.now(): nobody sets that clock. */
   async connectBy(untilMs: number): Promise<MasterConnection> {
     for (;;) {
       try {
         return await this.connect();
       } catch (error) {
         const mayChange = error instanceof ManagerError && error.code === 'UNAVAILABLE' && !this.isClosed;
-        if (!mayChange || Date.now() >= untilMs) throw error;
+        if (!mayChange || performance.now() >= untilMs) throw error;
       }
     }
   }

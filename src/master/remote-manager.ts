@@ -40,7 +40,7 @@ export class RemoteManager implements ClusterManager {
   }
 
   async createKeyspace(request: KeyspaceRequest): Promise<KeyspaceEntry> {
-    const untilMs = Date.now() + PATIENCE_MS;
+    const untilMs = performance.now() + PATIENCE_MS;
     for (;;) {
       await this.admitted();
       try {
@@ -48,7 +48,7 @@ export class RemoteManager implements ClusterManager {
       } catch (error) {
         // One that may be there already can be asked for again, whatever became of the first request.
         const isLost = error instanceof ManagerError && error.code === 'UNAVAILABLE';
-        if (request.mayExist !== true || !isLost || Date.now() >= untilMs) throw error;
+        if (request.mayExist !== true || !isLost || performance.now() >= untilMs) throw error;
         await pause(LOOK_EVERY_MS);
       }
     }
@@ -87,13 +87,13 @@ export class RemoteManager implements ClusterManager {
   /** Waits until there is a master that knows this node. */
   private async admitted(): Promise<void> {
     const { standing, client } = this;
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const untilMs = Math.max((client.awaySinceMs ?? nowMs) + PATIENCE_MS, nowMs + SHORT_PATIENCE_MS);
     for (;;) {
       if (standing.refusal !== '')
         throw new ManagerError('IMPOSSIBLE', `the master is not this node's: ${standing.refusal}`);
       if (standing.connected) return;
-      if (Date.now() >= untilMs)
+      if (performance.now() >= untilMs)
         throw new ManagerError('UNAVAILABLE', client.problem || 'the master has not taken this node in yet');
       await pause(LOOK_EVERY_MS);
     }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type KeyspaceRequest, ManagerError } from '../../../src/cluster/manager.js';
 import { EMPTY_TOPOLOGY, type KeyspaceEntry } from '../../../src/cluster/topology.js';
 import type { MasterClient } from '../../../src/master/client.js';
@@ -57,11 +57,21 @@ describe('the master of a node, in another process', () => {
 
   it('is not waited for long when it has been away for long', async () => {
     const { client, manager } = managed({ connected: false });
-    client.awaySinceMs = Date.now() - LONG_AGO_MS;
+    client.awaySinceMs = performance.now() - LONG_AGO_MS;
     client.problem = 'no master can be reached';
     expect(await failure(manager.createKeyspace(REQUEST))).toBe('UNAVAILABLE no master can be reached');
     expect(client.asked).toBe(0);
   });
+
+  it('is not waited for any longer where the clock is set back meanwhile', async () => {
+    const { client, manager } = managed({ connected: false });
+    client.awaySinceMs = performance.now() - LONG_AGO_MS;
+    const creating = failure(manager.createKeyspace(REQUEST));
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+    expect(await creating).toBe('UNAVAILABLE the master has not taken this node in yet');
+    clock.mockRestore();
+  }, 5000);
 
   it('is asked again for what may be there already, and for nothing else', async () => {
     const again = managed({}, [lost(), lost(), ENTRY]);
