@@ -1,3 +1,4 @@
+import { JOURNAL_MEMTABLES_MAX } from '../base/limits.js';
 import type { HeapPolicy } from '../workers/pool.js';
 import type { ShardStorage } from '../workers/protocol.js';
 
@@ -16,6 +17,8 @@ const BLOCK_CACHE_SHARE = 0.2;
 const BLOCK_CACHE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MAX = 8 << 20;
+/** As long as the journal is: see DatabaseOptions. */
+const LOG_MEMTABLE_BYTES_MAX = JOURNAL_MEMTABLES_MAX * MEMTABLE_BYTES_MAX;
 /** RocksDB keeps up to six memtables of a family. */
 const MEMTABLES_MAX = 6;
 const MEMTABLE_SHARE = 0.2;
@@ -64,5 +67,6 @@ export function shardStorage(totalBytes: number, position: number, siblings = 1)
   return {
     blockCacheBytes: Math.max(BLOCK_CACHE_BYTES_MIN, Math.floor(totalBytes * BLOCK_CACHE_SHARE * share)),
     memtableBytes: Math.min(MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
+    logMemtableBytes: Math.min(LOG_MEMTABLE_BYTES_MAX, Math.max(MEMTABLE_BYTES_MIN, memtableBytes)),
   };
 }

@@ -135,6 +135,8 @@ export interface ShardStorage {
   readonly blockCacheBytes: number;
   /** Of one memtable; up to six exist at a time. */
   readonly memtableBytes: number;
+  /** See DatabaseOptions. */
+  readonly logMemtableBytes?: number;
 }
 
 /** Tasks of the Piscina pool. `owner` is the number of the worker that must run it. */

@@ -21,8 +21,13 @@ export type Family = (typeof FAMILIES)[number];
 export interface DatabaseOptions {
   /** Size of the block caches of the `default` and `elem` families together, bytes; 0 = none. */
   readonly blockCacheBytes: number;
-  /** Size of one memtable of the `default` family, and of one of `elem` and of `log`, bytes. At most six of each exist at a time. */
+  /** Size of one memtable of the `default` family, and of one of `elem`, bytes. At most six of each exist at a time. */
   readonly memtableBytes: number;
+  /**
+   * Of the `log` family; as large as the others where it is not said. What journals and logs have is removed soon, and what
+   * goes before its memtable is full costs neither a table file nor compactions.
+   */
+  readonly logMemtableBytes?: number;
 }
 
 /** The rows of {@link Database.iterate}. */
@@ -149,7 +154,7 @@ export class Database {
             default: family(memtableBytes, cacheBytes - elementCacheBytes),
             elem: { ...family(memtableBytes, elementCacheBytes), ...POINT_LOOK_UPS },
             ttl: side,
-            log: family(memtableBytes, SIDE_CACHE_BYTES),
+            log: family(options.logMemtableBytes ?? memtableBytes, SIDE_CACHE_BYTES),
             meta: side,
           },
         },

@@ -26,12 +26,14 @@ it('what RocksDB gets for any number of shards adds up to its share', () => {
     (totalMib, shards) => {
       let bytes = 0;
       for (let position = 0; position < shards; position++) {
-        const { blockCacheBytes, memtableBytes } = shardStorage(totalMib * MIB, position);
+        const storage = shardStorage(totalMib * MIB, position);
+        const { blockCacheBytes, memtableBytes, logMemtableBytes } = storage;
+        expect(logMemtableBytes! >= memtableBytes && logMemtableBytes! <= 32 * MIB).toBe(true);
         expect(Number.isSafeInteger(blockCacheBytes) && blockCacheBytes >= MIB).toBe(true);
         expect(memtableBytes >= MIB && memtableBytes <= 8 * MIB).toBe(true);
         // The smallest sizes are beyond the share, but small.
         if (blockCacheBytes > MIB) bytes += blockCacheBytes;
-        if (memtableBytes > MIB) bytes += 6 * memtableBytes;
+        if (memtableBytes > MIB) bytes += 6 * Math.max(memtableBytes, logMemtableBytes!);
       }
       expect(bytes).toBeLessThanOrEqual(0.4 * totalMib * MIB);
     },
