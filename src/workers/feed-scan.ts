@@ -52,6 +52,7 @@ export function scanRows(
     last = name;
     return isDone;
   });
+  if (isDone && until === undefined) tallies?.end();
   return isDone ? { last: until, isDone } : { last, isDone };
 }
 

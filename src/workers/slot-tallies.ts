@@ -58,6 +58,11 @@ export class SlotTallies {
     this.reached = name;
   }
 
+  /** Nothing is behind what was looked at last by somebody who {@link goesOn}. */
+  end(): void {
+    this.isDone = true;
+  }
+
   /** Takes note that what is stored of a key, as latin1 text, is there from now on (`by` 1), or is not any more (−1). */
   counted(name: string, slot: number, row: Counted, by: 1 | -1): void {
     if (this.isDone || (this.reached !== undefined && name <= this.reached)) this.add(slot, row, by);
