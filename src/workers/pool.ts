@@ -103,7 +103,7 @@ const MEGABYTE = 1 << 20;
  */
 export class WorkerPool {
   readonly owners: readonly Owner[];
-  readonly feeds = new ShardFeeds((task) => this.run(task));
+  readonly feeds = new ShardFeeds((task, moved) => this.run(task, moved));
   readonly backups = new ShardBackups((task) => this.run(task));
   /** undefined where there are no workers. */
   private readonly piscina: Piscina | undefined;
@@ -188,7 +188,7 @@ export class WorkerPool {
     owner.connect(port1, () => this.onPortClosed(owner));
   }
 
-  private run<T>(task: WorkerTask, transferList: MessagePort[] = []): Promise<T> {
+  private run<T>(task: WorkerTask, transferList: (MessagePort | ArrayBuffer)[] = []): Promise<T> {
     if (this.piscina === undefined) throw new Error('a node without data has no workers');
     const routed = { ...task, [queueOptionsSymbol]: { owner: task.owner } };
     return this.piscina.run(routed, { transferList }) as Promise<T>;

@@ -15,7 +15,7 @@ import type {
   SlotsRemoval,
 } from './feed-protocol.js';
 import type { ShardRoute } from './pool.js';
-import { type Paced, ShardTasks } from './shard-tasks.js';
+import { memoryOf, type Paced, ShardTasks } from './shard-tasks.js';
 
 /**
  * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
@@ -99,16 +99,19 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
     return this.ask('resumeFeed', route, { feed, slots });
   }
 
-  /** Applies the next slice of a copy. With the last one the feed follows the log from where the copy began. */
+  /**
+   * Applies the next slice of a copy, which goes to the worker. With the last one the feed follows the log from where the
+   * copy began.
+   */
   async applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<(Applied | Refusal) & Paced> {
-    const answer = await this.askPaced('applyCopy', route, { feed, slice });
+    const answer = await this.askPaced('applyCopy', route, { feed, slice }, memoryOf(slice.rows));
     if ('logged' in answer) this.onLogged?.(route, answer.logged!);
     return answer;
   }
 
-  /** Applies records of the source's log, once: a chunk that has been applied before changes nothing. */
+  /** Applies records of the source's log, which go to the worker, once: a chunk that has been applied before changes nothing. */
   applyRecords(route: ShardRoute, feed: string, chunk: LogChunk): Promise<Applied | Refusal> {
-    return this.ask('applyRecords', route, { feed, chunk });
+    return this.ask('applyRecords', route, { feed, chunk }, memoryOf(chunk.records));
   }
 
   /** The feed has ended: its progress is forgotten, what it brought stays. */

@@ -22,6 +22,11 @@ export interface Worked {
   readonly tookMs: number;
 }
 
+/** The memory of bytes, if it is theirs alone, so that it may go to another thread instead of a copy. */
+export function memoryOf({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength && byteLength > 0 ? [buffer] : [];
+}
+
 /** What a task gives that is a part of long work. */
 export interface Paced {
   /** How long to wait before the next one, milliseconds, so that clients hardly notice the work. */
@@ -32,20 +37,24 @@ export interface Paced {
 export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<Task['kind'], unknown>> {
   /** @param now milliseconds, from whenever */
   constructor(
-    private readonly run: (task: Task) => Promise<unknown>,
+    private readonly run: (task: Task, moved: ArrayBuffer[]) => Promise<unknown>,
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** Rejects when the shard is not open any more or its worker died, and with what the task throws. */
+  /**
+   * Rejects when the shard is not open any more or its worker died, and with what the task throws.
+   * @param moved memory that goes to the worker with the task, instead of a copy: it is not the caller's any more
+   */
   protected async ask<Kind extends Task['kind']>(
     kind: Kind,
     route: ShardRoute,
     parameters: Parameters<Task, Kind>,
+    moved: ArrayBuffer[] = [],
   ): Promise<Replies[Kind]> {
     await route.opened();
     if (route.closed) throw new Error(`shard ${route.shard} is not on this store any more`);
     const task = { kind, owner: route.owner.index, shard: route.shard, ...parameters } as unknown;
-    return (await this.run(task as Task)) as Replies[Kind];
+    return (await this.run(task as Task, moved)) as Replies[Kind];
   }
 
   /** As {@link ask}, of a part of long work. */
@@ -53,9 +62,10 @@ export abstract class ShardTasks<Task extends ShardTask, Replies extends Record<
     kind: Replies[Kind] extends Worked ? Kind : never,
     route: ShardRoute,
     parameters: Parameters<Task, Kind>,
+    moved: ArrayBuffer[] = [],
   ): Promise<Replies[Kind] & Paced> {
     const startMs = this.now();
-    const reply = (await this.ask<Kind>(kind, route, parameters)) as Replies[Kind] & Worked;
+    const reply = (await this.ask<Kind>(kind, route, parameters, moved)) as Replies[Kind] & Worked;
     const waitMs = this.now() - startMs - reply.tookMs;
     return { ...reply, restMs: Math.min(reply.owedMs + restForWait(waitMs), REST_MAX_MS) };
   }

@@ -188,13 +188,14 @@ export class FeedConversation {
     const { at, duty } = this;
     if (at?.phase !== 'copying' || at.after !== slice.after)
       throw new Error('the source sent a piece of a copy that does not belong here');
+    const bytes = slice.rows.length;
     const applied = await engine.applyCopy(this.route, duty.feed, slice);
     refuseNothing(applied);
-    this.bytes += slice.rows.length;
+    this.bytes += bytes;
     const { log, sequence } = at.begin;
     this.at = slice.isDone ? { phase: 'tailing', position: { log, sequence } } : { ...at, after: slice.last };
     if (slice.isDone) meter.tailing(sequence);
-    events.progress(this.at, slice.rowCount, slice.rows.length);
+    events.progress(this.at, slice.rowCount, bytes);
     if (!slice.isDone) await this.rest(applied.restMs);
   }
 
@@ -215,11 +216,12 @@ export class FeedConversation {
     const { at, duty } = this;
     if (at?.phase !== 'tailing' || !isSame(at.position, chunk.after) || chunk.last.log !== at.position.log)
       throw new Error('the source sent records of its log that do not belong here');
+    const bytes = chunk.records.length;
     refuseNothing(await engine.applyRecords(this.route, duty.feed, chunk));
-    this.bytes += chunk.records.length;
+    this.bytes += bytes;
     this.at = { phase: 'tailing', position: chunk.last };
     meter.reached(chunk.last.sequence);
-    events.progress(this.at, 0, chunk.records.length);
+    events.progress(this.at, 0, bytes);
   }
 
   private heardHead(position: FeedPosition, marks: readonly LogMark[]): void {
