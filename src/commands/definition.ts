@@ -120,6 +120,8 @@ export interface ShardSettings {
   /** How far ahead of this node's clock an EVENTTIME may lie. */
   readonly eventTimeDriftMaxMs: number;
   readonly maxmemoryPolicy: string;
+  /** What one command may hold in memory of elements until it is done. */
+  readonly heldBytesMax: number;
 }
 
 /** What a command that runs on a shard's owner works with. */

@@ -2,7 +2,14 @@ import type { Arguments } from '../base/arguments.js';
 import { CommandError, NO_SUCH_KEY, NOT_FLUSHED, SYNTAX_ERROR } from '../base/command-errors.js';
 import { type Row, typeName } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
-import { allKeys, type CommandDefinition, oneKey, type ShardHandler } from './definition.js';
+import {
+  allKeys,
+  type CommandDefinition,
+  oneKey,
+  type ShardHandler,
+  type ShardSettings,
+} from './definition.js';
+import { refusalOfCopy } from './held-elements.js';
 
 const SAME_OBJECT = new CommandError('ERR source and destination objects are the same');
 
@@ -31,10 +38,24 @@ const type: ShardHandler = (context, args) => {
   context.reply.simple(row === undefined ? 'none' : typeName(row.type));
 };
 
-/** Stages what `row` holds under another key too, with its expiry. A collection is copied: no two rows share one. */
-function stageCopy(row: Row, target: ShardView, key: string): void {
-  if (row.collection === undefined) target.setString(key, row.value, row.expiresAtMs, undefined, row.flags);
-  else target.setCollection(key, row.collection.copy(target.collections), row.expiresAtMs);
+/**
+ * Stages what `row` holds under another key too, with its expiry. A collection is copied: no two rows share one.
+ * @returns an error if it is too large
+ */
+function stageCopy(
+  row: Row,
+  target: ShardView,
+  key: string,
+  settings: ShardSettings,
+): CommandError | undefined {
+  const { collection } = row;
+  if (collection === undefined) target.setString(key, row.value, row.expiresAtMs, undefined, row.flags);
+  else {
+    const refusal = refusalOfCopy(collection, settings);
+    if (refusal !== undefined) return refusal;
+    target.setCollection(key, collection.copy(target.collections), row.expiresAtMs);
+  }
+  return undefined;
 }
 
 /** @returns whether the key was renamed; undefined if there is none */
@@ -80,7 +101,7 @@ function parseCopyOptions(args: Arguments): CopyOptions | CommandError {
 }
 
 const copy: ShardHandler = (context, args) => {
-  const { view, reply } = context;
+  const { view, reply, settings } = context;
   const options = parseCopyOptions(args);
   if (options instanceof CommandError) return reply.error(options);
   const target = options.namesDatabase ? (context.target ?? view) : view;
@@ -90,18 +111,20 @@ const copy: ShardHandler = (context, args) => {
   const row = view.find(from);
   if (row === undefined) return reply.integer(0);
   if (!options.replace && target.peek(to) !== undefined) return reply.integer(0);
-  stageCopy(row, target, to);
+  const refusal = stageCopy(row, target, to, settings);
+  if (refusal !== undefined) return reply.error(refusal);
   reply.integer(1);
 };
 
 const move: ShardHandler = (context, args) => {
-  const { view, reply } = context;
+  const { view, reply, settings } = context;
   const target = context.target ?? view;
   if (target === view) return reply.error(SAME_OBJECT);
   const key = args.text(1);
   const row = view.find(key);
   if (row === undefined || target.peek(key) !== undefined) return reply.integer(0);
-  stageCopy(row, target, key);
+  const refusal = stageCopy(row, target, key, settings);
+  if (refusal !== undefined) return reply.error(refusal);
   view.remove(key);
   reply.integer(1);
 };

@@ -5,7 +5,8 @@ import { SetValue } from '../types/collections/set.js';
 import { RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
 import { findRow, replace, setOf } from './collection-access.js';
-import type { ShardHandler } from './definition.js';
+import type { ShardContext, ShardHandler } from './definition.js';
+import { HeldElements } from './held-elements.js';
 
 /** Intersections, unions and differences of sets. */
 
@@ -59,43 +60,66 @@ function eachCommon(sets: Sets, visit: (member: string) => boolean): void {
   eachFiltered(smallest!, [...new Set(others)], true, visit);
 }
 
-function intersection(sets: Sets): string[] {
+/** Combines sets, until there is no room for more members. */
+type Combination = (sets: Sets, held: HeldElements) => string[];
+
+const intersection: Combination = (sets, held) => {
   const members: string[] = [];
-  eachCommon(sets, (member) => members.push(member) > 0);
+  eachCommon(sets, (member) => members.push(member) > 0 && held.add(member));
   return members;
-}
+};
 
-function union(sets: Sets): string[] {
+const union: Combination = (sets, held) => {
   const members = new Set<string>();
-  for (const set of sets) set?.each((member) => members.add(member) !== undefined);
+  for (const set of sets) {
+    if (held.isOver) break;
+    set?.each((member) => {
+      const { size } = members;
+      return members.add(member).size === size || held.add(member);
+    });
+  }
   return [...members];
-}
+};
 
-function difference([first, ...others]: Sets): string[] {
+const difference: Combination = ([first, ...others], held) => {
   const members: string[] = [];
   const taken = others.filter((set) => set !== undefined);
   if (first !== undefined && !taken.includes(first))
-    eachFiltered(first, taken, false, (member) => members.push(member) > 0);
+    eachFiltered(first, taken, false, (member) => members.push(member) > 0 && held.add(member));
   return members;
+};
+
+/** What is made of the sets of the arguments from `first` on. */
+function combined(
+  combine: Combination,
+  { view, settings }: ShardContext,
+  args: Arguments,
+  first: number,
+): string[] | CommandError {
+  const sets = readSets(view, args, first, args.count);
+  if (sets instanceof CommandError) return sets;
+  const held = new HeldElements(settings, 'plain');
+  const members = combine(sets, held);
+  return held.isOver ? held.refusal : members;
 }
 
 /** A command that replies what is made of its sets. */
-function replying(combine: (sets: Sets) => string[]): ShardHandler {
-  return ({ view, reply }, args) => {
-    const sets = readSets(view, args, 1, args.count);
-    if (sets instanceof CommandError) return reply.error(sets);
-    const members = combine(sets);
+function replying(combine: Combination): ShardHandler {
+  return (context, args) => {
+    const { reply } = context;
+    const members = combined(combine, context, args, 1);
+    if (members instanceof CommandError) return reply.error(members);
     reply.set(members.length);
     for (const member of members) reply.bulk(member);
   };
 }
 
 /** A command that stores it under its first key. */
-function storing(combine: (sets: Sets) => string[]): ShardHandler {
-  return ({ view, reply }, args) => {
-    const sets = readSets(view, args, 2, args.count);
-    if (sets instanceof CommandError) return reply.error(sets);
-    const members = combine(sets);
+function storing(combine: Combination): ShardHandler {
+  return (context, args) => {
+    const { view, reply } = context;
+    const members = combined(combine, context, args, 2);
+    if (members instanceof CommandError) return reply.error(members);
     const result = new SetValue(view.collections);
     for (const member of members) result.add(member);
     replace(view, args.text(1), result);

@@ -9,7 +9,14 @@ import { RowType, type StringValue, stringValue, valueText } from '../types/row.
 import { parseScore } from '../types/score.js';
 import type { ShardView } from '../types/shard-view.js';
 import { replace } from './collection-access.js';
-import { type CommandDefinition, type KeySpecification, oneKey, type ShardHandler } from './definition.js';
+import {
+  type CommandDefinition,
+  type KeySpecification,
+  oneKey,
+  type ShardContext,
+  type ShardHandler,
+} from './definition.js';
+import { refusalOfElements } from './held-elements.js';
 import { parseSortOptions, type SortOptions, type SortPattern } from './sort-options.js';
 
 const NOT_NUMBERS = new CommandError("ERR One or more scores can't be converted into double");
@@ -105,13 +112,20 @@ function sorted(view: ShardView, texts: readonly string[], options: SortOptions)
 }
 
 /** The elements that are asked for, in order. */
-function selectElements(view: ShardView, value: Sortable, options: SortOptions): string[] | CommandError {
+function selectElements(
+  { view, settings }: ShardContext,
+  value: Sortable,
+  options: SortOptions,
+): string[] | CommandError {
   const window = windowOf(options, value.size);
+  // Sets have no order of their own, and what is stored shall not depend on chance.
+  const set = value instanceof SetValue && options.destination !== undefined ? value : undefined;
+  const count = options.keepsOrder && set === undefined ? window.end - window.start : value.size;
+  const refusal = refusalOfElements(count, settings);
+  if (refusal !== undefined) return refusal;
   if (options.keepsOrder) {
-    // Sets have no order of their own, and what is stored shall not depend on chance.
-    if (!(value instanceof SetValue && options.destination !== undefined))
-      return elementsOf(value, window, options.descending);
-    return inWindow(sorted(view, value.members(), { ...options, alpha: true, by: undefined }), window);
+    if (set === undefined) return elementsOf(value, window, options.descending);
+    return inWindow(sorted(view, set.members(), { ...options, alpha: true, by: undefined }), window);
   }
   const all = elementsOf(value, { start: 0, end: value.size }, false);
   return inWindow(sorted(view, all, options), window);
@@ -148,13 +162,14 @@ function store(
 
 /** SORT and SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA] [STORE destination] */
 function sort(stores: boolean): ShardHandler {
-  return ({ view, reply }, args) => {
+  return (context, args) => {
+    const { view, reply } = context;
     const options = parseSortOptions(args, stores);
     if (options instanceof CommandError) return reply.error(options);
     const row = view.find(args.text(1));
     const value = row === undefined ? new ListValue(view.collections) : row.collection;
     if (!isSortable(value)) return reply.error(WRONG_TYPE);
-    const elements = selectElements(view, value, options);
+    const elements = selectElements(context, value, options);
     if (elements instanceof CommandError) return reply.error(elements);
     const { get, destination } = options;
     const results = resultsOf(view, elements, get);

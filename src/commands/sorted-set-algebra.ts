@@ -7,7 +7,8 @@ import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { parseScore } from '../types/score.js';
 import type { ShardView } from '../types/shard-view.js';
 import { replace } from './collection-access.js';
-import type { ShardHandler } from './definition.js';
+import type { ShardHandler, ShardSettings } from './definition.js';
+import { HeldElements } from './held-elements.js';
 import { beginMembers, writeMember } from './sorted-set-access.js';
 
 /** Intersections, unions and differences of sorted sets, and of sets, whose members count as if all had the score 1. */
@@ -161,27 +162,30 @@ function eachCommon(
   });
 }
 
-function intersection({ sources, aggregate }: Combination): ScoredMember[] {
-  const entries: ScoredMember[] = [];
-  eachCommon(sources, aggregate, (entry) => entries.push(entry) > 0);
-  return entries;
-}
+/** Carries an operation out, until there is no room for more members. */
+type Combine = (combination: Combination, held: HeldElements) => ScoredMember[];
 
-function union({ sources, aggregate }: Combination): ScoredMember[] {
+const intersection: Combine = ({ sources, aggregate }, held) => {
+  const entries: ScoredMember[] = [];
+  eachCommon(sources, aggregate, (entry) => entries.push(entry) > 0 && held.add(entry.member));
+  return entries;
+};
+
+const union: Combine = ({ sources, aggregate }, held) => {
   const scores = new Map<string, number>();
   for (const { set, weight } of bySize(sources)) {
-    if (set === undefined) continue;
+    if (set === undefined || held.isOver) continue;
     eachEntry(set, ({ member, score }) => {
       const value = zeroForNan(score * weight);
       const before = scores.get(member);
       scores.set(member, before === undefined ? value : aggregate(before, value));
-      return true;
+      return before !== undefined || held.add(member);
     });
   }
   return Array.from(scores, ([member, score]) => ({ member, score }));
-}
+};
 
-function difference({ sources: [first, ...others] }: Combination): ScoredMember[] {
+const difference: Combine = ({ sources: [first, ...others] }, held) => {
   const result: ScoredMember[] = [];
   const taken = others.flatMap(({ set }) => (set === undefined ? [] : [set]));
   if (first?.set === undefined || taken.includes(first.set)) return result;
@@ -195,27 +199,35 @@ function difference({ sources: [first, ...others] }: Combination): ScoredMember[
       left = left.filter((_entry, index) => scores[index] === undefined);
     }
     result.push(...left);
-    return true;
+    return left.every(({ member }) => held.add(member));
   });
   return result;
-}
+};
 
-const OPERATIONS: Readonly<Record<Operation, (combination: Combination) => ScoredMember[]>> = {
+const OPERATIONS: Readonly<Record<Operation, Combine>> = {
   union,
   intersection,
   difference,
 };
 
-function inOrder(entries: ScoredMember[]): ScoredMember[] {
-  return entries.sort((a, b) => (comesBefore(a, b) ? -1 : 1));
+/** What an operation makes, in order. */
+function combined(
+  operation: Operation,
+  combination: Combination,
+  settings: ShardSettings,
+): ScoredMember[] | CommandError {
+  const held = new HeldElements(settings, 'scored');
+  const entries = OPERATIONS[operation](combination, held);
+  return held.isOver ? held.refusal : entries.sort((a, b) => (comesBefore(a, b) ? -1 : 1));
 }
 
 /** A command that replies what is made of its sources. @param name in lower case */
 export function replyCombined(name: string, operation: Operation): ShardHandler {
-  return ({ view, reply }, args) => {
+  return ({ view, reply, settings }, args) => {
     const combination = parseCombination(view, args, 1, { name, operation, purpose: 'reply' });
     if (combination instanceof CommandError) return reply.error(combination);
-    const entries = inOrder(OPERATIONS[operation](combination));
+    const entries = combined(operation, combination, settings);
+    if (entries instanceof CommandError) return reply.error(entries);
     const { withScores } = combination;
     beginMembers(reply, entries.length, withScores);
     for (const entry of entries) writeMember(reply, entry, withScores);
@@ -224,11 +236,12 @@ export function replyCombined(name: string, operation: Operation): ShardHandler 
 
 /** A command that stores it under its first key. */
 export function storeCombined(name: string, operation: Operation): ShardHandler {
-  return ({ view, reply }, args) => {
+  return ({ view, reply, settings }, args) => {
     const combination = parseCombination(view, args, 2, { name, operation, purpose: 'store' });
     if (combination instanceof CommandError) return reply.error(combination);
     // In order, so that leaves of a large result are filled one after the other.
-    const entries = inOrder(OPERATIONS[operation](combination));
+    const entries = combined(operation, combination, settings);
+    if (entries instanceof CommandError) return reply.error(entries);
     const result = SortedSetValue.of(view.collections, entries);
     replace(view, args.text(1), result);
     reply.integer(result.size);

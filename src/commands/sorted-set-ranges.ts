@@ -14,6 +14,7 @@ import {
 } from '../types/score.js';
 import { findRow, replace, sortedSetOf } from './collection-access.js';
 import type { ShardHandler } from './definition.js';
+import { refusalOfElements } from './held-elements.js';
 import { beginMembers, readSortedSet, writeMember } from './sorted-set-access.js';
 
 /** The commands of ranges of one sorted set: by rank, by score, or by member where all have the same score. */
@@ -169,7 +170,7 @@ export function replyRange(form: RangeForm): ShardHandler {
 }
 
 /** ZRANGESTORE destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count] */
-export const storeRange: ShardHandler = ({ view, reply }, args) => {
+export const storeRange: ShardHandler = ({ view, reply, settings }, args) => {
   const request = parseRequest(args, 2, {}, true);
   if (request instanceof CommandError) return reply.error(request);
   const row = findRow(view, args.text(2), RowType.SortedSet);
@@ -177,7 +178,10 @@ export const storeRange: ShardHandler = ({ view, reply }, args) => {
   const result = new SortedSetValue(view.collections);
   if (row !== undefined) {
     const set = sortedSetOf(row);
-    eachIn(set, request.locate(set), request.reverse, ({ member, score }) => result.set(member, score));
+    const range = request.locate(set);
+    const refusal = refusalOfElements(range.to - range.from, settings);
+    if (refusal !== undefined) return reply.error(refusal);
+    eachIn(set, range, request.reverse, ({ member, score }) => result.set(member, score));
   }
   replace(view, args.text(1), result);
   reply.integer(result.size);

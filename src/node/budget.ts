@@ -40,6 +40,11 @@ export function rowCacheBytesMax(heapBytesMax: number): number {
   return Math.floor((heapBytesMax - HEAP_SLACK_BYTES) / 2);
 }
 
+/** What one command may hold beside a row cache that is full: half of the rest, since tables and garbage take the other. */
+export function heldBytesMax(heapBytesMax: number): number {
+  return Math.floor((heapBytesMax - rowCacheBytesMax(heapBytesMax)) / 2);
+}
+
 /**
  * Divides the memory that the node may use for caches and memtables. The rest of the total is left for what
  * batches, replies and the JavaScript heap's slack take.

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { type Config, memoryBudgetBytes } from '../base/config.js';
 import type { WorkerSettings } from '../workers/protocol.js';
-import { memoryBudget, rowCacheBytesMax } from './budget.js';
+import { heldBytesMax, memoryBudget, rowCacheBytesMax } from './budget.js';
 
 /**
  * What a worker needs of the configuration.
@@ -33,6 +33,7 @@ export function workerSettings(config: Config, workers: number, heapBytesMax: nu
       streamNodeBytes: values['stream-node-max-bytes'],
     },
     maxmemoryPolicy: values['maxmemory-policy'],
+    heldBytesMax: heldBytesMax(heapBytesMax),
     rowCacheBytes: Math.min(budget.rowCacheBytes, rowCacheBytesMax(heapBytesMax)),
     activeExpire: true,
     slowMicroseconds: active.length === 0 ? -1 : Math.min(...active),

@@ -122,6 +122,8 @@ export interface WorkerSettings {
   /** Up to where collections are small. */
   readonly collections: import('../types/collections/collection.js').CollectionLimits;
   readonly maxmemoryPolicy: string;
+  /** See ShardSettings. */
+  readonly heldBytesMax: number;
   /** Budget of the row cache of this worker, bytes. */
   readonly rowCacheBytes: number;
   /** Whether expired keys are removed before somebody asks for them: not after DEBUG SET-ACTIVE-EXPIRE 0. */

@@ -99,5 +99,17 @@ export function sampledBytes(store: ElementStore | undefined, kind: ElementKind,
   return seen === 0 ? 0 : Math.round((bytes / seen) * Math.max(seen, rows));
 }
 
+/**
+ * Bytes of the entries of a tree, by those of the first of them.
+ * @param bytesOf the bytes of so many entries from the first one on
+ */
+export function sampledEntryBytes(entries: number, bytesOf: (count: number) => number): number {
+  const count = Math.min(entries, SAMPLED_ROWS);
+  return count === 0 ? 0 : Math.round((bytesOf(count) / count + TREE_BYTES_AN_ENTRY) * entries);
+}
+
+/** What a tree takes of an entry beside its bytes: its share of the keys and heads of nodes. */
+const TREE_BYTES_AN_ENTRY = 4;
+
 /** What the key of an element row has beside the name. */
 const ELEMENT_KEY_BYTES = 13;

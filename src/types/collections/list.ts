@@ -4,6 +4,7 @@ import {
   NUMBER_BYTES_MAX,
   numberBytes,
   RowFormatError,
+  textBytes,
   writeLatin1,
   writeNumber,
   writeText,
@@ -17,16 +18,10 @@ import {
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
   INLINE_ENTRY_OVERHEAD_BYTES,
-  sampledBytes,
+  sampledEntryBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
-import {
-  CountedTree,
-  DEFAULT_TREE_LIMITS,
-  readTreeState,
-  TREE_STATE_BYTES_MAX,
-  writeTreeState,
-} from './counted-tree.js';
+import { CountedTree, readTreeState, TREE_STATE_BYTES_MAX, writeTreeState } from './counted-tree.js';
 import { type ElementHost, ElementKind, type ElementStore, uint64Text } from './elements.js';
 import type { EntryCodec } from './tree-nodes.js';
 
@@ -112,12 +107,15 @@ export class ListValue implements Collection {
   }
 
   elementBytes(): number {
-    const nodes = this.size / DEFAULT_TREE_LIMITS.leafEntriesMax;
-    const values = this.large?.nextValue ?? 0;
-    return (
-      sampledBytes(this.large?.store, ElementKind.Node, nodes) +
-      sampledBytes(this.large?.store, ElementKind.Value, Math.min(values, this.size))
-    );
+    if (this.large === undefined) return 0;
+    return sampledEntryBytes(this.size, (count) => {
+      let bytes = 0;
+      this.each(0, count, (value) => {
+        bytes += textBytes(value);
+        return true;
+      });
+      return bytes;
+    });
   }
 
   get encodedBytesMax(): number {

@@ -9,11 +9,10 @@ import {
   FormFlag,
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
-  sampledBytes,
+  sampledEntryBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
-import { DEFAULT_TREE_LIMITS } from './counted-tree.js';
-import { type ElementHost, ElementKind, type ElementStore } from './elements.js';
+import type { ElementHost, ElementStore } from './elements.js';
 import { SortedTable } from './sorted-table.js';
 import { ENTRY_CODEC, LongEntries, STREAM_ID_BYTES, type StoredEntry } from './stream-entries.js';
 import { StreamGroups } from './stream-groups.js';
@@ -34,6 +33,9 @@ interface LargeForm {
   readonly store: ElementStore;
   readonly long: LongEntries;
 }
+
+/** A record of a consumer group, about. */
+const GROUP_RECORD_BYTES = 50;
 
 /** The value of a stream: entries in order of their ids, and consumer groups. It is a key without any, too. */
 export class StreamValue implements Collection {
@@ -81,12 +83,16 @@ export class StreamValue implements Collection {
   }
 
   elementBytes(): number {
-    const nodes = (this.size + this.groups.records.size) / DEFAULT_TREE_LIMITS.leafEntriesMax;
-    const rows = Math.min(this.large?.long.next ?? 0, this.size);
-    return (
-      sampledBytes(this.large?.store, ElementKind.Node, nodes) +
-      sampledBytes(this.large?.store, ElementKind.Value, rows)
-    );
+    if (this.large === undefined) return 0;
+    const entries = sampledEntryBytes(this.size, (count) => {
+      let bytes = 0;
+      this.each(0, count, false, (id, fields) => {
+        bytes += ENTRY_CODEC.bytes({ id, fields });
+        return true;
+      });
+      return bytes;
+    });
+    return entries + this.groups.records.size * GROUP_RECORD_BYTES;
   }
 
   get encodedBytesMax(): number {

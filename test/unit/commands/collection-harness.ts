@@ -10,11 +10,17 @@ export class CollectionHarness {
   readonly view = new MemoryView();
   version: RespVersion = 2;
   writable = true;
-  private readonly settings: ShardSettings = {
-    protoMaxBulkBytes: 1 << 20,
-    eventTimeDriftMaxMs: 60_000,
-    maxmemoryPolicy: 'noeviction',
-  };
+  private readonly settings: ShardSettings;
+
+  constructor(settings: Partial<ShardSettings> = {}) {
+    this.settings = {
+      protoMaxBulkBytes: 1 << 20,
+      eventTimeDriftMaxMs: 60_000,
+      maxmemoryPolicy: 'noeviction',
+      heldBytesMax: 1 << 28,
+      ...settings,
+    };
+  }
 
   /** The reply to a command, rendered; its words given as one line. */
   run(line: string): string {

@@ -33,6 +33,7 @@ export class KeyHarness {
     protoMaxBulkBytes: 512 * 1024 * 1024,
     eventTimeDriftMaxMs: 60_000,
     maxmemoryPolicy: 'noeviction',
+    heldBytesMax: 1 << 28,
   };
 
   get nowMs(): number {

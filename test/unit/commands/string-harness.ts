@@ -25,6 +25,7 @@ export class StringHarness {
     protoMaxBulkBytes: 1024 * 1024,
     eventTimeDriftMaxMs: 60_000,
     maxmemoryPolicy: 'noeviction',
+    heldBytesMax: 1 << 28,
   };
 
   reply(...words: (string | Buffer)[]): Reply {

@@ -51,6 +51,7 @@ export class FakeHost implements ExecutorHost {
     scanIdleMaxMs: 60_000,
     collections: REDIS_LIMITS,
     maxmemoryPolicy: 'noeviction',
+    heldBytesMax: 1 << 28,
     rowCacheBytes: 1 << 20,
     activeExpire: true,
     slowMicroseconds: -1,

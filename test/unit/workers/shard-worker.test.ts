@@ -23,6 +23,7 @@ const SETTINGS: WorkerSettings = {
   scanIdleMaxMs: 60_000,
   collections: REDIS_LIMITS,
   maxmemoryPolicy: 'noeviction',
+  heldBytesMax: 1 << 28,
   rowCacheBytes: 1 << 20,
   activeExpire: true,
   slowMicroseconds: -1,
