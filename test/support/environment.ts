@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { cpSync, mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +45,24 @@ function isFree(port: number): Promise<boolean> {
 export function temporaryDir(): string {
   return mkdtempSync(join(tmpdir(), 'vasto-'));
 }
+
+/**
+ * A copy of the directory of an open database. Files may go while it is made, since RocksDB removes what it needs no more
+ * in the background: then it is made anew, so that it is of one moment.
+ */
+export function copyOfDatabase(directory: string): string {
+  for (let attempt = 1; ; attempt++) {
+    const copy = temporaryDir();
+    try {
+      cpSync(directory, copy, { recursive: true });
+      return copy;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === COPIES_MAX) throw error;
+    }
+  }
+}
+
+const COPIES_MAX = 10;
 
 /**
  * Whether a program is installed. Where it is not, the tests that need it are skipped, loudly; under CI=true

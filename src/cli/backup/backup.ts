@@ -123,21 +123,29 @@ class BackupRun {
 
   /** @returns undefined when they are not all of one epoch: another round is to bring those of the others */
   private async readRound(id: string): Promise<ReadShard[] | undefined> {
-    const keyspace = (await this.context.cluster.topology()).keyspaces.find((each) => each.id === id);
+    const { keyspaces, epoch: toldEpoch } = await this.context.cluster.topology();
+    const keyspace = keyspaces.find((each) => each.id === id);
     if (keyspace === undefined) throw new Refusal(`keyspace ${this.name} has been deleted`);
     this.keyspace = keyspace;
     const wanted = Array.from({ length: keyspace.shards }, (_, shard) => shard);
-    for (const shard of [...this.read.keys()]) if (shard >= keyspace.shards) this.forget(shard);
+    // Who tells of it knows at least what they who were read knew: then what was another number of shards is over.
+    if (this.epochRead <= toldEpoch)
+      for (const [shard, each] of [...this.read]) if (each.shards !== wanted.length) this.forget(shard);
     await inParallel(
       wanted.filter((shard) => !this.read.has(shard)),
       SHARDS_AT_ONCE,
       (shard) => this.readPersistently(id, shard),
       () => this.meter.giveUp(),
     );
-    const epoch = Math.max(...[...this.read.values()].map((each) => each.epoch));
+    const epoch = this.epochRead;
     for (const [shard, each] of [...this.read]) if (each.epoch !== epoch) this.forget(shard);
     const all = wanted.map((shard) => this.read.get(shard));
     return all.every((each) => each?.shards === wanted.length) ? (all as ReadShard[]) : undefined;
+  }
+
+  /** The latest under which a shard was read. */
+  private get epochRead(): number {
+    return Math.max(...[...this.read.values()].map(({ epoch }) => epoch));
   }
 
   /** A shard is to be read again. */

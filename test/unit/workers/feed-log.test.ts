@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { cpSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { eachRecord, eachRecordEntry } from '../../../src/types/feed-codec.js';
@@ -7,7 +6,7 @@ import { stringValue } from '../../../src/types/row.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import { logState, readLog, stageLogging } from '../../../src/workers/feed-source.js';
 import { readReplication } from '../../../src/workers/replication-meta.js';
-import { temporaryDir } from '../../support/environment.js';
+import { copyOfDatabase, temporaryDir } from '../../support/environment.js';
 import {
   chunkOf,
   contentsOf,
@@ -148,8 +147,7 @@ it('after a loss of power all copies come to hold the same again', async () => {
   await startLogging(shard);
   write(shard, ['kept', '1'], ['changed', '1']);
   await shard.syncLog();
-  const saved = temporaryDir();
-  cpSync(directory, saved, { recursive: true });
+  const saved = copyOfDatabase(directory);
   write(shard, ['lost here', '1'], ['changed', '2']);
   await followToEnd(shard, target, 'f');
   await followToEnd(target, shard, 'g');
@@ -177,8 +175,7 @@ it('what a loss of power took comes back to all copies, in whatever order they c
   await followToEnd(second, shard, 'from the second');
   await followToEnd(shard, second, 'from the first');
   await shard.syncLog();
-  const saved = temporaryDir();
-  cpSync(directory, saved, { recursive: true });
+  const saved = copyOfDatabase(directory);
   write(shard, ['lost here', '1']);
   const set = new SetValue(shard.collections);
   for (let index = 0; index < 3000; index++) set.add(`member ${index}`);
@@ -228,8 +225,7 @@ it.each([
     expect(await feed.applyRecords(chunkOf(second, position!.sequence))).toMatchObject({ refused: 'copy' });
   } else await feed.begin(logState(second)!, undefined);
   await shard.syncLog();
-  const saved = temporaryDir();
-  cpSync(directory, saved, { recursive: true });
+  const saved = copyOfDatabase(directory);
   write(shard, ['lost here', '1']);
   await followToEnd(shard, second, 'from the first');
   await databaseOf(shard).close();
@@ -259,8 +255,7 @@ it.each([
   await followToEnd(shard, first, 'from the source');
   await followToEnd(first, second, 'from the first');
   await shard.syncLog();
-  const saved = temporaryDir();
-  cpSync(directory, saved, { recursive: true });
+  const saved = copyOfDatabase(directory);
   write(shard, ['changed', '2'], ['lost', '1']);
   shard.remove('deleted');
   shard.setCollection('lost set', lostSet, 0);

@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { cpSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { hasSlot, slotSet } from '../../../src/types/feed-codec.js';
@@ -16,7 +15,7 @@ import { logState } from '../../../src/workers/feed-source.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import type { ShardSteps } from '../../../src/workers/shard-steps.js';
 import { WorkerFeeds } from '../../../src/workers/worker-feeds.js';
-import { temporaryDir } from '../../support/environment.js';
+import { copyOfDatabase, temporaryDir } from '../../support/environment.js';
 import {
   auditElements,
   contentsOf,
@@ -118,8 +117,7 @@ it('a log from before a clean stop is told of when a loss of what follows would 
   await expect(setLogging(true)).rejects.toThrow('the disk fails');
   shard.syncLog = syncLog;
   expect(await setLogging(true)).toMatchObject({ log: before });
-  const saved = temporaryDir();
-  cpSync(directory, saved, { recursive: true });
+  const saved = copyOfDatabase(directory);
   write(shard, ['lost here', '1']);
   await databaseOf(shard).close();
   ({ shard } = await openCopy(saved, 'another start'));
@@ -140,8 +138,7 @@ it('the first of the writes behind a clean stop is on the disk with what tells t
   let saved = '';
   // What survives the machine is what was there at the last commit with sync.
   const save = () => {
-    saved = temporaryDir();
-    cpSync(directory, saved, { recursive: true });
+    saved = copyOfDatabase(directory);
   };
   save();
   const { commit } = database;
