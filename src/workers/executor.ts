@@ -144,8 +144,9 @@ export class Executor {
     this.errors.clear();
   }
 
-  /** Runs a batch, after those before it. */
-  submit(memory: ArrayBuffer): void {
+  /** Runs a batch, after those before it. @param spare memory that replies were in, for further ones */
+  submit(memory: ArrayBuffer, spare?: ArrayBuffer): void {
+    if (spare !== undefined) this.part.reuse(spare);
     const batch = openBatch(memory);
     const flushes = (batch.flags & BatchFlag.Flushes) !== 0;
     if (this.tail === undefined && !flushes) {
@@ -158,11 +159,6 @@ export class Executor {
     });
     // A failure here is a failure of the worker: a rejection that nobody handles ends the thread.
     void done.then(() => undefined);
-  }
-
-  /** Takes memory that replies were in, for further ones. */
-  reuseMemory(memory: ArrayBuffer): void {
-    this.part.reuse(memory);
   }
 
   /** Runs `work` when all that was submitted before is done, and holds back what is submitted meanwhile. */

@@ -70,10 +70,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
     this.executor = new Executor(this);
     port.on('message', (message: BatchMessage) => {
       if (message instanceof ArrayBuffer) this.executor.submit(message);
-      else {
-        this.executor.reuseMemory(message.spare);
-        this.executor.submit(message.batch);
-      }
+      else this.executor.submit(message.batch, message.spare);
     });
     setInterval(() => this.tick(), TICK_MS);
   }
