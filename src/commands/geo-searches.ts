@@ -12,8 +12,9 @@ import {
 } from '../types/geohash.js';
 import { RowType } from '../types/row.js';
 import { findRow, replace, sortedSetOf } from './collection-access.js';
-import type { ShardHandler } from './definition.js';
+import type { ShardHandler, ShardSettings } from './definition.js';
 import { type GeoSearch, type SearchForm, SearchParser } from './geo-options.js';
+import { HeldElements, refusalOfElements } from './held-elements.js';
 
 /** GEOSEARCH, GEOSEARCHSTORE, and what came before them: GEORADIUS and GEORADIUSBYMEMBER. */
 
@@ -24,9 +25,17 @@ interface FoundPlace {
   readonly distanceMeters: number;
 }
 
-/** The places in the shape, in the order asked for; more than are asked for, if they are to be the nearest. */
-function findPlaces(set: SortedSetValue, search: GeoSearch): FoundPlace[] {
+/**
+ * The places in the shape, in the order asked for; more than are asked for, if they are to be the nearest.
+ * @returns an error if there is no room for them
+ */
+function findPlaces(
+  set: SortedSetValue,
+  search: GeoSearch,
+  settings: ShardSettings,
+): FoundPlace[] | CommandError {
   const found: FoundPlace[] = [];
+  const held = new HeldElements(settings, 'place');
   const { shape, order } = search;
   const enough = search.any ? search.count : Number.POSITIVE_INFINITY;
   if (shape === undefined) return found;
@@ -37,9 +46,11 @@ function findPlaces(set: SortedSetValue, search: GeoSearch): FoundPlace[] {
     set.each(from, to, ({ member, score }) => {
       const point = decodeGeoScore(score);
       const distanceMeters = distanceWithin(shape, point);
-      if (distanceMeters !== undefined) found.push({ member, score, point, distanceMeters });
-      return found.length < enough;
+      if (distanceMeters === undefined) return true;
+      found.push({ member, score, point, distanceMeters });
+      return held.add(member) && found.length < enough;
     });
+    if (held.isOver) return held.refusal;
     if (found.length >= enough) break;
   }
   if (order === 'nearest') found.sort((a, b) => a.distanceMeters - b.distanceMeters);
@@ -82,16 +93,19 @@ function writePlaces(reply: ReplyWriter, places: readonly FoundPlace[], search: 
 /** A command that searches a sorted set for places. */
 export function searchPlaces(form: SearchForm): ShardHandler {
   const source = form.command === 'geosearchstore' ? 2 : 1;
-  return ({ view, reply }, args) => {
+  return ({ view, reply, settings }, args) => {
     const row = findRow(view, args.text(source), RowType.SortedSet);
     if (row instanceof CommandError) return reply.error(row);
     const set = row && sortedSetOf(row);
     const search = new SearchParser(args, set, form).parse();
     if (search instanceof CommandError) return reply.error(search);
-    const found = set === undefined ? [] : findPlaces(set, search);
+    const found = set === undefined ? [] : findPlaces(set, search, settings);
+    if (found instanceof CommandError) return reply.error(found);
     const places = search.count > 0 ? found.slice(0, search.count) : found;
     const { destination, storesDistances, unitMeters } = search;
     if (destination === undefined) return writePlaces(reply, places, search);
+    const refusal = refusalOfElements(places.length, settings);
+    if (refusal !== undefined) return reply.error(refusal);
     const result = new SortedSetValue(view.collections);
     for (const { member, score, distanceMeters } of places)
       result.set(member, storesDistances ? distanceMeters / unitMeters : score);

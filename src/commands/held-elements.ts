@@ -11,6 +11,13 @@ import type { ShardSettings } from './definition.js';
 /** What elements take beside their texts when they are gathered, sorted and stored: members with scores, and others. */
 const SCORED_OVERHEAD_BYTES = 600;
 const PLAIN_OVERHEAD_BYTES = 450;
+/** What places take that have been found on the map, and not been stored. */
+const PLACE_OVERHEAD_BYTES = 200;
+const OVERHEADS_BYTES = {
+  scored: SCORED_OVERHEAD_BYTES,
+  plain: PLAIN_OVERHEAD_BYTES,
+  place: PLACE_OVERHEAD_BYTES,
+};
 /** What an element row takes beside its name and value while it waits to be written. */
 const STAGED_OVERHEAD_BYTES = 400;
 
@@ -21,9 +28,9 @@ export class HeldElements {
 
   constructor(
     private readonly settings: ShardSettings,
-    kind: 'plain' | 'scored',
+    kind: keyof typeof OVERHEADS_BYTES,
   ) {
-    this.overheadBytes = kind === 'scored' ? SCORED_OVERHEAD_BYTES : PLAIN_OVERHEAD_BYTES;
+    this.overheadBytes = OVERHEADS_BYTES[kind];
   }
 
   /** Counts an element. @returns whether there is room for it and those before */

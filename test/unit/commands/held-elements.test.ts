@@ -36,6 +36,10 @@ it.each([
   'ZDIFFSTORE to 2 KEY no-set zset',
   'ZDIFF 2 KEY no-set zset',
   'ZRANGESTORE to KEY 0 -1 zset',
+  'GEOSEARCHSTORE to KEY FROMMEMBER 0 BYRADIUS 100 km zset',
+  'GEOSEARCHSTORE to KEY FROMMEMBER 0 BYBOX 100 100 km ASC STOREDIST zset',
+  'GEORADIUS KEY -179.9 -85 100 km STORE to zset',
+  'GEORADIUSBYMEMBER KEY 0 100 km COUNT 2900 ANY STOREDIST to zset',
   'SORT KEY STORE to set',
   'SORT KEY BY nosort STORE to zset',
 ])('a command that would hold more than there is room for is refused: %s', (line) => {
@@ -51,5 +55,16 @@ it('what leaves little is not refused, whatever it comes from', () => {
   expect(harness.run('SINTERSTORE to set set-half')).toBe(`:${ELEMENTS / 2}`);
   expect(harness.run('ZDIFFSTORE to 2 zset zset-half')).toBe(`:${ELEMENTS / 2}`);
   expect(harness.run('ZRANGESTORE to zset 10 19')).toBe(':10');
+  expect(harness.run('GEOSEARCHSTORE to zset FROMMEMBER 0 BYRADIUS 100 km COUNT 5')).toBe(':5');
+  expect(harness.run('GEOSEARCH zset FROMMEMBER 0 BYRADIUS 100 km')).not.toMatch(/^-/);
   expect(harness.run('SORT list BY nosort LIMIT 0 5 STORE to')).toBe(':5');
+});
+
+it('places that are found are counted before they are sorted and replied', () => {
+  const harness = new CollectionHarness({ heldBytesMax: 1 << 19 });
+  const places = Array.from({ length: ELEMENTS }, (_, index) => `${index} ${index}`);
+  harness.run(`ZADD zset ${places.join(' ')}`);
+  const search = 'GEOSEARCH zset FROMMEMBER 0 BYRADIUS 100 km COUNT 5';
+  expect(harness.run(search)).toBe(REFUSED.replace('1 MB', '0 MB'));
+  expect(harness.run(`${search} ANY`)).not.toMatch(/^-/);
 });
