@@ -146,6 +146,14 @@ function knots(ignored: readonly string[]): string[][] {
   return found;
 }
 
+/** A file that is longer has two subjects. */
+const LINES_MAX = 500;
+
+it('files of src/ have at most 500 lines', () => {
+  const linesOf = (file: string) => readFileSync(join(SOURCE, file), 'utf8').trimEnd().split('\n').length;
+  expect(files.filter((file) => linesOf(file) > LINES_MAX)).toEqual([]);
+});
+
 describe('the layers of src/', () => {
   it('are all known', () => {
     expect(files.length).toBeGreaterThan(40);

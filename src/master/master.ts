@@ -26,6 +26,7 @@ import {
   withStore,
 } from '../cluster/topology.js';
 import { Changes } from './changes.js';
+import { Followers } from './followers.js';
 import { Placements } from './placements.js';
 import {
   admit,
@@ -95,7 +96,7 @@ export class Master implements ClusterManager {
   private readonly links = new Set<StoreLink>();
   /** By store, those that speak for one. */
   private readonly members = new Map<string, StoreLink>();
-  private readonly listeners = new Set<TopologyListener>();
+  private readonly followers: Followers;
   private readonly changes: Changes;
   private readonly placements: Placements;
   /** Since when it acts, without having been stopped, Unix milliseconds. */
@@ -113,6 +114,7 @@ export class Master implements ClusterManager {
   constructor(private readonly options: MasterOptions) {
     this.timers = options.timers ?? SYSTEM_TIMERS;
     this.makeId = options.makeId ?? ((bytes) => randomBytes(bytes).toString('hex'));
+    this.followers = new Followers(options.logger, () => this.timers.now());
     this.isSettled = options.settleMs === 0;
     this.state = { ...EMPTY_STATE, topology: { ...EMPTY_STATE.topology, clusterId: options.clusterId } };
     if (!this.isSettled) this.awaitStores();
@@ -125,7 +127,7 @@ export class Master implements ClusterManager {
       newEpoch: () => this.newEpoch(this.topology),
       makeId: this.makeId,
       publish: (entries) => this.publishKeyspaces(entries),
-      announce: (text) => this.announce(text),
+      announce: (text) => this.followers.announce(text),
       storeText: (id) => this.storeText(id),
       verbose: (text) => options.logger.verbose(text),
     });
@@ -139,7 +141,7 @@ export class Master implements ClusterManager {
       publish: (entries) => this.publishKeyspaces(entries),
       setDrained: (store, isDrained) => this.setDrained(store, isDrained),
       remind: (store) => this.members.get(store)?.send({ kind: 'topology', topology: this.topology }),
-      announce: (text) => this.announce(text),
+      announce: (text) => this.followers.announce(text),
       storeText: (id) => this.storeText(id),
       free: (name) => this.changes.free(name),
       isLocked: (entry) => this.changes.isLocked(entry),
@@ -185,10 +187,7 @@ export class Master implements ClusterManager {
    * @returns what ends it
    */
   follow(listener: TopologyListener): () => void {
-    this.listeners.add(listener);
-    listener.connected(true);
-    if (this.isSettled) listener.topology(this.topology);
-    return () => this.listeners.delete(listener);
+    return this.followers.add(listener, this.isSettled ? this.topology : undefined);
   }
 
   async createKeyspace(request: KeyspaceRequest): Promise<KeyspaceEntry> {
@@ -243,8 +242,7 @@ export class Master implements ClusterManager {
     for (const link of this.links) link.close('could not be asked: the master is ending');
     this.links.clear();
     this.members.clear();
-    for (const listener of this.listeners) listener.connected(false);
-    this.listeners.clear();
+    this.followers.close();
     this.wake();
   }
 
@@ -294,8 +292,7 @@ export class Master implements ClusterManager {
       const before = this.topology;
       this.admit(candidates);
       // Where all were refused, followers are still to hear which cluster this is.
-      if (isSameTopology(before, this.topology))
-        for (const listener of this.listeners) listener.topology(this.topology);
+      if (isSameTopology(before, this.topology)) this.followers.publish(this.topology);
       this.wake();
     });
   }
@@ -382,10 +379,7 @@ export class Master implements ClusterManager {
       const isKnown = before.topology.stores.has(store.id) || topology.stores.has(store.id);
       this.announceStore(link, isKnown ? 'is back' : 'joined');
     }
-    for (const conflict of learned.conflicts) {
-      this.warn(conflict);
-      this.tell(conflict);
-    }
+    for (const conflict of learned.conflicts) this.followers.announce(conflict, 'warning');
   }
 
   /** A conversation is over. */
@@ -464,7 +458,7 @@ export class Master implements ClusterManager {
     const topology = withStore(this.topology, withDrain(entry, isDrained, epoch, epoch));
     this.state = { ...this.state, topology };
     this.publish();
-    this.announce(
+    this.followers.announce(
       `${this.storeText(store)} ${isDrained ? 'is drained: it gets nothing more' : 'may get shards again'}`,
     );
   }
@@ -472,25 +466,12 @@ export class Master implements ClusterManager {
   private publish(): void {
     const { topology } = this;
     for (const link of this.members.values()) link.send({ kind: 'topology', topology });
-    for (const listener of this.listeners) listener.topology(topology);
-  }
-
-  private announce(text: string): void {
-    this.options.logger.notice(text);
-    this.tell(text);
+    this.followers.publish(topology);
   }
 
   private announceStore(link: StoreLink, what: string): void {
-    const text = `${storeText(link.store!)} ${what}`;
     // That a process has joined itself is no news to who reads its log.
-    if (link.isLocal) this.options.logger.verbose(text);
-    else this.options.logger.notice(text);
-    this.tell(text);
-  }
-
-  private tell(text: string): void {
-    const event = { atMs: this.timers.now(), text };
-    for (const listener of this.listeners) listener.event(event);
+    this.followers.announce(`${storeText(link.store!)} ${what}`, link.isLocal ? 'verbose' : 'notice');
   }
 
   private warn(text: string): void {
