@@ -20,6 +20,8 @@ export class RowCache {
   private oldest: CacheEntry | undefined;
   private hand: CacheEntry | undefined;
   private size = 0;
+  /** Rows that came since the eviction before, at a commit: as many may wait for the hand to unmark them. */
+  private added = 0;
   /** Whether the last eviction found nothing that it could evict. */
   private stuck = false;
 
@@ -45,6 +47,7 @@ export class RowCache {
     else this.oldest = row;
     this.newest = row;
     this.size++;
+    this.added++;
   }
 
   /** Takes note that the value of a row changed its size. */
@@ -79,11 +82,15 @@ export class RowCache {
   /** Evicts after a commit, when rows that waited for it may go too. */
   evictCommitted(): void {
     this.stuck = false;
-    this.evict();
+    this.evict(EVICTION_SPARED_MAX + SPARED_FOR_ADDED * this.added);
+    this.added = 0;
   }
 
-  /** Evicts until the budget is met, or only rows are left that must stay. */
-  evict(): void {
+  /**
+   * Evicts until the budget is met, or only rows are left that must stay.
+   * @param sparedMax how many rows may be spared one after the other before it gives up
+   */
+  evict(sparedMax = EVICTION_SPARED_MAX): void {
     let spared = 0;
     while (this.bytes > this.bytesMax && this.oldest !== undefined) {
       const row: CacheEntry = this.hand ?? this.oldest;
@@ -91,7 +98,7 @@ export class RowCache {
       if (row.dirty || row.visited || row.journaledIn !== 0) {
         row.visited = false;
         // Two rounds that free nothing: none may go.
-        if (++spared > Math.min(2 * this.size, EVICTION_SPARED_MAX)) {
+        if (++spared > Math.min(2 * this.size, sparedMax)) {
           this.stuck = true;
           return;
         }
@@ -106,3 +113,9 @@ export class RowCache {
 
 /** Longest run of spared rows in one call, so that eviction never takes long; the next batch goes on. */
 const EVICTION_SPARED_MAX = 50_000;
+
+/**
+ * So many more for each row that a batch has brought. The hand must walk faster than rows come: a batch may bring more than
+ * {@link EVICTION_SPARED_MAX}, and if it has hit them all, none goes before the hand has been there twice.
+ */
+const SPARED_FOR_ADDED = 2;

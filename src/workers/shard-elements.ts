@@ -149,14 +149,19 @@ class VersionElements implements ElementStore {
 
   getMany(kind: ElementKind, names: readonly string[]): (StringValue | undefined)[] {
     const { version, shard } = this;
-    const missing = names.filter((name) => this.cached(kind, name) === undefined);
+    const known = names.map((name) => this.hit(kind, name));
+    const missing = names.filter((_, index) => known[index] === undefined);
     if (missing.length > 1 && !this.isNew) {
       const keys = missing.map((name) => elementKey(version, kind, name));
       const stored = shard.owner.source().getMany('elem', keys);
       for (const [index, name] of missing.entries())
         if (this.cached(kind, name) === undefined) this.admit(kind, name, stored[index]);
     }
-    return names.map((name) => this.get(kind, name));
+    // What has just come was not hit: it may be the first to go.
+    return names.map((name, index) => {
+      const element = known[index] ?? this.cached(kind, name) ?? this.load(kind, name);
+      return element.value as StringValue | undefined;
+    });
   }
 
   set(kind: ElementKind, name: string, value: StringValue): void {
@@ -280,14 +285,20 @@ class VersionElements implements ElementStore {
     return this.shard.table.get(version, kind, name, ElementTable.hashOf(version, kind, name));
   }
 
+  private hit(
+    kind: ElementKind,
+    name: string,
+    hash = ElementTable.hashOf(this.version, kind, name),
+  ): ElementRow | undefined {
+    const element = this.shard.table.get(this.version, kind, name, hash);
+    if (element !== undefined) element.visited = true;
+    return element;
+  }
+
   private load(kind: ElementKind, name: string): ElementRow {
-    const { version, shard } = this;
-    const hash = ElementTable.hashOf(version, kind, name);
-    const element = shard.table.get(version, kind, name, hash);
-    if (element !== undefined) {
-      element.visited = true;
-      return element;
-    }
+    const hash = ElementTable.hashOf(this.version, kind, name);
+    const known = this.hit(kind, name, hash);
+    if (known !== undefined) return known;
     const stored = this.stored(kind, name);
     const value = stored && stringValue(stored);
     return this.keep(kind, name, hash, value, stored !== undefined);

@@ -74,6 +74,24 @@ class Sieve {
 }
 
 describe('the row cache', () => {
+  it('keeps its budget where batches bring more rows than one eviction may spare, and have hit them all', () => {
+    const table = new Table(1000 * OVERHEAD_BYTES);
+    const rowsOfBatch = 150_000;
+    let most = 0;
+    for (let batch = 0; batch < 5; batch++) {
+      const rows = Array.from({ length: rowsOfBatch }, (_, index) => table.add(`${batch}:${index}`));
+      for (const row of rows) {
+        row.dirty = true;
+        row.visited = true;
+      }
+      table.cache.evict();
+      for (const row of rows) row.dirty = false;
+      table.cache.evictCommitted();
+      most = Math.max(most, table.keys.length);
+    }
+    expect(most).toBeLessThanOrEqual(rowsOfBatch);
+  });
+
   it('keeps its budget, and gives all bytes back', () => {
     const table = new Table(100 * (OVERHEAD_BYTES + 10));
     for (let index = 0; index < 1000; index++) {
