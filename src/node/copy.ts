@@ -135,11 +135,12 @@ export class Copy {
     this.reached = new Map(this.reached).set(placeKey(place), Math.max(epoch, this.markFrom(place)));
   }
 
-  /** Forgets what was reached in logs that are not followed any more. */
+  /** Forgets what was reached in logs that are not followed any more, and which of their holders were copied once more. */
   forgetReached(self: string): void {
-    if (this.reached.size === 0 || this.entry === undefined) return;
+    if ((this.reached.size === 0 && this.copiedAgain.size === 0) || this.entry === undefined) return;
     const places = new Set(feedsTo(this.entry, self, this.shard).map(({ from }) => placeKey(from)));
     this.reached = new Map([...this.reached].filter(([place]) => places.has(place)));
+    for (const place of this.copiedAgain.keys()) if (!places.has(place)) this.copiedAgain.delete(place);
   }
 
   /** The end of the log while commands wait for a hand-over; undefined = they do not. */

@@ -118,7 +118,7 @@ export class Store {
       bytesPerSecond: () => config.values['migration-rate'],
       topology: () => this.keyspaces.topology,
       route: (keyspace, shard) => this.shards?.route(keyspace, shard),
-      routes: () => this.localShards().map(({ route }) => route),
+      shards: () => this.localShards(),
       copies: {
         mayBegin: (duty) => this.copies.mayFollow(duty),
         mustEnd: (duty) => this.copies.mustEnd(duty),

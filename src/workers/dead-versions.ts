@@ -28,8 +28,12 @@ const EMPTY = Buffer.alloc(0);
 export class DeadVersions {
   /** Those of the batch at hand. */
   private readonly dying = new Set<number>();
-  /** Those on disk, and where the removal of the first one goes on. */
+  /** Those on disk, in the order in which they are removed, and which of them are left. */
   private dead: number[] = [];
+  private first = 0;
+  /** Those that are left, and those of which the removal is staged. */
+  private readonly known = new Set<number>();
+  /** Where the removal of the first one goes on. */
   private after: Buffer | undefined;
   /** Rows of the first one that were removed one by one. */
   private single = 0;
@@ -42,12 +46,12 @@ export class DeadVersions {
 
   /** Whether nothing is left to be removed. */
   get isEmpty(): boolean {
-    return this.dead.length === 0;
+    return this.first === this.dead.length;
   }
 
   /** Whether {@link sweep} would do something now. */
   isDue(nowMs: number): boolean {
-    if (this.dead.length > 0) return true;
+    if (!this.isEmpty) return true;
     if (this.returningBytes === 0) return false;
     const sinceMs = nowMs - this.returnedAtMs;
     // A clock that was set back must not hold anything up.
@@ -66,7 +70,7 @@ export class DeadVersions {
 
   /** Whether a collection has gone, or goes with the batch. */
   has(version: number): boolean {
-    return this.isDying(version) || this.dead.includes(version) || this.removed.includes(version);
+    return this.isDying(version) || this.known.has(version);
   }
 
   /** The collections that go with the batch. */
@@ -76,7 +80,7 @@ export class DeadVersions {
 
   /** Those that have gone, as far as they have rows. */
   get all(): readonly number[] {
-    return this.dead;
+    return this.dead.slice(this.first);
   }
 
   stage(target: Database): void {
@@ -84,10 +88,17 @@ export class DeadVersions {
   }
 
   committed(): void {
-    if (this.removed.length > 0) this.removed = [];
-    if (this.dying.size === 0) return;
-    this.dead.push(...this.dying);
+    if (this.removed.length > 0) {
+      for (const version of this.removed) this.known.delete(version);
+      this.removed = [];
+    }
+    for (const version of this.dying) this.append(version);
     this.dying.clear();
+  }
+
+  private append(version: number): void {
+    this.dead.push(version);
+    this.known.add(version);
   }
 
   /** Forgets those of the batch. */
@@ -97,7 +108,8 @@ export class DeadVersions {
 
   /** A removal that was staged may not have happened. */
   restart(): void {
-    this.dead = [...this.removed, ...this.dead];
+    this.dead = [...this.removed, ...this.all];
+    this.first = 0;
     this.removed = [];
     this.beginFirst();
   }
@@ -112,7 +124,7 @@ export class DeadVersions {
     this.clear();
     source.iterate({ family: 'meta', from: PREFIX, values: false }, (key) => {
       if (key.length !== KEY_BYTES || !key.subarray(0, PREFIX.length).equals(PREFIX)) return false;
-      this.dead.push(readUint64(key, PREFIX.length));
+      this.append(readUint64(key, PREFIX.length));
       return true;
     });
   }
@@ -120,6 +132,8 @@ export class DeadVersions {
   /** There are none: the shard was emptied. */
   clear(): void {
     this.dead = [];
+    this.first = 0;
+    this.known.clear();
     this.removed = [];
     this.returningBytes = 0;
     this.beginFirst();
@@ -130,13 +144,13 @@ export class DeadVersions {
    * When its commit fails, {@link restart} is to be called.
    */
   sweep(target: Database, limit: number, nowMs: number): void {
-    if (this.dead.length === 0) {
+    if (this.isEmpty) {
       if (this.isDue(nowMs)) this.returnSpace(target, nowMs);
       return;
     }
     let left = limit;
-    while (left > 0 && this.dead.length > 0) {
-      const version = this.dead[0]!;
+    while (left > 0 && !this.isEmpty) {
+      const version = this.dead[this.first]!;
       if (this.single < DEAD_ROWS_SINGLE_MAX) {
         const count = this.removeRows(target, version, left);
         left -= count;
@@ -148,10 +162,13 @@ export class DeadVersions {
         left = 0;
       }
       target.delete('meta', deadKey(version));
-      this.dead.shift();
+      this.first++;
       this.removed.push(version);
       this.beginFirst();
     }
+    if (this.first * 2 < this.dead.length) return;
+    this.dead = this.dead.slice(this.first);
+    this.first = 0;
   }
 
   /** @returns how many rows there were: fewer than `limit` if those were the last */

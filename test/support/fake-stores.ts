@@ -54,7 +54,7 @@ export class FeedNode {
       bytesPerSecond: () => this.bytesPerSecond,
       topology: () => this.topology,
       route: (keyspace, shard) => (keyspace === KEYSPACE && shard === 0 ? route : undefined),
-      routes: () => [route],
+      shards: () => [{ keyspace: KEYSPACE, shard: 0, route }],
       copies: {
         mayBegin: () => true,
         mustEnd: () => false,

@@ -13,7 +13,7 @@ import { CopyRate } from './copy-rate.js';
 import { dutiesOf } from './duties.js';
 import type { FeedEngine } from './engine.js';
 import type { FollowerHost } from './follower.js';
-import { FeedFollowers } from './followers.js';
+import { type FedShard, FeedFollowers } from './followers.js';
 import { FeedSources, type SourcesOptions } from './sources.js';
 
 /** What feeds need of their store. */
@@ -32,7 +32,7 @@ export interface FeedsOptions {
   readonly copies: Pick<FollowerHost, 'mayBegin' | 'mustEnd' | 'changed' | 'reachedMark'> &
     Pick<SourcesOptions, 'marksIn' | 'copyable'>;
   /** All of those. */
-  routes(): readonly ShardRoute[];
+  shards(): readonly FedShard[];
 }
 
 /** The feeds of a store, in both directions: those that the topology says, for as long as it says so. */
@@ -65,14 +65,18 @@ export class Feeds {
     this.isStarted = true;
     this.connect = connect;
     this.topologyChanged();
+    this.followers.forgetLeftOver(this.options.shards());
   }
 
   /** Another topology is in force. Before the start of feeds it changes nothing. */
   topologyChanged(): void {
     if (!this.isStarted || this.isClosed) return;
-    const { self, topology, routes } = this.options;
+    const { self, topology, shards } = this.options;
     const { follows, followers } = dutiesOf(self, topology());
-    this.sources.follow(followers, routes());
+    this.sources.follow(
+      followers,
+      shards().map(({ route }) => route),
+    );
     this.followers.follow(follows);
   }
 

@@ -4,6 +4,14 @@ import type { ShardRoute } from '../../workers/pool.js';
 import { type FeedDuty, feedId } from './duties.js';
 import { FeedFollower, type FeedStatus, type FollowerHost } from './follower.js';
 
+/** A shard that is open here. */
+export interface FedShard {
+  /** Id of its keyspace. */
+  readonly keyspace: string;
+  readonly shard: number;
+  readonly route: ShardRoute;
+}
+
 const keyOf = ({ feed, keyspace, targetShard }: Pick<FeedDuty, 'feed' | 'keyspace' | 'targetShard'>) =>
   `${keyspace}/${targetShard} ${feed}`;
 
@@ -21,6 +29,7 @@ function isSame(one: FeedDuty, other: FeedDuty): boolean {
 export class FeedFollowers {
   private readonly feeds = new Map<string, FeedFollower>();
   private readonly stopping = new Set<Promise<void>>();
+  private wanted: ReadonlyMap<string, FeedDuty> = new Map();
 
   constructor(private readonly host: FollowerHost) {}
 
@@ -28,6 +37,7 @@ export class FeedFollowers {
   follow(duties: readonly FeedDuty[]): void {
     const { mayBegin, mustEnd } = this.host;
     const wanted = new Map(duties.map((duty) => [keyOf(duty), duty]));
+    this.wanted = wanted;
     for (const [key, feed] of this.feeds) {
       const duty = wanted.get(key);
       if (duty !== undefined && isSame(duty, feed.duty) && !mustEnd(duty)) continue;
@@ -63,21 +73,40 @@ export class FeedFollowers {
     await Promise.all(this.stopping);
   }
 
+  /**
+   * Forgets what shards still know of feeds that ended when that could not be written down, because the process or its disk
+   * failed: a shard that takes itself for one that is being copied does not tell others of deletions.
+   */
+  forgetLeftOver(shards: readonly FedShard[]): void {
+    for (const shard of shards) this.await(this.forgetOthers(shard));
+  }
+
+  private async forgetOthers({ keyspace, shard, route }: FedShard): Promise<void> {
+    try {
+      const { feeds } = await this.host.engine.state(route);
+      for (const feed of Object.keys(feeds)) await this.forget({ feed, keyspace, targetShard: shard });
+    } catch (error) {
+      this.host.logger.verbose(`feeds that have ended were not looked for: ${(error as Error).message}`);
+    }
+  }
+
   private stop(feed: FeedFollower, forget: boolean): void {
     feed.close();
-    const done: Promise<void> = feed.stopped
-      .then(() => (forget ? this.forget(feed.duty) : undefined))
-      .finally(() => this.stopping.delete(done));
+    this.await(feed.stopped.then(() => (forget ? this.forget(feed.duty) : undefined)));
+  }
+
+  private await(what: Promise<void>): void {
+    const done = what.finally(() => this.stopping.delete(done));
     this.stopping.add(done);
   }
 
-  private async forget(duty: FeedDuty): Promise<void> {
-    const route: ShardRoute | undefined = this.host.route(duty.keyspace, duty.targetShard);
-    if (route === undefined || route.closed || this.feeds.has(keyOf(duty))) return;
+  private async forget(duty: Pick<FeedDuty, 'feed' | 'keyspace' | 'targetShard'>): Promise<void> {
+    const route = this.host.route(duty.keyspace, duty.targetShard);
+    if (route === undefined || route.closed || this.wanted.has(keyOf(duty))) return;
     try {
       await this.host.engine.forgetFeed(route, duty.feed);
     } catch (error) {
-      // A position that is kept does no harm but to take a few bytes.
+      // It is tried again after the next start.
       this.host.logger.verbose(`a feed was not forgotten: ${(error as Error).message}`);
     }
   }

@@ -99,6 +99,31 @@ describe('large collections that have gone', () => {
     await database.close();
   });
 
+  it('are known until their removal is on the disk, in the order in which they went', async () => {
+    const database = await Database.open(temporaryDir(), { memtableBytes: MEMTABLE_BYTES });
+    const dead = new DeadVersions();
+    const versions = Array.from({ length: 9 }, (_, index) => index + 1);
+    fillAndEnd(database, dead, Object.fromEntries(versions.map((version) => [version, 10])));
+    const known = () => versions.filter((version) => dead.has(version));
+    // The rows of five, and one row of the sixth.
+    dead.sweep(database, 51, START_MS);
+    expect(known()).toEqual(versions);
+    expect(dead.all).toEqual([6, 7, 8, 9]);
+    database.discard();
+    dead.restart();
+    expect(dead.all).toEqual(versions);
+    dead.sweep(database, 51, START_MS);
+    database.commit(false);
+    dead.committed();
+    expect(known()).toEqual([6, 7, 8, 9]);
+    const again = new DeadVersions();
+    again.read(database);
+    expect([again.all, dead.all]).toEqual([known(), known()]);
+    sweepAll(database, dead, START_MS);
+    expect([dead.isEmpty, known(), rowsOf(database, 'meta')]).toEqual([true, [], 0]);
+    await database.close();
+  });
+
   it('are removed from the beginning after a write that failed', async () => {
     const database = await Database.open(temporaryDir(), { memtableBytes: MEMTABLE_BYTES });
     const dead = new DeadVersions();

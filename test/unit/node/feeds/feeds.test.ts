@@ -86,6 +86,21 @@ describe('feeds between two stores', () => {
     expect([owner.shard.copies, replica.shard.copies]).toEqual([1, 1]);
   });
 
+  test('are forgotten at the next start where their end could not be written down', async () => {
+    const { timers, owner, replica } = pair();
+    const begin = { log: 'gone', sequence: 0, flushedAt: 0, rememberedSince: 0 };
+    await owner.engine.beginCopy(owner.shard.route, 'left/0/0', begin);
+    owner.topology = copies([owner.entry, replica.entry]);
+    const { feed } = dutiesOf(owner.entry.id, owner.topology).follows[0]!;
+    await owner.engine.beginCopy(owner.shard.route, feed, begin);
+    owner.feeds.start(() => {
+      throw new Error('the network is cut');
+    });
+    await timers.advance(250);
+    expect(Object.keys(owner.shard.progress)).toEqual([feed]);
+    await owner.feeds.close();
+  });
+
   test('tell for how long they have not been under way, though the clock was set back meanwhile', async () => {
     const two = pair();
     const { timers, stores, replica } = two;
