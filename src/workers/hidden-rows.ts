@@ -1,11 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { type FeedSlots, hasSlot, slotSet } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
-import { rowHeader } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
 import type { Tally } from './counting.js';
 import type { Shown } from './feed-protocol.js';
-import type { Database } from './rocksdb.js';
+import { type Database, StorageError } from './rocksdb.js';
 import { keyBytes } from './row-scratch.js';
 import { type Counted, SlotTallies } from './slot-tallies.js';
 
@@ -26,12 +25,18 @@ interface Replacement {
 export class HiddenRows {
   private shown: Shown | undefined;
   private tallies: SlotTallies | undefined;
-  /** When rows were last counted by the way, Unix milliseconds. */
+  /** When rows were last counted by the way, or could not be, Unix milliseconds. */
   private lookedAtMs = 0;
+  /** Whether the disk could not be read when rows were to be counted between batches. */
+  private hasFailed = false;
+  private isTold = false;
   /** What counts from the commit on. */
   private staged: Replacement[] = [];
   /** What was stored of the keys of a commit that failed, which may have come to the disk all the same. */
   private readonly unsure = new Map<string, Counted>();
+
+  /** @param warn says for people, in the log, what is wrong with the shard */
+  constructor(private readonly warn: (text: string) => void) {}
 
   /** The slots that commands see; undefined = all. */
   get slots(): FeedSlots | undefined {
@@ -58,7 +63,7 @@ export class HiddenRows {
     this.shown = shown;
     if (shown === undefined) this.restart(undefined);
     else if (this.tallies === undefined) {
-      this.restart(new SlotTallies());
+      this.restart(this.noTallies());
       this.lookedAtMs = nowMs;
     }
     return reveals;
@@ -110,12 +115,37 @@ export class HiddenRows {
   isCountDue(nowMs: number): boolean {
     const sinceMs = nowMs - this.lookedAtMs;
     // A clock that was set back must not hold anything up.
-    return this.isCounting && (sinceMs < 0 || sinceMs >= COUNTED_BY_THE_WAY_MS);
+    const restMs = this.hasFailed ? COUNTED_AGAIN_MS : COUNTED_BY_THE_WAY_MS;
+    return this.isCounting && (sinceMs < 0 || sinceMs >= restMs);
   }
 
-  /** Counts some more keys: to be called between batches. */
-  countOn(source: Database, rowsMax = COUNTED_AT_ONCE): void {
-    this.tallies?.lookOn(source, rowsMax);
+  /**
+   * Counts some more keys: to be called between batches. Where the disk cannot be read it does nothing for a while: nobody
+   * has asked yet, and whoever does hears of it.
+   */
+  countOn(source: Database, rowsMax = COUNTED_AT_ONCE, nowMs = 0): void {
+    try {
+      this.tallies?.lookOn(source, rowsMax);
+      this.hasFailed = false;
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.hasFailed = true;
+      this.lookedAtMs = nowMs;
+      this.warnOnce(`its keys cannot be counted: ${error.message}`);
+    }
+  }
+
+  private noTallies(): SlotTallies {
+    return new SlotTallies((name, { message }) =>
+      this.warnOnce(
+        `the key ${JSON.stringify(name.slice(0, 100))} passes for one that does not expire where keys are counted: ${message}. Restore the shard from a copy`,
+      ),
+    );
+  }
+
+  private warnOnce(text: string): void {
+    if (!this.isTold) this.warn(text);
+    this.isTold = true;
   }
 
   /** Takes note that what is stored of a key, of whatever slot, gives way with the commit at hand, beside the noted rows. */
@@ -162,7 +192,7 @@ export class HiddenRows {
     if (tallies === undefined) return;
     for (const [name, before] of this.unsure) {
       const stored = source.get('default', keyBytes(name));
-      this.count(name, before, stored === undefined ? ABSENT : rowHeader(stored));
+      this.count(name, before, stored === undefined ? ABSENT : tallies.read(name, stored));
     }
     this.unsure.clear();
     const { live, expiring } = tallies.outside(slotSet([]));
@@ -171,7 +201,7 @@ export class HiddenRows {
 
   /** What was counted does not hold any more. */
   forgetCount(): void {
-    if (this.tallies !== undefined) this.restart(new SlotTallies());
+    if (this.tallies !== undefined) this.restart(this.noTallies());
   }
 
   private restart(tallies: SlotTallies | undefined): void {
@@ -189,6 +219,8 @@ const ABSENT: Counted = { type: RowType.Absent, expiresAtMs: 0 };
 
 /** For so long after rows were counted by the way it is left to whoever does that to come back: a copy rests for up to a second. */
 const COUNTED_BY_THE_WAY_MS = 2000;
+/** And for so long after the disk could not be read. */
+const COUNTED_AGAIN_MS = 60_000;
 
 /** Rows that are looked at in a row, between batches, 100 times a second: half a millisecond. */
 const COUNTED_AT_ONCE = 250;

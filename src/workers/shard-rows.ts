@@ -34,7 +34,7 @@ export abstract class ShardRows implements ShardView {
   readonly collections: ShardElements;
 
   readonly replication: Replication;
-  readonly hidden = new HiddenRows();
+  readonly hidden = new HiddenRows((text) => console.error(`shard ${this.id}: ${text}`));
   readonly snapshots = new ShardSnapshots();
   readonly restores = new Restores();
 

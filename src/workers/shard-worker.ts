@@ -285,7 +285,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
       shard.sweepDeadElements(SWEEP_ELEMENTS_MAX);
       shard.endOverdueRestores();
       shard.commit(shard.hasChanges && this.settings.appendfsync === 'always', false);
-      if (shard.hidden.isCountDue(nowMs)) shard.hidden.countOn(shard.source());
+      if (shard.hidden.isCountDue(nowMs)) shard.hidden.countOn(shard.source(), undefined, nowMs);
       this.executor.serveBetween(shard);
       this.cache.evict();
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
+import { RowFormatError } from '../types/binary.js';
 import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
-import { isKey, type Row } from '../types/row.js';
+import { isKey, type Row, RowType } from '../types/row.js';
 import { rowHeader } from '../types/row-codec.js';
 import { keySlot, SLOTS } from '../types/slots.js';
 import type { Tally } from './counting.js';
@@ -14,7 +15,8 @@ export type Counted = Pick<Row, 'type' | 'expiresAtMs'>;
  *
  * They are found out by looking at all rows in key order, a piece at a time: changes of keys up to where that has come
  * are counted, and those of keys behind it will be seen. So it is exact once it has come to the end, whatever changes
- * meanwhile. 128 KB while it lasts.
+ * meanwhile. 128 KB while it lasts. A row that cannot be read stays as it is, whatever is written: it passes for a key that
+ * does not expire, which most are.
  */
 export class SlotTallies {
   private readonly live = new Int32Array(SLOTS);
@@ -22,6 +24,9 @@ export class SlotTallies {
   /** The last key that was looked at; undefined = none. */
   private reached: string | undefined;
   private isDone = false;
+
+  /** @param unreadable is told of rows that cannot be read */
+  constructor(private readonly unreadable: (name: string, error: RowFormatError) => void) {}
 
   /** Whether all rows have been looked at. */
   get isComplete(): boolean {
@@ -38,8 +43,9 @@ export class SlotTallies {
     source.iterate({ family: 'default', values: true, rowsMax: rowsMax + 1, ...from }, (key, stored) => {
       hasMore = rows++ === rowsMax;
       if (hasMore) return false;
-      this.add(keySlot(key), rowHeader(stored!), 1);
-      this.reached = key.latin1Slice();
+      const name = key.latin1Slice();
+      this.add(keySlot(key), this.read(name, stored!), 1);
+      this.reached = name;
       return true;
     });
     this.isDone = !hasMore;
@@ -54,8 +60,19 @@ export class SlotTallies {
   /** Counts a row as it is stored, unless that has been done, for somebody who {@link goesOn} and leaves none out. */
   look(name: string, slot: number, stored: Buffer): void {
     if (this.reached !== undefined && name <= this.reached) return;
-    this.add(slot, rowHeader(stored), 1);
+    this.add(slot, this.read(name, stored), 1);
     this.reached = name;
+  }
+
+  /** What counts of a row as it is stored. */
+  read(name: string, stored: Buffer): Counted {
+    try {
+      return rowHeader(stored);
+    } catch (error) {
+      if (!(error instanceof RowFormatError)) throw error;
+      this.unreadable(name, error);
+      return UNREADABLE;
+    }
   }
 
   /** Nothing is behind what was looked at last by somebody who {@link goesOn}. */
@@ -85,3 +102,5 @@ export class SlotTallies {
     return tally;
   }
 }
+
+const UNREADABLE: Counted = { type: RowType.String, expiresAtMs: 0 };
