@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { type ByteReader, writeLatin1 } from '../binary.js';
 
 /** A member of a sorted set, and what it is sorted by. */
@@ -47,10 +47,15 @@ function lengthCharacters(length: number): string {
  * Places are offsets of entries in the text; they hold until something changes.
  */
 export class PackedScores {
+  /** Length of the text that this one may be a piece of: V8 keeps all of a text in memory that it has cut a piece of. */
+  private heldLength: number;
+
   private constructor(
     private text: string,
     private count: number,
-  ) {}
+  ) {
+    this.heldLength = text.length;
+  }
 
   static empty(): PackedScores {
     return new PackedScores('', 0);
@@ -76,7 +81,9 @@ export class PackedScores {
   }
 
   copy(): PackedScores {
-    return new PackedScores(this.text, this.count);
+    const copy = new PackedScores(this.text, this.count);
+    copy.heldLength = this.heldLength;
+    return copy;
   }
 
   get size(): number {
@@ -150,12 +157,16 @@ export class PackedScores {
     }
     const added = scoreCharacters(score) + lengthCharacters(member.length) + member;
     this.text = text.slice(0, at) + added + text.slice(at);
+    this.heldLength = this.text.length;
     this.count++;
   }
 
   /** Takes out `count` entries, which lie between two places. */
   remove(from: number, to: number, count: number): void {
-    this.text = this.text.slice(0, from) + this.text.slice(to);
+    const left = this.text.slice(0, from) + this.text.slice(to);
+    const isSmall = left.length * 2 < this.heldLength;
+    this.text = isSmall ? Buffer.from(left, 'latin1').latin1Slice() : left;
+    if (isSmall) this.heldLength = left.length;
     this.count -= count;
   }
 
