@@ -14,6 +14,7 @@ import type { Blocking } from './blocking.js';
 import { type DecoderLimits, RequestDecoder, type RequestSink } from './decoder.js';
 import { HeldQueue } from './held-queue.js';
 import { type Door, PLAIN_DOOR } from './listeners.js';
+import { readChunks } from './reading.js';
 import { ReplyQueue, type ReplySink, type Slot } from './reply-queue.js';
 import { Session } from './session.js';
 
@@ -53,6 +54,7 @@ export interface ResumedWait {
  */
 export class Connection implements RequestSink, ReplySink {
   readonly session: Session;
+  readonly socket: Socket;
   readonly replies = new ReplyQueue(this);
   /** For replies made on this thread. */
   readonly writer: ReplyWriter;
@@ -92,7 +94,8 @@ export class Connection implements RequestSink, ReplySink {
 
   constructor(
     id: number,
-    readonly socket: Socket,
+    /** Of no use any more to the caller, see {@link socket}. */
+    socket: Socket,
     /** `address:port` of the client, or the path of a Unix socket. */
     readonly address: string,
     readonly localAddress: string,
@@ -103,11 +106,11 @@ export class Connection implements RequestSink, ReplySink {
     this.writer = new ReplyWriter(WRITER_BYTES, host.errors);
     this.limits = limits;
     this.decoder = new RequestDecoder(this, limits);
-    socket.on('data', (chunk: Buffer) => this.receive(chunk));
-    socket.on('drain', () => this.outputDrained());
-    socket.on('error', (error) => this.destroy(error.message));
-    socket.on('end', () => this.end());
-    socket.on('close', () => this.onClosed());
+    this.socket = readChunks(socket, (chunk) => this.receive(chunk))
+      .on('drain', () => this.outputDrained())
+      .on('error', (error) => this.destroy(error.message))
+      .on('end', () => this.end())
+      .on('close', () => this.onClosed());
   }
 
   get isClosed(): boolean {
