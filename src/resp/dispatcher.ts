@@ -4,7 +4,7 @@ import { ListArguments } from '../base/arguments.js';
 import { CommandError, quotable, unknownSubcommand, wrongArity } from '../base/command-errors.js';
 import { BATCH_BYTES_LIMIT } from '../base/limits.js';
 import type { CommandFlag } from '../commands/definition.js';
-import { type Command, findCommand } from '../commands/table.js';
+import type { Command } from '../commands/table.js';
 import { readyRoute } from '../node/segments.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { setAuthenticated } from './authentication.js';
@@ -17,14 +17,8 @@ import { deletedKeyspace, onlyShardOf, targetDatabase } from './selection.js';
 import { holdUntilReady, send } from './sending.js';
 import type { RespServer } from './server.js';
 import { Attention } from './session.js';
+import { commandOf, NAME_BYTES_MAX } from './spellings.js';
 import { queueInTransaction } from './transaction.js';
-
-/** Different spellings of command names that are remembered (`GET`, `get`, `Get`, …). */
-const SPELLINGS_MAX = 4096;
-const spellings = new Map<string, Command>();
-
-/** Name bytes beyond which a name cannot be a command's, and need not be turned into text. */
-const NAME_BYTES_MAX = 64;
 
 const TOO_LARGE = new CommandError(
   `ERR a command of more than ${BATCH_BYTES_LIMIT} bytes is larger than Vasto takes: send it in parts`,
@@ -168,13 +162,8 @@ function sendWithTarget(
 
 /** Finds the command that the arguments name, subcommands included. */
 function lookup(args: readonly Buffer[]): Command | CommandError {
-  const written = beginning(args[0]!, NAME_BYTES_MAX + 1);
-  let command = spellings.get(written);
-  if (command === undefined) {
-    command = findCommand(written.toLowerCase());
-    if (command === undefined) return unknownCommand(args);
-    if (spellings.size < SPELLINGS_MAX) spellings.set(written, command);
-  }
+  const command = commandOf(args[0]!);
+  if (command === undefined) return unknownCommand(args);
   if (command.children.size === 0 || args.length < 2) return command;
   const sub = beginning(args[1]!, NAME_BYTES_MAX + 1);
   return (

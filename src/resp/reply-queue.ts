@@ -34,7 +34,7 @@ export class ReplyQueue {
 
   /** The slot that was added last, if it still waits. */
   get tail(): Slot | undefined {
-    return this.slots[this.slots.length - 1];
+    return this.isEmpty ? undefined : this.slots[this.slots.length - 1];
   }
 
   /**
@@ -58,31 +58,49 @@ export class ReplyQueue {
     else this.slots.push(Slot.ready(this, bytes));
   }
 
-  /** A slot got bytes, or its last ones. */
-  advance(slot: Slot): void {
-    if (this.slots[this.head] !== slot) return;
-    let parts = slot.take();
-    let drained = false;
-    while (this.slots[this.head]?.complete) {
-      this.head++;
-      const next = this.slots[this.head];
-      if (next === undefined) {
-        this.slots.length = 0;
-        this.head = 0;
-        drained = true;
-        break;
-      }
-      parts = parts.concat(next.take());
+  /**
+   * A slot got bytes, or its last ones.
+   * @returns whether they were written; if not, it is not the slot's turn
+   */
+  advance(slot: Slot, bytes: Buffer | undefined): boolean {
+    if (this.slots[this.head] !== slot) return false;
+    const behind = slot.complete ? this.shift() : NOTHING;
+    const isDrained = slot.complete && this.isEmpty;
+    if (behind.length > 0) this.sink.write(Buffer.concat(bytes === undefined ? behind : [bytes, ...behind]));
+    else if (bytes !== undefined) this.sink.write(bytes);
+    if (isDrained) this.sink.queueDrained();
+    return true;
+  }
+
+  /**
+   * Takes the first slot away, and those behind it that are complete.
+   * @returns what the ones behind it have, as far as the first of them that is not complete
+   */
+  private shift(): readonly Buffer[] {
+    const { slots } = this;
+    // Most often it is the only one. To set an array's length is a call of the runtime, which gives its memory away.
+    if (slots.length === 1) {
+      slots.pop();
+      return NOTHING;
     }
-    if (this.head > HEAD_SLACK_MAX) {
-      this.slots.splice(0, this.head);
+    let parts: Buffer[] = [];
+    let next: Slot | undefined;
+    do {
+      next = slots[++this.head];
+      if (next !== undefined) parts = parts.concat(next.take());
+    } while (next?.complete);
+    if (next === undefined) {
+      slots.length = 0;
+      this.head = 0;
+    } else if (this.head > HEAD_SLACK_MAX) {
+      slots.splice(0, this.head);
       this.head = 0;
     }
-    if (parts.length === 1) this.sink.write(parts[0]!);
-    else if (parts.length > 1) this.sink.write(Buffer.concat(parts));
-    if (drained) this.sink.queueDrained();
+    return parts;
   }
 }
+
+const NOTHING: readonly Buffer[] = [];
 
 /** Places at the front of the list that are left empty before it is moved up. */
 const HEAD_SLACK_MAX = 1024;
@@ -92,7 +110,8 @@ export class Slot implements Receiver {
   commands = 0;
   complete = false;
   private answered = 0;
-  private parts: Buffer[] = [];
+  /** What has come before it was its turn. */
+  private parts: Buffer[] | undefined;
 
   constructor(
     private readonly queue: ReplyQueue,
@@ -114,27 +133,28 @@ export class Slot implements Receiver {
   }
 
   append(bytes: Buffer): void {
-    this.parts.push(bytes);
+    if (this.parts === undefined) this.parts = [bytes];
+    else this.parts.push(bytes);
   }
 
   /** What has come and was not written yet. */
-  take(): Buffer[] {
+  take(): readonly Buffer[] {
     const { parts } = this;
-    this.parts = [];
-    return parts;
+    this.parts = undefined;
+    return parts ?? NOTHING;
   }
 
   deliver(bytes: Buffer, done: number): void {
-    if (!this.silent && bytes.length > 0) this.parts.push(bytes);
     this.complete = done === 0;
     const answered = this.complete ? this.commands : done;
     this.queue.sink.answered(answered - this.answered, bytes.length);
     this.answered = answered;
-    this.queue.advance(this);
+    const wanted = this.silent || bytes.length === 0 ? undefined : bytes;
+    if (!this.queue.advance(this, wanted) && wanted !== undefined) this.append(wanted);
   }
 
   get keepsNothing(): boolean {
-    return this.parts.length === 0 && this.queue.sink.hasSent;
+    return this.parts === undefined && this.queue.sink.hasSent;
   }
 
   abandon(): void {

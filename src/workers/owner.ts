@@ -11,6 +11,7 @@ import {
 import { commandTable } from '../commands/table.js';
 import { BatchWriter } from './batch.js';
 import type { BatchMessage, EndedWait, ReplyMessage, SlowCommand, WaitEnd } from './protocol.js';
+import { fromWire, type WireMessage } from './reply-wire.js';
 
 /** Who gets the replies of a segment. */
 export interface Receiver {
@@ -64,7 +65,7 @@ export class Owner {
   /** Connects the worker that a `port` leads to. */
   connect(port: MessagePort, onClose: () => void): void {
     this.port = port;
-    port.on('message', (message: ReplyMessage) => this.receive(message));
+    port.on('message', (message: WireMessage) => this.receive(fromWire(message)));
     port.on('close', () => {
       if (this.port === port) onClose();
     });

@@ -82,7 +82,10 @@ export interface EndedWait {
 /** A batch, alone or with memory for replies that the front has no more use for. */
 export type BatchMessage = ArrayBuffer | { readonly batch: ArrayBuffer; readonly spare: ArrayBuffer };
 
-/** One message from a worker: some or all of a batch's replies, or what became of clients that wait. */
+/**
+ * One message from a worker: some or all of a batch's replies, or what became of clients that wait. Where it tells nothing
+ * beside replies, it crosses as the memory of these alone, see reply-wire.ts.
+ */
 export interface ReplyMessage {
   /** Reply bytes, then a table of three words an entry: segment, byte length, and 0 if the segment is complete or else how many of its commands are. */
   readonly buffer: ArrayBuffer;

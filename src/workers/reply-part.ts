@@ -3,6 +3,7 @@ import type { ErrorTally } from '../base/error-tally.js';
 import { BATCHES_IN_FLIGHT_MAX, REPLY_MEMORY_REUSED_MIN } from '../base/limits.js';
 import { ReplyWriter } from '../base/reply-writer.js';
 import type { ReplyMessage, SlowCommand } from './protocol.js';
+import { WIRE_ROOM_BYTES } from './reply-wire.js';
 import type { Shard } from './shard.js';
 
 const REPLY_BYTES_MIN = 4096;
@@ -88,7 +89,7 @@ export class ReplyPart {
     const bytes = writer.position;
     const tableOffset = (bytes + WORD_BYTES - 1) & ~(WORD_BYTES - 1);
     const tableWords = entries.length * ENTRY_WORDS;
-    writer.reserve(tableOffset - bytes + tableWords * WORD_BYTES);
+    writer.reserve(tableOffset - bytes + tableWords * WORD_BYTES + WIRE_ROOM_BYTES);
     const buffer = writer.take(0).buffer as ArrayBuffer;
     const table = new Int32Array(buffer, tableOffset, tableWords);
     let at = 0;
@@ -97,7 +98,10 @@ export class ReplyPart {
       table[at++] = entry.end - entry.start;
       table[at++] = entry.complete ? 0 : entry.answered;
     }
-    this.expectedBytes = Math.max(REPLY_BYTES_MIN, bytes + (bytes >> 2) + tableWords * WORD_BYTES);
+    this.expectedBytes = Math.max(
+      REPLY_BYTES_MIN,
+      bytes + (bytes >> 2) + tableWords * WORD_BYTES + WIRE_ROOM_BYTES,
+    );
     const message = { buffer, tableOffset, entries: entries.length, last };
     return slow.length > 0 ? { ...message, slow } : message;
   }

@@ -20,6 +20,7 @@ import type {
   WorkerSettings,
   WorkerTask,
 } from './protocol.js';
+import { toWire } from './reply-wire.js';
 import { StorageError } from './rocksdb.js';
 import { RowCache } from './row-cache.js';
 import { Shard } from './shard.js';
@@ -83,7 +84,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
 
   post(message: ReplyMessage): void {
     const { logged } = this;
-    if (logged.length === 0) this.port.postMessage(message, [message.buffer]);
+    if (logged.length === 0) this.port.postMessage(toWire(message), [message.buffer]);
     else {
       this.logged = [];
       this.port.postMessage({ ...message, logged } satisfies ReplyMessage, [message.buffer]);
