@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { CollectionLimits } from '../types/collections/collection.js';
 import {
   type ElementHost,
@@ -277,7 +278,8 @@ class VersionElements implements ElementStore {
       return true;
     });
     for (const { kind, name, value } of staged)
-      if (value !== undefined) visit(kind, name, isDecoded(value) ? stringValue(value.encode()) : value);
+      if (value !== undefined)
+        visit(kind, name, isDecoded(value) ? stringValue(Buffer.from(value.encode())) : value);
   }
 
   private cached(kind: ElementKind, name: string): ElementRow | undefined {

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { type ByteReader, NUMBER_BYTES_MAX, RowFormatError, writeNumber } from '../binary.js';
 import { type ElementStore, uint64Text } from './elements.js';
-import { decodeNode, type EntryCodec, Inner, Leaf, type TreeNode } from './tree-nodes.js';
+import { decodeNode, type EntryCodec, Inner, type Leaf, newLeaf, type TreeNode } from './tree-nodes.js';
 
 /** Bounds of a node; see {@link DEFAULT_TREE_LIMITS}. */
 export interface TreeLimits {
@@ -99,7 +99,7 @@ export class CountedTree<E> {
     firstId = 0,
   ): CountedTree<E> {
     const state: TreeState = { root: idText(firstId), size: 0, height: 0, nextId: firstId + 1 };
-    store.setNode(state.root, Leaf.of(codec, []));
+    store.setNode(state.root, newLeaf(codec, []));
     return new CountedTree(store, codec, state, limits);
   }
 
@@ -110,22 +110,23 @@ export class CountedTree<E> {
   /** The entry at an index from 0 to size − 1. */
   at(index: number): E {
     const { leaf, offset } = this.place(index);
-    return leaf.entries[offset]!;
+    return leaf.at(offset);
   }
 
   /**
    * How many entries come before a place in the order.
    * @param isBefore true for entries before the place, false for those behind: of an ordered tree
+   * @param entry the one whose place it is, where there is one: then fewer entries are looked at
    */
-  rank(isBefore: (entry: E) => boolean): number {
+  rank(isBefore: (entry: E) => boolean, entry?: E): number {
     let rank = 0;
     let node = this.node(this.state.root);
     while (!node.isLeaf) {
-      const slot = slotBefore(node, isBefore);
+      const slot = node.slotBefore(isBefore, entry);
       for (let left = 0; left < slot; left++) rank += node.counts[left]!;
       node = this.child(node, slot);
     }
-    return rank + countBefore(node.entries, isBefore);
+    return rank + node.countBefore(isBefore, entry);
   }
 
   /** Puts an entry before the one at `index`; the size itself puts it at the end. */
@@ -135,15 +136,15 @@ export class CountedTree<E> {
 
   /** Puts an entry in its place in the order, where `isBefore` is true of those before it. */
   insert(entry: E, isBefore: (entry: E) => boolean): void {
-    this.insertInto(this.placeInOrder(isBefore), entry);
+    this.insertInto(this.placeInOrder(isBefore, entry), entry);
   }
 
-  /** Removes the first entry of which `isBefore` is not true; there is one. */
-  removeFirst(isBefore: (entry: E) => boolean): void {
-    const place = this.placeInOrder(isBefore);
-    if (place.offset < place.leaf.entries.length) this.removeFrom(place, 1);
+  /** Removes an entry that is there: the first of which `isBefore` is not true. */
+  removeEntry(entry: E, isBefore: (entry: E) => boolean): void {
+    const place = this.placeInOrder(isBefore, entry);
+    if (place.offset < place.leaf.length) this.removeFrom(place, 1);
     // It is the first of the next leaf.
-    else this.removeAt(this.rank(isBefore));
+    else this.removeAt(this.rank(isBefore, entry));
   }
 
   /** Puts another entry in the place of the one at `index`: in an ordered tree, one that belongs there as well. */
@@ -157,7 +158,7 @@ export class CountedTree<E> {
 
   removeAt(index: number): E {
     const place = this.place(index);
-    const entry = place.leaf.entries[place.offset]!;
+    const entry = place.leaf.at(place.offset);
     this.removeFrom(place, 1);
     return entry;
   }
@@ -169,9 +170,9 @@ export class CountedTree<E> {
   removeRange(from: number, to: number, visit?: (entry: E) => void): void {
     for (let left = to - from; left > 0; ) {
       const place = this.place(from);
-      const count = Math.min(left, place.leaf.entries.length - place.offset);
+      const count = Math.min(left, place.leaf.length - place.offset);
       if (visit !== undefined)
-        for (let index = 0; index < count; index++) visit(place.leaf.entries[place.offset + index]!);
+        for (let index = 0; index < count; index++) visit(place.leaf.at(place.offset + index));
       this.removeFrom(place, count);
       left -= count;
     }
@@ -185,8 +186,8 @@ export class CountedTree<E> {
     let leaves = 0;
     for (let index = from; index < to; ) {
       const { leaf, offset } = this.place(index, ++leaves > LEAVES_KEPT_MAX);
-      const end = Math.min(leaf.entries.length, offset + to - index);
-      for (let at = offset; at < end; at++) if (!visit(leaf.entries[at]!, index++)) return;
+      const end = Math.min(leaf.length, offset + to - index);
+      for (let at = offset; at < end; at++) if (!visit(leaf.at(at), index++)) return;
     }
   }
 
@@ -195,7 +196,7 @@ export class CountedTree<E> {
     let leaves = 0;
     for (let index = to - 1; index >= from; ) {
       const { leaf, offset } = this.place(index, ++leaves > LEAVES_KEPT_MAX);
-      for (let at = offset; at >= 0 && index >= from; at--) if (!visit(leaf.entries[at]!, index--)) return;
+      for (let at = offset; at >= 0 && index >= from; at--) if (!visit(leaf.at(at), index--)) return;
     }
   }
 
@@ -244,17 +245,17 @@ export class CountedTree<E> {
   }
 
   /** The place in the order of what comes behind all entries of which `isBefore` is true; it may be at a leaf's end. */
-  private placeInOrder(isBefore: (entry: E) => boolean): Place<E> {
+  private placeInOrder(isBefore: (entry: E) => boolean, entry: E): Place<E> {
     const path: Step<E>[] = [];
     let id = this.state.root;
     let node = this.node(id);
     while (!node.isLeaf) {
-      const slot = slotBefore(node, isBefore);
+      const slot = node.slotBefore(isBefore, entry);
       path.push({ id, node, slot });
       id = node.children[slot]!;
       node = this.child(node, slot);
     }
-    return { path, id, leaf: node, offset: countBefore(node.entries, isBefore) };
+    return { path, id, leaf: node, offset: node.countBefore(isBefore, entry) };
   }
 
   // ---------------------------------------------------------------- growing
@@ -280,7 +281,7 @@ export class CountedTree<E> {
 
   private isTooLarge(leaf: Leaf<E>): boolean {
     const { leafEntriesMax, leafBytesMax } = this.limits;
-    return leaf.entries.length > leafEntriesMax || (leaf.bytes > leafBytesMax && leaf.entries.length > 1);
+    return leaf.length > leafEntriesMax || (leaf.bytes > leafBytesMax && leaf.length > 1);
   }
 
   /**
@@ -289,7 +290,7 @@ export class CountedTree<E> {
    * put into it next splits it.
    */
   private splitLeaf(path: Step<E>[], id: string, leaf: Leaf<E>, offset: number): void {
-    const { length } = leaf.entries;
+    const { length } = leaf;
     let at: number;
     if (offset === length - 1 && isLast(path)) at = length - 1;
     else if (offset === 0 && isFirst(path)) at = 1;
@@ -298,18 +299,17 @@ export class CountedTree<E> {
     const rightId = this.newId();
     this.store.setNode(id, leaf);
     this.store.setNode(rightId, right);
-    const [first] = right.entries as [E, ...E[]];
+    const first = right.at(0);
     const bound = this.codec.boundOf?.(first) ?? first;
-    this.addChild(path, id, leaf.entries.length, rightId, right.entries.length, bound);
+    this.addChild(path, id, leaf.length, rightId, right.length, bound);
   }
 
   /** Where half of a leaf's bytes are to the left; at least one entry stays on either side. */
   private halfOf(leaf: Leaf<E>): number {
-    const { entries } = leaf;
-    if (leaf.bytes <= this.limits.leafBytesMax) return entries.length >> 1;
+    if (leaf.bytes <= this.limits.leafBytesMax) return leaf.length >> 1;
     let at = 1;
-    for (let bytes = this.codec.bytes(entries[0]!); at < entries.length - 1; at++) {
-      bytes += this.codec.bytes(entries[at]!);
+    for (let bytes = this.codec.bytes(leaf.at(0)); at < leaf.length - 1; at++) {
+      bytes += this.codec.bytes(leaf.at(at));
       if (bytes * 2 > leaf.bytes) break;
     }
     return at;
@@ -379,7 +379,7 @@ export class CountedTree<E> {
       this.collapse();
       return;
     }
-    const isEmpty = node.isLeaf ? node.entries.length === 0 : node.children.length === 0;
+    const isEmpty = node.isLeaf ? node.length === 0 : node.children.length === 0;
     if (isEmpty) {
       this.removeChild(step, step.slot);
       this.shrunk(path.slice(0, -1), step.node);
@@ -401,7 +401,7 @@ export class CountedTree<E> {
   private isSmall(node: TreeNode<E>): boolean {
     const { leafEntriesMax, leafBytesMax, childrenMax } = this.limits;
     if (!node.isLeaf) return node.children.length * 4 <= childrenMax;
-    return node.entries.length * 4 <= leafEntriesMax && node.bytes * 2 <= leafBytesMax;
+    return node.length * 4 <= leafEntriesMax && node.bytes * 2 <= leafBytesMax;
   }
 
   /** Whether two neighbours fit one node with room to spare. */
@@ -409,7 +409,7 @@ export class CountedTree<E> {
     const { leafEntriesMax, leafBytesMax, childrenMax } = this.limits;
     if (left.isLeaf && right.isLeaf)
       return (
-        (left.entries.length + right.entries.length) * 4 <= leafEntriesMax * 3 &&
+        (left.length + right.length) * 4 <= leafEntriesMax * 3 &&
         left.bytes + right.bytes <= leafBytesMax
       );
     return (
@@ -454,7 +454,7 @@ export class CountedTree<E> {
       if (child === undefined) {
         state.root = this.newId();
         state.height = 0;
-        this.store.setNode(state.root, Leaf.of(this.codec, []));
+        this.store.setNode(state.root, newLeaf(this.codec, []));
         return;
       }
       state.root = child;
@@ -474,27 +474,4 @@ function isFirst<E>(path: readonly Step<E>[]): boolean {
 
 function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
-}
-
-/** The last child whose bound comes before the place: all entries before the place are below it or to its left. */
-function slotBefore<E>(node: Inner<E>, isBefore: (entry: E) => boolean): number {
-  let low = 0;
-  let high = node.children.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (isBefore(node.bounds[middle] as E)) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
-function countBefore<E>(entries: readonly E[], isBefore: (entry: E) => boolean): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (isBefore(entries[middle]!)) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

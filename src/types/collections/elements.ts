@@ -24,6 +24,7 @@ export type ElementKind = (typeof ElementKind)[keyof typeof ElementKind];
 export interface Encodable {
   /** Bytes it takes in memory: for the cache's budget. */
   readonly footprintBytes: number;
+  /** Its bytes, which may be in memory that its next change, or the next call, overwrites. */
   encode(): Buffer;
   /** Bytes that {@link encode} gives. */
   readonly encodedBytes: number;

@@ -21,6 +21,7 @@ import {
 import { type ElementHost, ElementKind, type ElementStore } from './elements.js';
 import { MemberRows } from './member-rows.js';
 import { comesBefore, PackedScores, type ScoredMember } from './packed-scores.js';
+import { SCORE_LEAVES } from './score-leaf.js';
 import type { EntryCodec } from './tree-nodes.js';
 
 /*
@@ -39,6 +40,8 @@ const CODEC: EntryCodec<ScoredMember> = {
   },
   read: (reader) => ({ score: reader.double(), member: reader.text() }),
   isOrdered: true,
+  leading: ({ score }) => score,
+  leaves: SCORE_LEAVES,
 };
 
 /**
@@ -215,7 +218,7 @@ export class SortedSetValue implements Collection {
     const { inline } = this;
     if (inline === undefined) {
       const { rows, tree } = this.large!;
-      tree.removeFirst((other) => comesBefore(other, from));
+      tree.removeEntry(from, (other) => comesBefore(other, from));
       tree.insert(to, (other) => comesBefore(other, to));
       rows.replace(to.member, scoreText(to.score));
       return;
@@ -242,14 +245,15 @@ export class SortedSetValue implements Collection {
       const { rows, tree } = this.large!;
       const entry = { member, score };
       rows.remove(member);
-      tree.removeFirst((other) => comesBefore(other, entry));
+      tree.removeEntry(entry, (other) => comesBefore(other, entry));
     }
     return score;
   }
 
   /** How many entries come before an entry, which need not be there. */
   rankOf(entry: ScoredMember): number {
-    return this.rank((other) => comesBefore(other, entry));
+    const isBefore = (other: ScoredMember) => comesBefore(other, entry);
+    return this.large?.tree.rank(isBefore, entry) ?? this.rank(isBefore);
   }
 
   /**

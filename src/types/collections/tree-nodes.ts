@@ -16,10 +16,27 @@ export interface EntryCodec<E> {
   readonly isOrdered: boolean;
   /** What an inner node keeps of an entry that bounds a child; without, the entry itself. */
   boundOf?(entry: E): E;
+  /** What entries are in the order of first, where that is a number: inner nodes have those of their bounds side by side. */
+  leading?(entry: E): number;
+  /** Leaves of a kind of their own; without, they hold their entries as objects. */
+  readonly leaves?: LeafKind<E>;
+}
+
+/** Makes leaves. */
+export interface LeafKind<E> {
+  /** A new leaf. */
+  of(codec: EntryCodec<E>, entries: readonly E[]): Leaf<E>;
+  /** Reads the entries of a leaf that is on disk, which end where the bytes end. @throws RowFormatError */
+  read(codec: EntryCodec<E>, bytes: Buffer, count: number): Leaf<E>;
+}
+
+/** A new leaf of the kind that a tree of these entries has. */
+export function newLeaf<E>(codec: EntryCodec<E>, entries: E[]): Leaf<E> {
+  return codec.leaves?.of(codec, entries) ?? EntriesLeaf.of(codec, entries);
 }
 
 /** What a node costs in memory beside its entries. */
-const NODE_OVERHEAD_BYTES = 200;
+export const NODE_OVERHEAD_BYTES = 200;
 /** What a child of an inner node costs in memory: its id, its count, its link, their places. */
 const CHILD_OVERHEAD_BYTES = 68;
 /** A node of which more has changed between two commits is written whole. */
@@ -37,7 +54,8 @@ const OLD_LEAF = 0;
 const OLD_INNER = 1;
 const LEAF = 2;
 const INNER = 3;
-const HEADER_BYTES = 3;
+/** Bytes before the entries of a leaf, or the children of an inner node. */
+export const NODE_HEADER_BYTES = 3;
 const COUNT_AT = 1;
 const ID_BYTES = 6;
 const COUNT_BYTES = 6;
@@ -58,18 +76,25 @@ class Linked<E> {
   }
 }
 
-export class Leaf<E> extends Linked<E> implements Encodable {
+/** A change of a leaf since the last commit, see node-patches.ts. */
+interface Change<E> {
+  readonly at: number;
+  readonly removedBytes: number;
+  readonly inserted: E | undefined;
+  readonly insertedBytes: number;
+  next: Change<E> | undefined;
+}
+
+/** A leaf, however it holds its entries. */
+export abstract class Leaf<E> extends Linked<E> implements Encodable {
   readonly isLeaf = true;
-  /** What has changed since the last commit, unless the leaf is to be written whole: patch by patch. */
-  private patches = 0;
-  private readonly patchedAt: number[] = [];
-  private readonly removedBytes: number[] = [];
-  private readonly inserted: (E | undefined)[] = [];
+  /** What has changed since the last commit, unless the leaf is to be written whole, in order. */
+  private firstChange: Change<E> | undefined = undefined;
+  private lastChange: Change<E> | undefined = undefined;
   patchBytesMax = 0;
 
   constructor(
     readonly codec: EntryCodec<E>,
-    readonly entries: E[],
     /** Sum of the encoded entries. */
     public bytes: number,
     public isWhole: boolean,
@@ -77,23 +102,131 @@ export class Leaf<E> extends Linked<E> implements Encodable {
     super();
   }
 
+  /** How many entries it has. */
+  abstract readonly length: number;
+  abstract readonly footprintBytes: number;
+  /** The entry at an offset below the length. */
+  abstract at(offset: number): E;
+  /**
+   * How many entries come before a place in the order.
+   * @param entry the one whose place it is, where there is one: then `isBefore` may be spared
+   */
+  abstract countBefore(isBefore: (entry: E) => boolean, entry?: E): number;
+  abstract insert(offset: number, entry: E): void;
+  /** Puts another entry in the place of one. @returns that one */
+  abstract replace(offset: number, entry: E): E;
+  abstract remove(offset: number, count: number): void;
+  /** Takes the entries from an offset on away, for another leaf. */
+  abstract split(offset: number): Leaf<E>;
+  /** Takes over all entries of the leaf behind it, which is of the same kind. */
+  abstract join(right: Leaf<E>): void;
+  abstract encode(): Buffer;
+
+  get encodedBytes(): number {
+    return NODE_HEADER_BYTES + this.bytes;
+  }
+
+  /** Notes a change. @param at where it begins in the encoded leaf */
+  protected note(at: number, removedBytes: number, inserted: E | undefined, insertedBytes: number): void {
+    if (this.isWhole) return;
+    if (this.patchBytesMax === 0) this.patchBytesMax = PATCH_OVERHEAD_BYTES;
+    this.patchBytesMax += PATCH_OVERHEAD_BYTES + insertedBytes;
+    if (this.patchBytesMax > NODE_PATCHES_BYTES_MAX) {
+      this.becomeWhole();
+      return;
+    }
+    const change: Change<E> = { at, removedBytes, inserted, insertedBytes, next: undefined };
+    if (this.lastChange === undefined) this.firstChange = change;
+    else this.lastChange.next = change;
+    this.lastChange = change;
+  }
+
+  private forgetChanges(): void {
+    this.firstChange = undefined;
+    this.lastChange = undefined;
+    this.patchBytesMax = 0;
+  }
+
+  protected becomeWhole(): void {
+    this.forgetChanges();
+    this.isWhole = true;
+  }
+
+  settled(): void {
+    this.forgetChanges();
+    this.isWhole = false;
+    this.isStaged = false;
+  }
+
+  writePatches(target: Buffer, at: number): number {
+    if (this.firstChange === undefined) return at;
+    let end = at;
+    for (let change: Change<E> | undefined = this.firstChange; change !== undefined; change = change.next) {
+      const { inserted } = change;
+      end = writePatchHeader(target, end, change.at, change.removedBytes, change.insertedBytes);
+      if (inserted !== undefined) end = this.codec.write(target, end, inserted);
+    }
+    end = writePatchHeader(target, end, COUNT_AT, 2, 2);
+    return target.writeUInt16BE(this.length, end);
+  }
+
+  /** Writes what stands before the entries. */
+  protected writeHeader(target: Buffer): void {
+    target[0] = LEAF;
+    target.writeUInt16BE(this.length, COUNT_AT);
+  }
+}
+
+/** A leaf whose entries are objects. */
+export class EntriesLeaf<E> extends Leaf<E> {
+  private constructor(
+    codec: EntryCodec<E>,
+    private readonly entries: E[],
+    isWhole: boolean,
+  ) {
+    super(codec, sumOfBytes(codec, entries), isWhole);
+  }
+
   /** A new leaf. */
-  static of<E>(codec: EntryCodec<E>, entries: E[]): Leaf<E> {
-    return new Leaf(codec, entries, sumOfBytes(codec, entries), true);
+  static of<E>(codec: EntryCodec<E>, entries: E[]): EntriesLeaf<E> {
+    return new EntriesLeaf(codec, entries, true);
+  }
+
+  /** Reads the entries of a leaf that is on disk. */
+  static read<E>(codec: EntryCodec<E>, reader: ByteReader, count: number): EntriesLeaf<E> {
+    const entries: E[] = [];
+    for (let index = 0; index < count; index++) entries.push(codec.read(reader));
+    return new EntriesLeaf(codec, entries, false);
+  }
+
+  get length(): number {
+    return this.entries.length;
   }
 
   get footprintBytes(): number {
     return NODE_OVERHEAD_BYTES + this.bytes + this.entries.length * this.codec.overheadBytes;
   }
 
-  get encodedBytes(): number {
-    return HEADER_BYTES + this.bytes;
+  at(offset: number): E {
+    return this.entries[offset]!;
+  }
+
+  countBefore(isBefore: (entry: E) => boolean): number {
+    const { entries } = this;
+    let low = 0;
+    let high = entries.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBefore(entries[middle]!)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   insert(offset: number, entry: E): void {
     const { entries } = this;
     const bytes = this.codec.bytes(entry);
-    this.patch(offset, 0, entry, bytes);
+    if (!this.isWhole) this.note(this.placeOf(offset), 0, entry, bytes);
     this.bytes += bytes;
     if (offset === entries.length) entries.push(entry);
     else if (offset === 0) entries.unshift(entry);
@@ -104,7 +237,7 @@ export class Leaf<E> extends Linked<E> implements Encodable {
     const { codec, entries } = this;
     const old = entries[offset]!;
     const [oldBytes, bytes] = [codec.bytes(old), codec.bytes(entry)];
-    this.patch(offset, oldBytes, entry, bytes);
+    if (!this.isWhole) this.note(this.placeOf(offset), oldBytes, entry, bytes);
     this.bytes += bytes - oldBytes;
     entries[offset] = entry;
     return old;
@@ -114,7 +247,7 @@ export class Leaf<E> extends Linked<E> implements Encodable {
     const { codec, entries } = this;
     let bytes = 0;
     for (let index = offset; index < offset + count; index++) bytes += codec.bytes(entries[index]!);
-    this.patch(offset, bytes, undefined, 0);
+    if (!this.isWhole) this.note(this.placeOf(offset), bytes, undefined, 0);
     this.bytes -= bytes;
     if (count > 1) entries.splice(offset, count);
     else if (offset === 0) entries.shift();
@@ -122,78 +255,33 @@ export class Leaf<E> extends Linked<E> implements Encodable {
     else entries.splice(offset, 1);
   }
 
-  /** Takes the entries from an offset on away, for another leaf. */
-  split(offset: number): Leaf<E> {
+  split(offset: number): EntriesLeaf<E> {
     this.becomeWhole();
-    const right = Leaf.of(this.codec, this.entries.splice(offset));
+    const right = EntriesLeaf.of(this.codec, this.entries.splice(offset));
     this.bytes -= right.bytes;
     return right;
   }
 
-  /** Takes over all entries of the leaf behind it. */
-  join({ entries, bytes }: Leaf<E>): void {
+  join({ entries, bytes }: EntriesLeaf<E>): void {
     this.becomeWhole();
     this.entries.push(...entries);
     this.bytes += bytes;
   }
 
-  /** Notes a change that is about to be made. */
-  private patch(offset: number, removedBytes: number, entry: E | undefined, insertedBytes: number): void {
-    if (this.isWhole) return;
-    if (this.patchBytesMax === 0) this.patchBytesMax = PATCH_OVERHEAD_BYTES;
-    this.patchBytesMax += PATCH_OVERHEAD_BYTES + insertedBytes;
-    if (this.patchBytesMax > NODE_PATCHES_BYTES_MAX) {
-      this.becomeWhole();
-      return;
-    }
-    // What was noted before stays in the arrays, to be written over: they are needed again all the time.
-    const index = this.patches++;
-    this.patchedAt[index] = HEADER_BYTES + this.bytesBefore(offset);
-    this.removedBytes[index] = removedBytes;
-    this.inserted[index] = entry;
-  }
-
-  private bytesBefore(offset: number): number {
+  /** Where the entry at an offset begins in the encoded leaf. */
+  private placeOf(offset: number): number {
     const { codec, entries } = this;
-    if (offset === entries.length) return this.bytes;
-    let bytes = 0;
-    for (let index = 0; index < offset; index++) bytes += codec.bytes(entries[index]!);
-    return bytes;
-  }
-
-  private becomeWhole(): void {
-    this.patches = 0;
-    this.patchBytesMax = 0;
-    this.isWhole = true;
-  }
-
-  settled(): void {
-    this.patches = 0;
-    this.patchBytesMax = 0;
-    this.isWhole = false;
-    this.isStaged = false;
-  }
-
-  writePatches(target: Buffer, at: number): number {
-    const { codec, patches, patchedAt, removedBytes, inserted, entries } = this;
-    if (patches === 0) return at;
-    let end = at;
-    for (let index = 0; index < patches; index++) {
-      const entry = inserted[index];
-      const bytes = entry === undefined ? 0 : codec.bytes(entry);
-      end = writePatchHeader(target, end, patchedAt[index]!, removedBytes[index]!, bytes);
-      if (entry !== undefined) end = codec.write(target, end, entry);
-    }
-    end = writePatchHeader(target, end, COUNT_AT, 2, 2);
-    return target.writeUInt16BE(entries.length, end);
+    if (offset === entries.length) return NODE_HEADER_BYTES + this.bytes;
+    let at = NODE_HEADER_BYTES;
+    for (let index = 0; index < offset; index++) at += codec.bytes(entries[index]!);
+    return at;
   }
 
   encode(): Buffer {
-    const { codec, entries } = this;
     const target = Buffer.allocUnsafe(this.encodedBytes);
-    target[0] = LEAF;
-    let at = target.writeUInt16BE(entries.length, COUNT_AT);
-    for (const entry of entries) at = codec.write(target, at, entry);
+    this.writeHeader(target);
+    let at = NODE_HEADER_BYTES;
+    for (const entry of this.entries) at = this.codec.write(target, at, entry);
     return target;
   }
 }
@@ -206,6 +294,8 @@ export class Inner<E> extends Linked<E> implements Encodable {
   private readonly counted: number[] = [];
   /** Bytes of the encoded bounds; −1: not known. */
   private knownBoundBytes = -1;
+  /** What the bounds are in the order of first, side by side; undefined: not known. */
+  private knownLeadings: readonly number[] | undefined = undefined;
 
   constructor(
     readonly codec: EntryCodec<E>,
@@ -266,7 +356,7 @@ export class Inner<E> extends Linked<E> implements Encodable {
   }
 
   get encodedBytes(): number {
-    return HEADER_BYTES + this.children.length * CHILD_BYTES + this.boundBytes;
+    return NODE_HEADER_BYTES + this.children.length * CHILD_BYTES + this.boundBytes;
   }
 
   /** Adds to the number of entries below a child. */
@@ -281,6 +371,35 @@ export class Inner<E> extends Linked<E> implements Encodable {
     this.counted.length = 0;
     this.isWhole = true;
     this.knownBoundBytes = -1;
+    this.knownLeadings = undefined;
+  }
+
+  /**
+   * The last child whose bound comes before the place: all entries before the place are below it or to its left.
+   * @param entry the one whose place it is, where there is one: then most bounds need not be looked at
+   */
+  slotBefore(isBefore: (entry: E) => boolean, entry?: E): number {
+    const { bounds, codec } = this;
+    const leading = entry === undefined ? undefined : codec.leading?.(entry);
+    const leadings = leading === undefined ? undefined : this.leadings(codec);
+    let low = 0;
+    let high = this.children.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      const known = leadings?.[middle];
+      // Numbers that are equal, and none at all, do not tell.
+      if (known! < leading! || (!(known! > leading!) && isBefore(bounds[middle] as E))) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  private leadings(codec: EntryCodec<E>): readonly number[] {
+    if (this.knownLeadings !== undefined) return this.knownLeadings;
+    const leadings = [Number.NEGATIVE_INFINITY];
+    for (let slot = 1; slot < this.bounds.length; slot++) leadings.push(codec.leading!(this.bounds[slot] as E));
+    this.knownLeadings = leadings;
+    return leadings;
   }
 
   get patchBytesMax(): number {
@@ -297,7 +416,7 @@ export class Inner<E> extends Linked<E> implements Encodable {
     const { counts, counted } = this;
     let end = at;
     for (const slot of counted) {
-      const offset = HEADER_BYTES + slot * CHILD_BYTES + ID_BYTES;
+      const offset = NODE_HEADER_BYTES + slot * CHILD_BYTES + ID_BYTES;
       end = writePatchHeader(target, end, offset, COUNT_BYTES, COUNT_BYTES);
       end = writeUint48(target, end, counts[slot]!);
     }
@@ -333,12 +452,14 @@ export function decodeNode<E>(bytes: Buffer, codec: EntryCodec<E>): TreeNode<E> 
   if (form > INNER) throw new RowFormatError(`a tree's node of form ${form}`);
   const isOld = form < LEAF;
   const count = isOld ? reader.number() : reader.byte() * 256 + reader.byte();
+  if (form === LEAF && codec.leaves !== undefined) return codec.leaves.read(codec, bytes, count);
   if (form === LEAF || form === OLD_LEAF) {
-    const entries: E[] = [];
-    for (let index = 0; index < count; index++) entries.push(codec.read(reader));
+    const leaf = EntriesLeaf.read(codec, reader, count);
     reader.end();
+    if (!isOld) return leaf;
     // What is there is not what patches are about, if it has another form.
-    return new Leaf(codec, entries, sumOfBytes(codec, entries), isOld);
+    leaf.isWhole = true;
+    return leaf;
   }
   const node = new Inner<E>(codec, [], [], [], form === OLD_INNER);
   for (let slot = 0; slot < count; slot++) {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { textBytes, writeText } from '../../../../src/types/binary.js';
-import { type EntryCodec, Inner, Leaf } from '../../../../src/types/collections/tree-nodes.js';
+import { EntriesLeaf, type EntryCodec, Inner } from '../../../../src/types/collections/tree-nodes.js';
 
 const CODEC: EntryCodec<string> = {
   bytes: textBytes,
@@ -12,7 +12,7 @@ const CODEC: EntryCodec<string> = {
 
 /** A node with two leaves, all in memory and linked. */
 function family() {
-  const leaves = [Leaf.of(CODEC, ['a']), Leaf.of(CODEC, ['b'])] as const;
+  const leaves = [EntriesLeaf.of(CODEC, ['a']), EntriesLeaf.of(CODEC, ['b'])] as const;
   const above = new Inner(CODEC, ['000001', '000002'], [1, 1], []);
   for (const node of [above, ...leaves]) node.row = { visited: false };
   for (const [slot, leaf] of leaves.entries()) above.link(slot, leaf);
@@ -48,7 +48,7 @@ it('a node whose children are about to change has no links', () => {
 
 it('a node that is not in memory is not linked', () => {
   const { above } = family();
-  const leaf = Leaf.of(CODEC, ['c']);
+  const leaf = EntriesLeaf.of(CODEC, ['c']);
   above.link(0, leaf);
   expect(leaf.above).toBe(undefined);
 });
