@@ -172,7 +172,7 @@ export const JOURNAL_AGE_MAX_MS = 5000;
 export const NODE_JOURNAL_AGE_MAX_MS = 60_000;
 
 /** Changes of a node that the journal has before it is written whole: who reads it applies them all. */
-export const NODE_PATCHES_MAX = 32;
+export const NODE_PATCHES_MAX = 64;
 
 /** Nodes that one commit writes whole because records must go, or twice as many as it adds changes if that is more. */
 export const WRITE_BACK_NODES_MAX = 500;

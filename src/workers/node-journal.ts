@@ -26,14 +26,18 @@ interface Patches {
   readonly content: Buffer;
   readonly start: number;
   readonly end: number;
+  /** Those before, which do not change once there are later ones: who has the last ones has what the node was then. */
+  previous: Patches | undefined;
 }
 
 /** A node of which the journal has what has changed since it was written. */
 export interface PatchedNode {
   readonly version: number;
   readonly id: string;
-  readonly patches: Patches[];
-  /** Bytes of the patches. */
+  /** The last of its patches, each of which leads to the one before: an array would lie elsewhere in memory, and grow. */
+  last: Patches | undefined;
+  /** How many there are, and their bytes. */
+  count: number;
   bytes: number;
   /** Whether it has been written whole since, or has gone: its patches do not count. */
   isOver: boolean;
@@ -123,7 +127,7 @@ export class NodeJournal {
     const known = this.patchedOf(row);
     if (known === undefined) {
       if (patchBytesMax > node.encodedBytes) return false;
-    } else if (known.patches.length >= NODE_PATCHES_MAX || known.bytes + patchBytesMax > node.encodedBytes)
+    } else if (known.count >= NODE_PATCHES_MAX || known.bytes + patchBytesMax > node.encodedBytes)
       return false;
     const start = this.writer.begin(row.version, idNumber(row.name));
     const end = this.writer.end(node);
@@ -155,7 +159,7 @@ export class NodeJournal {
     const record: NodeRecord = { number, content, writtenMs: nowMs, nodes: [] };
     this.added.push(record);
     for (const { row, start, end } of this.open)
-      this.entries.push({ row, patches: end === 0 ? undefined : { content, start, end }, record });
+      this.entries.push({ row, patches: end === 0 ? undefined : patchesIn(content, start, end), record });
     this.open = [];
   }
 
@@ -225,12 +229,22 @@ export class NodeJournal {
     }
     const node = known ?? this.remember(row.version, row.name, record);
     row.patched = node;
-    node.patches.push(patches);
+    patches.previous = node.last;
+    node.last = patches;
+    node.count++;
     node.bytes += patches.end - patches.start;
   }
 
   private remember(version: number, id: string, record: NodeRecord): PatchedNode {
-    const node = { version, id, patches: [], bytes: 0, isOver: false, isEnding: false };
+    const node: PatchedNode = {
+      version,
+      id,
+      last: undefined,
+      count: 0,
+      bytes: 0,
+      isOver: false,
+      isEnding: false,
+    };
     record.nodes.push(node);
     const known = this.byVersion.get(version);
     if (known === undefined) this.byVersion.set(version, new Map([[id, node]]));
@@ -284,10 +298,10 @@ export class NodeJournal {
 
   /** As {@link overlay}, of this moment, for who reads from the disk bit by bit: of one collection, or of all. */
   overlayNow(version?: number): NodeOverlay {
-    const copy = new Map<number, Map<string, Pick<PatchedNode, 'patches'>>>();
+    const copy = new Map<number, Map<string, Pick<PatchedNode, 'last'>>>();
     for (const [known, nodes] of this.byVersion) {
       if (version !== undefined && version !== known) continue;
-      copy.set(known, new Map([...nodes].map(([id, { patches }]) => [id, { patches: [...patches] }])));
+      copy.set(known, new Map([...nodes].map(([id, { last }]) => [id, { last }])));
     }
     const path = this.source.path();
     return new NodeOverlay(copy, () => path);
@@ -319,7 +333,7 @@ export class NodeJournal {
         this.records.push(record);
         this.bytes += content.length;
         eachNodeEntry(content, (version, idOf, start, end) => {
-          const patches = end === start ? undefined : { content, start, end };
+          const patches = end === start ? undefined : patchesIn(content, start, end);
           this.apply({ row: { version, name: idText(idOf), patched: undefined }, patches, record });
         });
         return true;
@@ -339,7 +353,7 @@ export class NodeJournal {
 /** What the journal has of nodes, over what stands in their places. */
 export class NodeOverlay {
   constructor(
-    private readonly byVersion: ReadonlyMap<number, ReadonlyMap<string, Pick<PatchedNode, 'patches'>>>,
+    private readonly byVersion: ReadonlyMap<number, ReadonlyMap<string, Pick<PatchedNode, 'last'>>>,
     /** Where the instance is, for errors. */
     private readonly path: () => string,
   ) {}
@@ -370,16 +384,23 @@ export class NodeOverlay {
   }
 }
 
-function withPatches(stored: Buffer, { patches }: Pick<PatchedNode, 'patches'>): Buffer {
+function patchesIn(content: Buffer, start: number, end: number): Patches {
+  return { content, start, end, previous: undefined };
+}
+
+function withPatches(stored: Buffer, { last }: Pick<PatchedNode, 'last'>): Buffer {
+  const inOrder: Patches[] = [];
+  for (let each = last; each !== undefined; each = each.previous) inOrder.push(each);
   let bytes = stored;
-  for (const { content, start, end } of patches) bytes = patched(bytes, content.subarray(start, end));
+  for (const { content, start, end } of inOrder.reverse())
+    bytes = patched(bytes, content.subarray(start, end));
   return bytes;
 }
 
 /** The patches of a node no longer count. Its row may know it for long, but not the records that have them. */
 function finish(node: PatchedNode): void {
   node.isOver = true;
-  node.patches.length = 0;
+  node.last = undefined;
 }
 
 function isOld(record: NodeRecord, nowMs: number): boolean {

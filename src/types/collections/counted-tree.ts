@@ -409,8 +409,7 @@ export class CountedTree<E> {
     const { leafEntriesMax, leafBytesMax, childrenMax } = this.limits;
     if (left.isLeaf && right.isLeaf)
       return (
-        (left.length + right.length) * 4 <= leafEntriesMax * 3 &&
-        left.bytes + right.bytes <= leafBytesMax
+        (left.length + right.length) * 4 <= leafEntriesMax * 3 && left.bytes + right.bytes <= leafBytesMax
       );
     return (
       !left.isLeaf && !right.isLeaf && (left.children.length + right.children.length) * 4 <= childrenMax * 3

@@ -1,7 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { ByteReader } from '../binary.js';
 import type { ScoredMember } from './packed-scores.js';
-import { type EntryCodec, Leaf, type LeafKind, NODE_HEADER_BYTES, NODE_OVERHEAD_BYTES } from './tree-nodes.js';
+import {
+  type EntryCodec,
+  Leaf,
+  type LeafKind,
+  NODE_HEADER_BYTES,
+  NODE_OVERHEAD_BYTES,
+} from './tree-nodes.js';
 
 /** What a leaf's Buffer costs beside its bytes: the object, its memory's, and what V8 keeps of it outside its heap. */
 const CONTENT_OVERHEAD_BYTES = 400;
@@ -56,7 +62,13 @@ class ScoreLeaf extends Leaf<ScoredMember> {
       reader.skip(reader.number());
     }
     reader.end();
-    return new ScoreLeaf(codec, copyOf(bytes, 0, bytes.length), count, bytes.length - NODE_HEADER_BYTES, false);
+    return new ScoreLeaf(
+      codec,
+      copyOf(bytes, 0, bytes.length),
+      count,
+      bytes.length - NODE_HEADER_BYTES,
+      false,
+    );
   }
 
   get length(): number {
@@ -185,7 +197,8 @@ class ScoreLeaf extends Leaf<ScoredMember> {
     this.content.copyWithin(at + bytes, at + removedBytes, end);
     if (entry !== undefined) codec.write(this.content, at, entry);
     this.bytes = newEnd - NODE_HEADER_BYTES;
-    if (this.content.length > roomFor(newEnd) + WASTE_BYTES_MAX) this.content = copyOf(this.content, 0, newEnd);
+    if (this.content.length > roomFor(newEnd) + WASTE_BYTES_MAX)
+      this.content = copyOf(this.content, 0, newEnd);
   }
 
   private makeRoom(bytes: number): void {

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { ByteReader, RowFormatError, readUint48, writeUint48 } from '../binary.js';
+import { ByteReader, RowFormatError, readUint48, writeLatin1, writeUint48 } from '../binary.js';
 import type { Encodable } from './elements.js';
 import { PATCH_OVERHEAD_BYTES, writePatchHeader } from './node-patches.js';
 
@@ -37,8 +37,8 @@ export function newLeaf<E>(codec: EntryCodec<E>, entries: E[]): Leaf<E> {
 
 /** What a node costs in memory beside its entries. */
 export const NODE_OVERHEAD_BYTES = 200;
-/** What a child of an inner node costs in memory: its id, its count, its link, their places. */
-const CHILD_OVERHEAD_BYTES = 68;
+/** What a child of an inner node costs in memory: its id, its count, its link, their places, its part of the encoded node. */
+const CHILD_OVERHEAD_BYTES = 88;
 /** A node of which more has changed between two commits is written whole. */
 export const NODE_PATCHES_BYTES_MAX = 1024;
 
@@ -82,14 +82,13 @@ interface Change<E> {
   readonly removedBytes: number;
   readonly inserted: E | undefined;
   readonly insertedBytes: number;
-  next: Change<E> | undefined;
+  readonly previous: Change<E> | undefined;
 }
 
 /** A leaf, however it holds its entries. */
 export abstract class Leaf<E> extends Linked<E> implements Encodable {
   readonly isLeaf = true;
-  /** What has changed since the last commit, unless the leaf is to be written whole, in order. */
-  private firstChange: Change<E> | undefined = undefined;
+  /** What has changed last since the last commit, unless the leaf is to be written whole. */
   private lastChange: Change<E> | undefined = undefined;
   patchBytesMax = 0;
 
@@ -135,14 +134,10 @@ export abstract class Leaf<E> extends Linked<E> implements Encodable {
       this.becomeWhole();
       return;
     }
-    const change: Change<E> = { at, removedBytes, inserted, insertedBytes, next: undefined };
-    if (this.lastChange === undefined) this.firstChange = change;
-    else this.lastChange.next = change;
-    this.lastChange = change;
+    this.lastChange = { at, removedBytes, inserted, insertedBytes, previous: this.lastChange };
   }
 
   private forgetChanges(): void {
-    this.firstChange = undefined;
     this.lastChange = undefined;
     this.patchBytesMax = 0;
   }
@@ -159,15 +154,18 @@ export abstract class Leaf<E> extends Linked<E> implements Encodable {
   }
 
   writePatches(target: Buffer, at: number): number {
-    if (this.firstChange === undefined) return at;
-    let end = at;
-    for (let change: Change<E> | undefined = this.firstChange; change !== undefined; change = change.next) {
-      const { inserted } = change;
-      end = writePatchHeader(target, end, change.at, change.removedBytes, change.insertedBytes);
-      if (inserted !== undefined) end = this.codec.write(target, end, inserted);
-    }
+    if (this.lastChange === undefined) return at;
+    let end = this.writeChange(target, at, this.lastChange);
     end = writePatchHeader(target, end, COUNT_AT, 2, 2);
     return target.writeUInt16BE(this.length, end);
+  }
+
+  /** Writes a change behind those before it. Returns where it ends. */
+  private writeChange(target: Buffer, at: number, change: Change<E>): number {
+    const { previous, removedBytes, inserted, insertedBytes } = change;
+    const start = previous === undefined ? at : this.writeChange(target, at, previous);
+    const end = writePatchHeader(target, start, change.at, removedBytes, insertedBytes);
+    return inserted === undefined ? end : this.codec.write(target, end, inserted);
   }
 
   /** Writes what stands before the entries. */
@@ -192,10 +190,8 @@ export class EntriesLeaf<E> extends Leaf<E> {
     return new EntriesLeaf(codec, entries, true);
   }
 
-  /** Reads the entries of a leaf that is on disk. */
-  static read<E>(codec: EntryCodec<E>, reader: ByteReader, count: number): EntriesLeaf<E> {
-    const entries: E[] = [];
-    for (let index = 0; index < count; index++) entries.push(codec.read(reader));
+  /** One that is on disk. */
+  static stored<E>(codec: EntryCodec<E>, entries: E[]): EntriesLeaf<E> {
     return new EntriesLeaf(codec, entries, false);
   }
 
@@ -294,6 +290,8 @@ export class Inner<E> extends Linked<E> implements Encodable {
   private readonly counted: number[] = [];
   /** Bytes of the encoded bounds; −1: not known. */
   private knownBoundBytes = -1;
+  /** The node as it was encoded last, in which counts alone may have changed; undefined: there is more. */
+  private image: Buffer | undefined = undefined;
   /** What the bounds are in the order of first, side by side; undefined: not known. */
   private knownLeadings: readonly number[] | undefined = undefined;
 
@@ -352,7 +350,7 @@ export class Inner<E> extends Linked<E> implements Encodable {
   get footprintBytes(): number {
     const { children, bounds, codec } = this;
     const overheadBytes = children.length * CHILD_OVERHEAD_BYTES + bounds.length * codec.overheadBytes;
-    return NODE_OVERHEAD_BYTES + overheadBytes + this.boundBytes;
+    return NODE_OVERHEAD_BYTES + overheadBytes + 2 * this.boundBytes;
   }
 
   get encodedBytes(): number {
@@ -372,6 +370,7 @@ export class Inner<E> extends Linked<E> implements Encodable {
     this.isWhole = true;
     this.knownBoundBytes = -1;
     this.knownLeadings = undefined;
+    this.image = undefined;
   }
 
   /**
@@ -397,7 +396,8 @@ export class Inner<E> extends Linked<E> implements Encodable {
   private leadings(codec: EntryCodec<E>): readonly number[] {
     if (this.knownLeadings !== undefined) return this.knownLeadings;
     const leadings = [Number.NEGATIVE_INFINITY];
-    for (let slot = 1; slot < this.bounds.length; slot++) leadings.push(codec.leading!(this.bounds[slot] as E));
+    for (let slot = 1; slot < this.bounds.length; slot++)
+      leadings.push(codec.leading!(this.bounds[slot] as E));
     this.knownLeadings = leadings;
     return leadings;
   }
@@ -424,13 +424,23 @@ export class Inner<E> extends Linked<E> implements Encodable {
   }
 
   encode(): Buffer {
-    const { codec, children, counts, bounds } = this;
-    const target = Buffer.allocUnsafe(this.encodedBytes);
+    const { counts } = this;
+    this.image ??= this.withoutCounts();
+    let at = NODE_HEADER_BYTES + ID_BYTES;
+    for (let slot = 0; slot < counts.length; slot++, at += CHILD_BYTES)
+      writeUint48(this.image, at, counts[slot]!);
+    return this.image;
+  }
+
+  /** The encoded node, with counts yet to be written. */
+  private withoutCounts(): Buffer {
+    const { codec, children, bounds } = this;
+    const target = Buffer.allocUnsafeSlow(this.encodedBytes);
     target[0] = INNER;
     let at = target.writeUInt16BE(children.length, COUNT_AT);
-    for (let slot = 0; slot < children.length; slot++) {
-      at += target.latin1Write(children[slot]!, at, ID_BYTES);
-      at = writeUint48(target, at, counts[slot]!);
+    for (const child of children) {
+      writeLatin1(target, at, child);
+      at += CHILD_BYTES;
     }
     for (const bound of bounds) if (bound !== undefined) at = codec.write(target, at, bound);
     return target;
@@ -454,12 +464,11 @@ export function decodeNode<E>(bytes: Buffer, codec: EntryCodec<E>): TreeNode<E> 
   const count = isOld ? reader.number() : reader.byte() * 256 + reader.byte();
   if (form === LEAF && codec.leaves !== undefined) return codec.leaves.read(codec, bytes, count);
   if (form === LEAF || form === OLD_LEAF) {
-    const leaf = EntriesLeaf.read(codec, reader, count);
+    const entries: E[] = [];
+    for (let index = 0; index < count; index++) entries.push(codec.read(reader));
     reader.end();
-    if (!isOld) return leaf;
-    // What is there is not what patches are about, if it has another form.
-    leaf.isWhole = true;
-    return leaf;
+    // What is there is not what patches are about, if it has another form: then the leaf is to be written whole.
+    return isOld ? newLeaf(codec, entries) : EntriesLeaf.stored(codec, entries);
   }
   const node = new Inner<E>(codec, [], [], [], form === OLD_INNER);
   for (let slot = 0; slot < count; slot++) {
