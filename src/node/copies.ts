@@ -17,6 +17,14 @@ interface OpenCopy extends HeldShard {
   readonly route: ShardRoute;
 }
 
+/** See {@link Copies.after}. */
+export interface MemoriesAfter {
+  /** By keyspace and shard. */
+  readonly memories: ReadonlyMap<string, CopyMemory>;
+  /** There is a mark that holds only as long as commands wait: nothing may happen before it is on the disk. */
+  readonly isUrgent: boolean;
+}
+
 /**
  * The copies of shards that this store has, through changes of who holds what (docs/design/0009-changes.md): what each
  * has complete, and what follows from that and the topology. A copy answers for its slots once it has all of them; what
@@ -29,7 +37,7 @@ export class Copies {
   private isClosed = false;
 
   constructor(private readonly host: CopiesHost) {
-    this.memories = new Memories(host.timers, () => host.persist());
+    this.memories = new Memories(host.timers, host);
     this.marking = new Marking(host, this.memories, {
       isOver: (copy) => this.isOver(copy),
       review: (copy) => this.review(copy),
@@ -37,8 +45,14 @@ export class Copies {
     });
   }
 
-  memoryOf(keyspace: string, shard: number): CopyMemory | undefined {
-    return this.copies.get(keyOf(keyspace, shard))?.memory;
+  /** What a copy remembers. @param memories of some, what they are to be */
+  memoryOf(
+    keyspace: string,
+    shard: number,
+    memories?: ReadonlyMap<Copy, CopyMemory>,
+  ): CopyMemory | undefined {
+    const copy = this.copies.get(keyOf(keyspace, shard));
+    return copy && (memories?.get(copy) ?? copy.memory);
   }
 
   /** A shard that is open when the store starts. */
@@ -57,12 +71,13 @@ export class Copies {
   }
 
   /**
-   * What copies know under another topology. Nothing is changed yet.
+   * What copies know under another topology. Nothing is changed yet, and nothing may change until it is written down.
    * @param shards those that are to be here
    */
-  after(known: Topology, topology: Topology, shards: readonly OpenCopy[]): ReadonlyMap<string, CopyMemory> {
+  after(known: Topology, topology: Topology, shards: readonly OpenCopy[]): MemoriesAfter {
     const { self } = this.host;
     const memories = new Map<string, CopyMemory>();
+    let isUrgent = false;
     for (const { keyspace, shard } of shards) {
       const entry = topology.keyspaces.get(keyspace)!;
       const held = this.memoryOf(keyspace, shard);
@@ -71,9 +86,11 @@ export class Copies {
         held === undefined
           ? firstMemory(entry, self, shard)
           : memoryAfter(held, known.keyspaces.get(keyspace), entry, self, shard);
-      memories.set(key, this.marking.withHeldMark(memory, this.copies.get(key), entry));
+      const marked = this.marking.withHeldMark(memory, this.copies.get(key), entry);
+      if (marked !== memory) isUrgent = true;
+      memories.set(key, marked);
     }
-    return memories;
+    return { memories, isUrgent };
   }
 
   /**
@@ -188,10 +205,10 @@ export class Copies {
     const come = this.filledIn(copy);
     if (come.isEmpty) return;
     await this.host.sync();
-    await this.memories.remember(copy, () => {
+    await this.memories.remember(copy, ({ complete }) => {
       // Another topology may have come into force meanwhile.
       const filled = this.isOver(copy) ? SlotSet.EMPTY : come.within(this.filledIn(copy));
-      return filled.isEmpty ? undefined : { complete: copy.memory.complete.with(filled) };
+      return filled.isEmpty ? undefined : { complete: complete.with(filled) };
     });
   }
 
@@ -216,8 +233,8 @@ export class Copies {
     if (anew.length === 0) return;
     await this.host.settled();
     for (const feed of anew) await this.host.engine.forgetFeed(copy.route, feed);
-    const isForgotten = await this.memories.remember(copy, () =>
-      this.isOver(copy) ? undefined : { anew: copy.memory.anew.filter((feed) => !anew.includes(feed)) },
+    const isForgotten = await this.memories.remember(copy, (memory) =>
+      this.isOver(copy) ? undefined : { anew: memory.anew.filter((feed) => !anew.includes(feed)) },
     );
     if (isForgotten) this.host.follow();
   }
@@ -249,8 +266,8 @@ export class Copies {
       }
       // Rows that a machine brings back when it goes down would stay for ever.
       await this.host.sync();
-      const isRemoved = await this.memories.remember(copy, () =>
-        this.isOver(copy) ? undefined : { leftover: copy.memory.leftover.without(leftover) },
+      const isRemoved = await this.memories.remember(copy, (memory) =>
+        this.isOver(copy) ? undefined : { leftover: memory.leftover.without(leftover) },
       );
       copy.removeTrouble.isOver();
       if (isRemoved) this.host.follow();

@@ -13,17 +13,15 @@ import type { FeedEngine } from './feeds/engine.js';
 import type { FeedStatus } from './feeds/follower.js';
 import { holdShard } from './holding.js';
 import { heardBehind } from './last-writes.js';
-import type { Memories } from './memories.js';
+import type { Memories, Notebook } from './memories.js';
 import { drained } from './segments.js';
 
 /** What copies need of their store. */
-export interface CopiesHost {
+export interface CopiesHost extends Notebook {
   readonly engine: FeedEngine;
   readonly timers: Timers;
   readonly logger: Pick<Logger, 'verbose' | 'notice' | 'warning'>;
   readonly self: string;
-  /** Writes down what copies remember, durably; the thread waits for the disk meanwhile. */
-  persist(): void;
   /** Has what the shards have committed survive the death of the machine. */
   sync(): Promise<void>;
   feeds(): readonly FeedStatus[];
@@ -119,8 +117,8 @@ export class Marking {
 
   private async putMark(copy: Copy, mark: OwnMark): Promise<void> {
     await this.host.sync();
-    const isPut = await this.memories.remember(copy, () =>
-      copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy) ? undefined : withMark(copy.memory, mark),
+    const isPut = await this.memories.remember(copy, (memory) =>
+      copy.duty?.mark !== mark.epoch || this.hooks.isOver(copy) ? undefined : withMark(memory, mark),
     );
     if (isPut) this.host.marked(copy.route, { log: mark.log, sequence: mark.sequence });
   }
@@ -151,11 +149,11 @@ export class Marking {
   private async noteMark(copy: Copy, from: CopyPlace, epoch: number): Promise<void> {
     const trouble = copy.trouble('cannot write down that it has the last writes of a former holder');
     const place = placeKey(from);
-    const isKnown = () => (copy.memory.read.get(place) ?? 0) >= epoch;
+    const isKnown = (read: CopyMemory['read']) => (read.get(place) ?? 0) >= epoch;
     const isFollowed = () =>
       copy.entry !== undefined &&
       feedsTo(copy.entry, this.host.self, copy.shard).some((feed) => placeKey(feed.from) === place);
-    while (!isKnown() && isFollowed() && !this.hooks.isOver(copy)) {
+    while (!isKnown(copy.memory.read) && isFollowed() && !this.hooks.isOver(copy)) {
       try {
         const heard = heardBehind(copy, from, epoch, this.host.self, this.host.feeds());
         if (heard !== 'all') {
@@ -164,10 +162,10 @@ export class Marking {
           continue;
         }
         await this.host.sync();
-        const isNoted = await this.memories.remember(copy, () =>
-          isKnown() || !isFollowed() || this.hooks.isOver(copy)
+        const isNoted = await this.memories.remember(copy, ({ read }) =>
+          isKnown(read) || !isFollowed() || this.hooks.isOver(copy)
             ? undefined
-            : { read: new Map(copy.memory.read).set(place, epoch) },
+            : { read: new Map(read).set(place, epoch) },
         );
         trouble.isOver();
         if (isNoted) this.hooks.review(copy);
@@ -182,8 +180,8 @@ export class Marking {
   /** What a former holder had of others may never come from those: its rows are copied once more. */
   private async copyAgain(copy: Copy, place: CopyPlace, epoch: number): Promise<void> {
     const feed = feedId(place, copy.shard, copy.entry?.change?.id);
-    const isOrdered = await this.memories.remember(copy, () =>
-      this.hooks.isOver(copy) ? undefined : { anew: [...new Set([...copy.memory.anew, feed])] },
+    const isOrdered = await this.memories.remember(copy, ({ anew }) =>
+      this.hooks.isOver(copy) ? undefined : { anew: [...new Set([...anew, feed])] },
     );
     if (!isOrdered) return;
     copy.copiedAgain.set(placeKey(place), epoch);

@@ -12,7 +12,7 @@ import {
   withKeyspace,
 } from '../cluster/topology.js';
 import { Database, StorageError } from '../workers/rocksdb.js';
-import type { CopyRecord } from './copy-memory.js';
+import { type CopyMemory, type CopyRecord, toCopyRecord } from './copy-memory.js';
 
 /** A shard that this store has on disk. */
 export interface HeldShard {
@@ -26,8 +26,18 @@ export interface HeldShard {
   readonly memory?: CopyRecord;
 }
 
+/** What the registry has of a shard of which so much is remembered. @param topology with its keyspace, if there is one */
+export function withMemory(
+  { keyspace, shard, local }: HeldShard,
+  memory: CopyMemory,
+  { keyspaces }: Topology,
+): HeldShard {
+  const shards = keyspaces.get(keyspace)?.shards.length ?? 0;
+  return { keyspace, shard, local, memory: toCopyRecord(memory, shards, shard) };
+}
+
 /** Where the record is kept: a database with nothing else in it. */
-export type RecordStore = Pick<Database, 'get' | 'put' | 'commit' | 'close'>;
+export type RecordStore = Pick<Database, 'get' | 'put' | 'commit' | 'syncLog' | 'close'>;
 
 interface RegistryRecord {
   readonly format: number;
@@ -58,12 +68,18 @@ const KEYSPACE_ID_BYTES = 8;
  *
  * The record is the commit point of every change: a shard's directory is made before the record names it and removed
  * after the record has stopped to, so that a crash leaves directories too many at worst, which the next start removes.
+ *
+ * The disk may take its time, half a second where much is being written, and the thread that faces the clients does not wait
+ * for it: a record is written at once, which survives the process, and nothing of it counts before it is synced by another
+ * thread. What a killed process has written and not synced the next one finds; opening the instance syncs it.
  */
 
 /** What a store remembers: who it is, the topology it last heard of, its shards. Also the lock on its data directory. */
 export class Registry {
   private nextShard: number;
   private known: Topology;
+  /** When that has settled, nobody changes what is remembered. */
+  private last: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly directory: string,
@@ -119,10 +135,42 @@ export class Registry {
     return this.nextShard++;
   }
 
-  /** Remembers a topology, and the shards that are held under it, durably. */
-  commit(topology: Topology, shards: readonly HeldShard[]): void {
-    this.store({ ...this.record, nextShard: this.nextShard, topology: toRecord(topology), shards });
+  /**
+   * Runs changes of what is remembered one after the other: between looking at what there is and having it written down,
+   * nobody else may change it.
+   */
+  alone<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.last.then(run);
+    this.last = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Remembers a topology, and the shards that are held under it. What was remembered counts until it resolves: then it
+   * survives the death of the machine. Where it rejects, it goes on to count. To be called by who is {@link alone}.
+   */
+  async commit(topology: Topology, shards: readonly HeldShard[]): Promise<void> {
+    const before = this.record;
+    const record = this.recordOf(topology, shards);
+    this.write(record, false);
+    try {
+      await this.database.syncLog();
+    } catch (error) {
+      this.write(before, false);
+      throw error;
+    }
+    this.record = record;
     this.known = topology;
+  }
+
+  /** As {@link commit}, for what nothing may come between: the thread waits for the disk. */
+  commitAtOnce(topology: Topology, shards: readonly HeldShard[]): void {
+    this.store(this.recordOf(topology, shards));
+    this.known = topology;
+  }
+
+  private recordOf(topology: Topology, shards: readonly HeldShard[]): RegistryRecord {
+    return { ...this.record, nextShard: this.nextShard, topology: toRecord(topology), shards };
   }
 
   directoryOf(local: number): string {
@@ -145,14 +193,20 @@ export class Registry {
     await rm(this.directoryOf(local), { recursive: true, force: true });
   }
 
-  close(): Promise<void> {
-    return this.database.close();
+  /** Done when all that is to be remembered is. */
+  async close(): Promise<void> {
+    await this.last;
+    await this.database.close();
   }
 
   private store(record: RegistryRecord): void {
-    this.database.put('default', RECORD_KEY, Buffer.from(JSON.stringify(record)));
-    this.database.commit(true);
+    this.write(record, true);
     this.record = record;
+  }
+
+  private write(record: RegistryRecord, sync: boolean): void {
+    this.database.put('default', RECORD_KEY, Buffer.from(JSON.stringify(record)));
+    this.database.commit(sync);
   }
 }
 

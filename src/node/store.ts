@@ -21,7 +21,8 @@ import { Instruction, type SlowCommand, type WorkerReport } from '../workers/pro
 import { StoreBackups } from './backups.js';
 import { memoryBudget } from './budget.js';
 import { Copies } from './copies.js';
-import { fromCopyRecord, toCopyRecord } from './copy-memory.js';
+import type { Copy } from './copy.js';
+import { type CopyMemory, fromCopyRecord } from './copy-memory.js';
 import { Feeds } from './feeds/feeds.js';
 import { type HeldShard, holdShard } from './holding.js';
 import { type Keyspace, Keyspaces, type ShardPlace } from './keyspaces.js';
@@ -29,7 +30,7 @@ import { assignments, LocalShards, type OpenShard } from './local-shards.js';
 import { Membership } from './membership.js';
 import { UNMANAGED } from './no-manager.js';
 import { Pauses } from './pauses.js';
-import { Registry } from './registry.js';
+import { Registry, withMemory } from './registry.js';
 import { rewriteShard } from './rewriting.js';
 import { callShard, drained, NOBODY, readyRoute } from './segments.js';
 import { NO_MOVES, type SlotMoves } from './slot-moves.js';
@@ -98,7 +99,8 @@ export class Store {
       timers,
       logger,
       self: this.id,
-      persist: () => this.persist(),
+      alone: (run) => registry!.alone(run),
+      persist: (memories) => this.persist(memories),
       sync: () => pool.sync(),
       feeds: () => this.feeds.followers.all(),
       follow: () => this.feeds.topologyChanged(),
@@ -218,24 +220,35 @@ export class Store {
     const isNews = opened.length > 0 || gone.length > 0 || !isSame(topology, known);
     if (!isNews) return;
     const held = all.filter(({ route }) => wanted.has(route));
-    const memories = this.copies.after(known, topology, held);
     try {
-      this.registry.commit(
-        topology,
-        held.map(({ keyspace, shard, local }) => {
-          const shards = topology.keyspaces.get(keyspace)!.shards.length;
-          const memory = toCopyRecord(memories.get(`${keyspace}/${shard}`)!, shards, shard);
-          return { keyspace, shard, local, memory };
-        }),
-      );
+      await this.registry.alone(() => this.enter(known, topology, held, gone));
     } catch (error) {
       await this.shards.discard(opened);
       throw error;
     }
-    this.copies.apply(topology, held, memories);
-    this.putIntoForce(topology, gone);
     await this.shards.discard(gone);
     this.onNews();
+  }
+
+  /**
+   * Remembers a topology, and routes by it from then on.
+   * @param held the shards that are to be here from then on
+   */
+  private async enter(
+    known: Topology,
+    topology: Topology,
+    held: readonly OpenShard[],
+    gone: readonly OpenShard[],
+  ): Promise<void> {
+    const registry = this.registry!;
+    const { memories, isUrgent } = this.copies.after(known, topology, held);
+    const records = held.map((each) =>
+      withMemory(each, memories.get(`${each.keyspace}/${each.shard}`)!, topology),
+    );
+    if (isUrgent) registry.commitAtOnce(topology, records);
+    else await registry.commit(topology, records);
+    this.copies.apply(topology, held, memories);
+    this.putIntoForce(topology, gone);
   }
 
   /** What the store had when it was last running is in force again. */
@@ -251,17 +264,15 @@ export class Store {
     this.copies.look();
   }
 
-  private persist(): void {
-    const { registry } = this;
-    if (registry === undefined) return;
+  /** Writes down what copies remember. @param memories of some, what they are to remember from then on */
+  private async persist(memories: ReadonlyMap<Copy, CopyMemory>): Promise<void> {
+    const registry = this.registry!;
     const { topology } = registry;
-    const held = registry.shards.map(({ memory: before, ...shard }) => {
-      const memory = this.copies.memoryOf(shard.keyspace, shard.shard);
-      const shards = topology.keyspaces.get(shard.keyspace)?.shards.length ?? 0;
-      if (memory !== undefined) return { ...shard, memory: toCopyRecord(memory, shards, shard.shard) };
-      return before === undefined ? shard : { ...shard, memory: before };
+    const held = registry.shards.map((each) => {
+      const memory = this.copies.memoryOf(each.keyspace, each.shard, memories);
+      return memory === undefined ? each : withMemory(each, memory, topology);
     });
-    registry.commit(topology, held);
+    await registry.commit(topology, held);
   }
 
   /** Nothing is sent to the shards that are `gone` from here on. */

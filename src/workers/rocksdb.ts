@@ -105,6 +105,8 @@ export class Database {
   /** Gets all that is staged and committed here, too. */
   private mirror: Database | undefined;
   private mirrorError: Error | undefined;
+  /** The files of the write-ahead log of which the directory has been synced. */
+  private namedLogs = '';
 
   private constructor(
     readonly path: string,
@@ -400,16 +402,23 @@ export class Database {
    */
   async syncLog(): Promise<void> {
     if (this.closed) return;
-    for (const path of await this.logFiles()) {
-      const file = await open(path, constants.O_RDONLY).catch((error) => this.orMissing(error));
-      if (file === undefined) continue;
-      try {
-        await file.datasync();
-      } catch (cause) {
-        throw toStorageError(cause, this.path);
-      } finally {
-        await file.close();
-      }
+    const paths = await this.logFiles();
+    for (const path of paths) await this.syncFile(path);
+    const named = paths.join();
+    if (named === this.namedLogs) return;
+    // That there is a file of that name is in the directory.
+    await this.syncFile(this.path);
+    this.namedLogs = named;
+  }
+
+  private async syncFile(path: string): Promise<void> {
+    const file = await open(path, constants.O_RDONLY).catch((error) => this.orMissing(error));
+    try {
+      await file?.datasync();
+    } catch (cause) {
+      throw toStorageError(cause, this.path);
+    } finally {
+      await file?.close();
     }
   }
 

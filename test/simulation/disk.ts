@@ -93,7 +93,9 @@ interface Directory {
 
 /** What a store has on its disk, as processes come and go. */
 export class Disk {
+  /** The registry's record, as a process that was killed leaves it, and as a machine that went down does. */
   record: Buffer | undefined;
+  private syncedRecord: Buffer | undefined;
   /** By path. */
   readonly directories = new Map<string, Directory>();
   machineStarts = 1;
@@ -130,22 +132,30 @@ export class Disk {
   /** The machine goes down, and with it what was not synced. */
   loseUnsynced(): void {
     this.machineStarts++;
+    this.record = this.syncedRecord;
     for (const directory of this.directories.values()) {
       directory.written = copyOf(directory.synced);
       directory.isDirty = false;
     }
   }
 
-  /** What the registry of a process is kept in. */
-  recordStore(life: Life): RecordStore {
+  /** What the registry of a process is kept in. Opening it syncs it. @param syncMs for how long the disk takes the next time */
+  recordStore(life: Life, syncMs: () => number): RecordStore {
+    this.syncedRecord = this.record;
     let staged: Buffer | undefined;
     return {
       get: () => this.record,
       put: (_family, _key, value) => {
         staged = Buffer.from(value);
       },
-      commit: () => {
-        if (!life.isOver) this.record = staged;
+      commit: (sync) => {
+        if (life.isOver) return;
+        this.record = staged;
+        if (sync) this.syncedRecord = staged;
+      },
+      syncLog: async () => {
+        await life.pause(syncMs());
+        this.syncedRecord = this.record;
       },
       close: () => Promise.resolve(),
     };

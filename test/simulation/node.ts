@@ -30,6 +30,10 @@ export interface Surroundings {
 const config = Config.load({ flags: ['--dir', '/simulated', '--maxmemory', '64mb', '--workers', '2'] });
 /** How long clients wait for a shard, milliseconds. */
 export const CLIENT_PATIENCE_MS = config.values['cluster-node-timeout'];
+/** The disk takes up to so long to have a registry's record, milliseconds; now and then much longer. */
+const SYNC_MAX_MS = 10;
+const SYNC_SLOW_MS = 500;
+const SYNC_SLOW_CHANCE = 0.02;
 const PLENTY = { freeBytes: 2 ** 40, totalBytes: 2 ** 40 };
 
 function loggerOf(surroundings: Surroundings, who: string, life: Life): Logger {
@@ -121,12 +125,14 @@ export class StoreNode implements Host {
     const life = new Life(surroundings.scheduler, this.skewMs);
     this.life = life;
     const logger = loggerOf(surroundings, this.name, life);
-    const registry = Registry.over('', disk.recordStore(life));
+    const { random } = surroundings;
+    const syncMs = () => random.float() * (random.chance(SYNC_SLOW_CHANCE) ? SYNC_SLOW_MS : SYNC_MAX_MS);
+    const registry = Registry.over('', disk.recordStore(life, syncMs));
     registry.sweep = async () => this.sweep(registry);
     registry.discard = async (local) => {
       if (!life.isOver) disk.directories.delete(registry.directoryOf(local));
     };
-    const pool = new SimulatedPool(life, disk, surroundings.random);
+    const pool = new SimulatedPool(life, disk, random);
     this.pool = pool;
     const events = {
       slowCommand: () => undefined,

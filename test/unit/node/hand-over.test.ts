@@ -106,7 +106,8 @@ class Node {
         warning: (text) => this.log.push(`WARNING ${text}`),
       },
       self,
-      persist: () => {
+      alone: (run) => run(),
+      persist: async () => {
         if (this.diskFailure !== undefined) throw this.diskFailure;
         this.persisted++;
       },
@@ -132,7 +133,7 @@ class Node {
   async enter(entry: KeyspaceEntry): Promise<void> {
     const topology = topologyOf(entry);
     const open = [{ keyspace: entry.id, shard: this.number, local: 1, route: this.route }];
-    const memories = this.copies.after(this.known, topology, open);
+    const { memories } = this.copies.after(this.known, topology, open);
     this.copies.apply(topology, open, memories);
     this.known = topology;
     this.copies.look();
@@ -197,9 +198,10 @@ describe('a hand-over', () => {
     const one = await holding();
     await one.timers.advance(30);
     const open = [{ keyspace: SETTLED.id, shard: 0, local: 1, route: one.route }];
-    const memories = one.copies.after(topologyOf(HANDOVER), topologyOf(TAKEOVER), open);
+    const { memories, isUrgent } = one.copies.after(topologyOf(HANDOVER), topologyOf(TAKEOVER), open);
     const mark = { epoch: 13, log: one.shard.log!.id, sequence: 1 };
     expect(memories.get(`${SETTLED.id}/0`)!.marks).toEqual([mark]);
+    expect(isUrgent).toBe(true);
     await one.enter(TAKEOVER);
     expect(one.route.ready).toBeUndefined();
     expect(one.told.at(-1)).toMatchObject({ log: mark.log, sequence: 1 });
@@ -220,8 +222,9 @@ describe('a hand-over', () => {
     const one = await holding();
     await happen(one);
     const open = [{ keyspace: SETTLED.id, shard: 0, local: 1, route: one.route }];
-    const memories = one.copies.after(topologyOf(HANDOVER), topologyOf(TAKEOVER), open);
+    const { memories, isUrgent } = one.copies.after(topologyOf(HANDOVER), topologyOf(TAKEOVER), open);
     expect(memories.get(`${SETTLED.id}/0`)!.marks).toEqual([]);
+    expect(isUrgent).toBe(false);
     await one.enter(TAKEOVER);
     const { sequence } = one.shard;
     expect(one.copies.memoryOf(SETTLED.id, 0)!.marks).toMatchObject([{ epoch: 13, sequence }]);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { EMPTY_TOPOLOGY, type KeyspaceEntry, withKeyspace } from '../../../src/cluster/topology.js';
 import { Registry } from '../../../src/node/registry.js';
 import { Database, StorageError } from '../../../src/workers/rocksdb.js';
-import { temporaryDir } from '../../support/environment.js';
+import { temporaryDir, waitUntil } from '../../support/environment.js';
 
 const RECORD_KEY = Buffer.from('registry');
 
@@ -36,7 +36,7 @@ describe('the registry', () => {
     expect(registry.shards).toEqual([]);
     const topology = { ...withKeyspace(EMPTY_TOPOLOGY, entry), clusterId: 'c' };
     const held = [{ keyspace: entry.id, shard: 1, local: registry.allocate() }];
-    registry.commit(topology, held);
+    await registry.commit(topology, held);
     await registry.close();
     const again = await Registry.open(directory);
     expect(again.storeId).toBe(registry.storeId);
@@ -51,18 +51,61 @@ describe('the registry', () => {
     const directory = temporaryDir();
     let registry = await Registry.open(directory);
     expect([registry.allocate(), registry.allocate()]).toEqual([1, 2]);
-    registry.commit(EMPTY_TOPOLOGY, []);
+    await registry.commit(EMPTY_TOPOLOGY, []);
     await registry.close();
     registry = await Registry.open(directory);
     expect(registry.allocate()).toBe(3);
     await registry.close();
   });
 
+  it('goes by what it had while the disk has not got what is new, and for good where that fails', async () => {
+    const directory = temporaryDir();
+    let written: Buffer | undefined;
+    let staged: Buffer | undefined;
+    const syncs: { resolve: () => void; reject: (error: Error) => void }[] = [];
+    const registry = Registry.over(directory, {
+      get: () => written,
+      put: (_family, _key, value) => {
+        staged = value;
+      },
+      commit: () => {
+        written = staged;
+      },
+      syncLog: () => new Promise((resolve, reject) => syncs.push({ resolve, reject })),
+      close: async () => undefined,
+    });
+    const topology = { ...EMPTY_TOPOLOGY, clusterId: 'c' };
+    const held = [{ keyspace: entry.id, shard: 1, local: 3 }];
+    const done: string[] = [];
+    const first = registry.alone(async () => {
+      await registry.commit(topology, held);
+      done.push('first');
+    });
+    const second = registry.alone(async () => {
+      done.push('second');
+      await registry.commit(EMPTY_TOPOLOGY, []);
+    });
+    const closed = registry.close().then(() => done.push('closed'));
+    await waitUntil('the first is on its way', () => syncs.length === 1);
+    expect([registry.topology, registry.shards, done]).toEqual([EMPTY_TOPOLOGY, [], []]);
+    // A process that is killed now leaves what the next one finds.
+    expect(Registry.over(directory, { get: () => written } as unknown as Database).shards).toEqual(held);
+    syncs[0]!.resolve();
+    await first;
+    await waitUntil('the second is on its way', () => syncs.length === 2);
+    expect([registry.topology, registry.shards, done]).toEqual([topology, held, ['first', 'second']]);
+    syncs[1]!.reject(new Error('the disk is broken'));
+    await expect(second).rejects.toThrow('the disk is broken');
+    await closed;
+    expect([registry.topology, registry.shards, done.at(-1)]).toEqual([topology, held, 'closed']);
+    expect(Registry.over(directory, { get: () => written } as unknown as Database).shards).toEqual(held);
+  });
+
   it('owns its directory', async () => {
     const directory = temporaryDir();
     const registry = await Registry.open(directory);
     await expect(Registry.open(directory)).rejects.toMatchObject({ code: 'LOCKED' });
-    registry.commit(EMPTY_TOPOLOGY, []);
+    await registry.commit(EMPTY_TOPOLOGY, []);
     await registry.close();
     await (await Registry.open(directory)).close();
   });
@@ -70,7 +113,7 @@ describe('the registry', () => {
   it('removes what it does not name under shards/, and nothing else', async () => {
     const directory = temporaryDir();
     const registry = await Registry.open(directory);
-    registry.commit(EMPTY_TOPOLOGY, [{ keyspace: entry.id, shard: 0, local: 7 }]);
+    await registry.commit(EMPTY_TOPOLOGY, [{ keyspace: entry.id, shard: 0, local: 7 }]);
     for (const name of ['00000007', '00000008', '00000009']) {
       mkdirSync(join(directory, 'shards', name));
       writeFileSync(join(directory, 'shards', name, 'CURRENT'), '1\n');
