@@ -99,6 +99,11 @@ export function readOrigin(bytes: Buffer, at: number): number {
 /** Longest encoding of a number below 2^53. */
 export const NUMBER_BYTES_MAX = 8;
 
+/** Longest encoding of a number up to this one. */
+export function lengthBytesMax(max: number): number {
+  return max < 1 << 14 ? 2 : NUMBER_BYTES_MAX;
+}
+
 /** Writes an exact unsigned integer below 2^53. Returns where it ends. */
 export function writeNumber(target: Buffer, at: number, value: number): number {
   let rest = value;

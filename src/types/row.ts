@@ -109,7 +109,7 @@ export class Row implements CacheEntry {
   /** When the first element ends by what the `ttl` family has, Unix milliseconds; 0 = no entry. */
   storedElementExpiryMs = 0;
   dirty = false;
-  /** Whether it was written since it came into memory, and so may well be written again. */
+  /** Whether it was written since it came into memory, and so may well be written again; and as one row, without element rows. */
   written = false;
   /** Number of the journal record that has its bytes; 0 = they are in the `default` family. */
   journaledIn = 0;

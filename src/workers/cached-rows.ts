@@ -56,9 +56,10 @@ export class CachedRows {
     this.cache.remove(row);
   }
 
-  /** Lets all collections go: what they are in memory may be changed halfway. */
+  /** Lets all collections go but those that only the journal has: what they are in memory may be changed halfway. */
   dropCollections(): void {
-    for (const row of [...this.table.values()]) if (row.collection !== undefined) this.cache.remove(row);
+    for (const row of [...this.table.values()])
+      if (row.collection !== undefined && row.journaledIn === 0) this.cache.remove(row);
   }
 
   /** Lets all rows go. */

@@ -1,10 +1,13 @@
+import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
 import {
   JOURNAL_AGE_MAX_MS,
   JOURNAL_MEMTABLES_MAX,
+  JOURNALED_COLLECTION_BYTES_MAX,
   JOURNALED_ROW_BYTES_MAX,
   WRITE_BACK_ROWS_MAX,
 } from '../base/limits.js';
+import type { ElementHost } from '../types/collections/elements.js';
 import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
@@ -82,16 +85,11 @@ export class Journal {
 
   /** Whether the commit should write the row here: not where more than its value has changed. To be asked once. */
   accepts(row: Row): boolean {
-    if (
-      !row.written ||
-      row.type !== row.storedType ||
-      row.expiresAtMs !== row.storedExpiresAtMs ||
-      row.type !== RowType.String
-    )
+    if (!row.written || row.type !== row.storedType || row.expiresAtMs !== row.storedExpiresAtMs)
       return false;
-    const bytes = row.key.length + row.value.length;
-    if (bytes > JOURNALED_ROW_BYTES_MAX) return false;
-    this.position += bytes + ROW_OVERHEAD_BYTES;
+    const bytes = journaledBytes(row);
+    if (bytes === 0) return false;
+    this.position += bytes;
     return this.restingShare <= RESTING_SHARE_MAX || this.batches % SAMPLED_EVERY === 0;
   }
 
@@ -238,6 +236,37 @@ export class Journal {
     }
   }
 
+  /**
+   * Makes journaled rows, whatever has become of them in memory, what is committed of them.
+   * @param host where collections would have their elements
+   * @throws StorageError what reading throws; OTHER where the disk has other records than it should
+   */
+  restore(database: Database, rows: Iterable<Row>, host: ElementHost): void {
+    const wanted = new Map<number, Map<string, Row>>();
+    for (const row of rows) {
+      const ofRecord = wanted.get(row.journaledIn);
+      if (ofRecord === undefined) wanted.set(row.journaledIn, new Map([[row.key, row]]));
+      else ofRecord.set(row.key, row);
+    }
+    for (const [number, ofRecord] of wanted) {
+      const record = database.get('log', journalKey(number)) ?? NOTHING;
+      orCorrupt(database, number, () =>
+        eachJournalEntry(record, (key, bytes) => {
+          const row = ofRecord.get(key);
+          if (row === undefined || bytes === undefined) return;
+          decodeJournaled(row, bytes, host);
+          this.cache.resized(row);
+          ofRecord.delete(key);
+        }),
+      );
+      if (ofRecord.size > 0)
+        throw new StorageError(
+          'OTHER',
+          `${database.path}: record ${number} of the journal is not what it was`,
+        );
+    }
+  }
+
   /** Takes other contents, those of an instance that was opened or of an empty one. The old rows must be out of memory. */
   reset({ records }: JournalContents): void {
     this.discard();
@@ -248,11 +277,27 @@ export class Journal {
   }
 }
 
+/** Bytes that a row has in a record, about, if its value is one that a record may have; otherwise 0. */
+function journaledBytes(row: Row): number {
+  const { collection, key } = row;
+  let bytes: number;
+  if (collection === undefined) {
+    bytes = key.length + row.value.length;
+    if (row.type !== RowType.String || bytes > JOURNALED_ROW_BYTES_MAX) return 0;
+  } else {
+    if (collection.version !== 0 || collection.nextExpiryMs !== row.storedElementExpiryMs) return 0;
+    bytes = key.length + collection.encodedBytesMax;
+    if (bytes > JOURNALED_COLLECTION_BYTES_MAX) return 0;
+  }
+  return bytes + ROW_OVERHEAD_BYTES;
+}
+
 function isOld(record: JournalRecord, nowMs: number): boolean {
   return record.writtenMs + JOURNAL_AGE_MAX_MS <= nowMs;
 }
 
 export const NO_JOURNAL: JournalContents = { records: [] };
+const NOTHING = Buffer.alloc(0);
 
 /** What a row has in a record beside its key and value, bytes. */
 const ROW_OVERHEAD_BYTES = 14;
@@ -263,25 +308,30 @@ const RECORDS_MOVED_MIN = 256;
 /**
  * Reads the journal of an instance.
  * @param home the table that the rows will be in
+ * @param host where collections would have their elements
  * @throws StorageError CORRUPT for what is not a journal, and what reading throws
  */
-export function readJournal(database: Database, home: RowTable): JournalContents {
+export function readJournal(database: Database, home: RowTable, host: ElementHost): JournalContents {
   const records: JournalRecord[] = [];
   /** Keys that a later record has named. */
   const known = new Set<string>();
-  let number = 0;
+  let last = 0;
+  const range = { family: 'log', before: FEED_LOG_FROM, reverse: true, values: true } as const;
+  database.iterate(range, (key, record) => {
+    const number = orCorrupt(database, last, () => journalNumber(key));
+    last = number;
+    const rows = orCorrupt(database, number, () => lastRows(record!, number, known, home, host));
+    // As old as can be, so that they are written back soon.
+    records.push({ number, position: 0, writtenMs: 0, rows });
+    return true;
+  });
+  return { records: records.reverse() };
+}
+
+/** @throws StorageError CORRUPT for what is not a journal */
+function orCorrupt<T>(database: Database, number: number, read: () => T): T {
   try {
-    database.iterate({ family: 'log', before: FEED_LOG_FROM, reverse: true, values: true }, (key, record) => {
-      number = journalNumber(key);
-      // As old as can be, so that they are written back soon.
-      records.push({
-        number,
-        position: 0,
-        writtenMs: 0,
-        rows: lastRows(record!, number, known, home),
-      });
-      return true;
-    });
+    return read();
   } catch (cause) {
     if (!(cause instanceof JournalFormatError || cause instanceof RowFormatError)) throw cause;
     throw new StorageError(
@@ -290,22 +340,33 @@ export function readJournal(database: Database, home: RowTable): JournalContents
       { cause },
     );
   }
-  return { records: records.reverse() };
 }
 
 /** The rows of a record that no later one has. A record names a key once: a batch writes a row once. */
-function lastRows(record: Buffer, number: number, known: Set<string>, home: RowTable): Row[] {
+function lastRows(
+  record: Buffer,
+  number: number,
+  known: Set<string>,
+  home: RowTable,
+  host: ElementHost,
+): Row[] {
   const rows: Row[] = [];
   eachJournalEntry(record, (key, bytes) => {
     if (known.has(key)) return;
     known.add(key);
     if (bytes === undefined) return;
     const row = new Row(key, home);
-    decodeRow(row, bytes);
+    decodeJournaled(row, bytes, host);
     row.accessedMs = unixMsOf(row.timestamp);
     row.written = true;
     row.journaledIn = number;
     rows.push(row);
   });
   return rows;
+}
+
+/** @throws RowFormatError also for what does not go to a journal */
+function decodeJournaled(row: Row, bytes: Buffer, host: ElementHost): void {
+  decodeRow(row, bytes, host);
+  if ((row.collection?.version ?? 0) !== 0) throw new RowFormatError('a row with element rows in a journal');
 }

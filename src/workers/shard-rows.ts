@@ -9,7 +9,7 @@ import type { Shown } from './feed-protocol.js';
 import { HiddenRows } from './hidden-rows.js';
 import { Replication } from './replication.js';
 import { Restores } from './restore-target.js';
-import type { Database } from './rocksdb.js';
+import type { Database, StorageError } from './rocksdb.js';
 import { ScanSessions } from './scan-sessions.js';
 import { ShardElements } from './shard-elements.js';
 import type { ShardCounters, ShardEnvironment } from './shard-environment.js';
@@ -51,6 +51,8 @@ export abstract class ShardRows implements ShardView {
   protected metaDirty = false;
   /** The empty instance that the next commit switches to: the shard was flushed. */
   protected flushedTo: Database | undefined;
+  /** Why the journal could not be read that memory should show; until it is, nothing can be. */
+  protected unreadable: StorageError | undefined;
 
   constructor(
     readonly id: number,
@@ -120,8 +122,17 @@ export abstract class ShardRows implements ShardView {
     return this.rows.load(key, this.source(), this.nowMs);
   }
 
-  /** Where stored rows are read: after a flush that waits for its commit, an empty instance. */
+  /**
+   * Where stored rows are read: after a flush that waits for its commit, an empty instance.
+   * @throws StorageError while it is not known what the journal has instead of some of them
+   */
   source(): Database {
+    if (this.unreadable !== undefined) throw this.unreadable;
+    return this.instance;
+  }
+
+  /** The same, for whoever looks at no rows. */
+  get instance(): Database {
     return this.flushedTo ?? this.database;
   }
 

@@ -2,6 +2,7 @@ import type { CommandError } from '../base/command-errors.js';
 import { TaskPace } from './pacing.js';
 import type { WorkerSettings } from './protocol.js';
 import { StorageError } from './rocksdb.js';
+import { KeyWantedError } from './row-applier.js';
 import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
 import type { Worked } from './shard-tasks.js';
@@ -108,7 +109,7 @@ export class ShardSteps {
         host.cache.evictCommitted();
         return result;
       } catch (error) {
-        shard.rollback();
+        shard.rollback(error instanceof KeyWantedError);
         if (!(error instanceof StorageError)) throw error;
         throw new WritesRefusedError(shard, host.commitFailed(shard, error), { cause: error });
       }

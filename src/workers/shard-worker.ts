@@ -233,8 +233,8 @@ class ShardWorker implements ExecutorHost, StepsHost {
         memtableBytes: bytes('cur-size-all-mem-tables'),
         blockCacheBytes: bytes('block-cache-usage'),
         tableReaderBytes: bytes('estimate-table-readers-mem'),
-        liveBytes: shard.source().liveBytes,
-        tableBytes: shard.source().tables.bytes,
+        liveBytes: shard.instance.liveBytes,
+        tableBytes: shard.instance.tables.bytes,
         failure,
       };
     } catch (error) {
@@ -331,9 +331,8 @@ function knobsOf(settings: WorkerSettings): ShardKnobs {
 
 /** Where the disk does not say how large its files are, the figures are those of before: other reads tell what is wrong. */
 async function measureTables(shard: Shard): Promise<void> {
-  await shard
-    .source()
-    .tables.measure()
+  await shard.instance.tables
+    .measure()
     .catch((error: Error) => console.error(`shard ${shard.id}: cannot look at its files: ${error.message}`));
 }
 

@@ -1,6 +1,6 @@
 import { unixMsOf } from '../base/clock.js';
 import { isValue } from '../types/collections/collection.js';
-import { isKey, isLive, type Row } from '../types/row.js';
+import { isKey, isLive, type Row, RowType } from '../types/row.js';
 import { NOTHING_COUNTED } from './counting.js';
 import { ElementChanges } from './element-changes.js';
 import type { Generations } from './generations.js';
@@ -31,8 +31,6 @@ export class Shard extends ShardRows {
   private readonly rewriting: Rewriting;
   /** Rows whose elements have been swept since the last commit. */
   private swept: Row[] = [];
-  /** The rows that only the journal had before the flush, which is where they are again should its commit fail. */
-  private journaledBefore: readonly Row[] = [];
 
   /** @throws StorageError when what the instance holds cannot be read; it is closed then */
   static async open(
@@ -71,12 +69,18 @@ export class Shard extends ShardRows {
     this.restores.forget();
     this.replication.open(database, Date.now());
     this.environment.clock.observe(this.replication.newest);
-    const contents = readJournal(database, this.rows.table);
+    this.takeUpJournal(database);
+    this.collections.takeUp(database);
+    this.endOrphans(database);
+  }
+
+  /** Memory has what an instance's journal has, and nothing else. */
+  private takeUpJournal(database: Database): void {
+    const contents = readJournal(database, this.rows.table, this.collections);
     this.forgetRows();
     this.journal.reset(contents);
     for (const row of this.journal.rows()) this.rows.keep(row);
-    this.collections.takeUp(database);
-    this.endOrphans(database);
+    this.unreadable = undefined;
   }
 
   /** Collections that a feed or a restore was bringing, and will not bring any more, go. */
@@ -127,8 +131,6 @@ export class Shard extends ShardRows {
     if (this.flushedTo === undefined) {
       this.flushedTo = this.generations.takeSpare();
       if (this.flushedTo === undefined) throw new Error(`shard ${this.id}: a flush that was not prepared`);
-      this.staged.restoreJournaled();
-      this.journaledBefore = [...this.journal.rows()];
     }
     this.flushedAt = at;
     this.forgetRows();
@@ -198,7 +200,6 @@ export class Shard extends ShardRows {
       this.generations.switchTo(this.flushedTo, this.database);
       this.database = this.flushedTo;
       this.flushedTo = undefined;
-      this.journaledBefore = [];
       this.journal.reset(NO_JOURNAL);
       this.collections.clear();
       this.hidden.forgetCount();
@@ -225,37 +226,62 @@ export class Shard extends ShardRows {
     }
   }
 
-  /** Forgets all changes since the last commit: memory shows again what the disk holds. */
-  rollback(): void {
+  /**
+   * Forgets all changes since the last commit: memory shows again what the disk holds, and if the journal cannot be read
+   * for that, nothing, until {@link recover} finds that it can.
+   * @param isNoted whether all that has changed was noted; a command that met a failed read may have changed a
+   *   collection halfway, and not have said so
+   */
+  rollback(isNoted = false): void {
     this.waits.forgetReady();
-    this.source().discard();
+    this.instance.discard();
     this.journal.discard();
     this.replication.discard();
     this.restores.discard();
     this.swept = [];
     this.metaDirty = false;
     if (this.flushedTo) {
-      this.forgetRows();
       this.generations.dispose(this.flushedTo);
       this.flushedTo = undefined;
-      for (const row of this.journaledBefore) this.rows.keep(row);
-      this.journaledBefore = [];
-    } else {
-      this.staged.restoreJournaled();
-      for (const row of this.staged.rows) {
-        if (row.journaledIn === 0) this.rows.drop(row);
-        else this.rows.resized(row);
-      }
-      this.staged.forget();
-      // A command that met a failed read may have changed one halfway, and not have said so.
-      this.rows.dropCollections();
-      this.collections.forget();
-    }
+      this.orUnreadable(() => this.takeUpJournal(this.database));
+    } else this.restoreRows(isNoted);
     this.collections.dead.restart();
     this.meta = this.stored;
     this.hidden.discard();
     this.expiries.unknown();
     this.elementExpiries.unknown();
+  }
+
+  private restoreRows(isNoted: boolean): void {
+    const { rows, staged, journal, collections } = this;
+    staged.restoreStrings();
+    const changed = staged.rows.filter((row) => row.journaledIn !== 0);
+    for (const row of changed) rows.resized(row);
+    for (const row of staged.rows) if (row.journaledIn === 0) rows.drop(row);
+    staged.forget();
+    rows.dropCollections();
+    collections.forget();
+    // Where writes were refused, since the instance is closed, nothing has changed halfway.
+    const suspects = isNoted || this.database.isClosed ? changed : journal.rows();
+    this.orUnreadable(() =>
+      journal.restore(
+        this.database,
+        [...suspects].filter((row) => row.storedType !== RowType.String),
+        collections,
+      ),
+    );
+  }
+
+  /** Has memory show what the journal has; if it cannot be read, it shows nothing. */
+  private orUnreadable(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      this.forgetRows();
+      this.journal.reset(NO_JOURNAL);
+      this.unreadable = error;
+    }
   }
 
   /**
@@ -411,7 +437,7 @@ export class Shard extends ShardRows {
   async close(): Promise<void> {
     this.rewriting.abandon();
     this.snapshots.endAll();
-    if (this.hasChanges) this.rollback();
+    if (this.hasChanges) this.rollback(true);
     this.journal.writeAllBack(this.database);
     this.replication.close(this.database);
     this.forgetRows();

@@ -5,8 +5,9 @@ import { keyScratch, rowBytes, ttlKey } from './row-scratch.js';
 import type { ShardMeta } from './shard-meta.js';
 
 /**
- * The rows that wait for the commit of the batch, in the order of their first change. Of those that only the journal
- * has, also what they were (they are strings): reading them from disk again, as others are when the commit fails, would not find it.
+ * The rows that wait for the commit of the batch, in the order of their first change. Of strings that only the journal
+ * has, also what they were: reading their rows again, as those of others are when the commit fails, would not find it. Collections
+ * are changed in place, before they are noted: what they were is in the journal alone.
  */
 export class StagedRows {
   readonly rows: Row[] = [];
@@ -20,15 +21,15 @@ export class StagedRows {
     if (row.dirty) return;
     row.dirty = true;
     this.rows.push(row);
-    if (row.journaledIn === 0) return;
+    if (row.journaledIn === 0 || row.storedType !== RowType.String) return;
     this.journaled.push(row);
     this.values.push(row.value);
     this.flags.push(row.flags);
     this.timestamps.push(row.timestamp);
   }
 
-  /** Makes journaled rows what they were when they were added. */
-  restoreJournaled(): void {
+  /** Makes journaled strings what they were when they were added. */
+  restoreStrings(): void {
     for (const [index, row] of this.journaled.entries()) {
       row.value = this.values[index]!;
       row.collection = undefined;
@@ -43,7 +44,7 @@ export class StagedRows {
   committed(): void {
     for (const row of this.rows) {
       row.dirty = false;
-      row.written = row.type !== RowType.Absent;
+      row.written = row.type !== RowType.Absent && (row.collection?.version ?? 0) === 0;
       row.storedType = row.type;
       row.storedExpiresAtMs = row.expiresAtMs;
       row.storedElementExpiryMs = row.collection?.nextExpiryMs ?? 0;

@@ -1,5 +1,12 @@
 import type { Buffer } from 'node:buffer';
-import { type ByteReader, NUMBER_BYTES_MAX, writeNumber, writeText, writeUint64 } from '../binary.js';
+import {
+  type ByteReader,
+  lengthBytesMax,
+  NUMBER_BYTES_MAX,
+  writeNumber,
+  writeText,
+  writeUint64,
+} from '../binary.js';
 import { RowType, type StringValue } from '../row.js';
 import {
   COLLECTION_OVERHEAD_BYTES,
@@ -94,7 +101,9 @@ export class HashValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    return 10 + 3 * NUMBER_BYTES_MAX + this.bytes + (this.inline?.size ?? 0) * 3 * NUMBER_BYTES_MAX;
+    const expiryBytes = this.expiries === undefined ? 0 : NUMBER_BYTES_MAX;
+    const fieldBytes = 2 * lengthBytesMax(this.bytes) + expiryBytes;
+    return 10 + 3 * NUMBER_BYTES_MAX + this.bytes + (this.inline?.size ?? 0) * fieldBytes;
   }
 
   encode(target: Buffer, at: number): number {

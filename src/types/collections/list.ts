@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import {
   type ByteReader,
+  lengthBytesMax,
   NUMBER_BYTES_MAX,
   numberBytes,
   RowFormatError,
@@ -119,8 +120,9 @@ export class ListValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    const entries = this.inline?.length ?? 0;
-    return 10 + TREE_STATE_BYTES_MAX + this.bytes + (entries + 2) * NUMBER_BYTES_MAX;
+    const { bytes, inline } = this;
+    if (inline === undefined) return 10 + TREE_STATE_BYTES_MAX + NUMBER_BYTES_MAX;
+    return 1 + NUMBER_BYTES_MAX + bytes + inline.length * lengthBytesMax(bytes);
   }
 
   encode(target: Buffer, at: number): number {

@@ -1,6 +1,13 @@
 import type { Buffer } from 'node:buffer';
 import { parseInt64 } from '../../base/numbers.js';
-import { type ByteReader, NUMBER_BYTES_MAX, writeNumber, writeText, writeUint64 } from '../binary.js';
+import {
+  type ByteReader,
+  lengthBytesMax,
+  NUMBER_BYTES_MAX,
+  writeNumber,
+  writeText,
+  writeUint64,
+} from '../binary.js';
 import { RowType } from '../row.js';
 import {
   COLLECTION_OVERHEAD_BYTES,
@@ -69,7 +76,8 @@ export class SetValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    return 2 + 2 * NUMBER_BYTES_MAX + this.bytes + (this.inline?.size ?? 0) * NUMBER_BYTES_MAX;
+    const { bytes, inline } = this;
+    return 2 + 2 * NUMBER_BYTES_MAX + bytes + (inline?.size ?? 0) * lengthBytesMax(bytes);
   }
 
   encode(target: Buffer, at: number): number {

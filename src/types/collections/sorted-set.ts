@@ -1,5 +1,12 @@
 import type { Buffer } from 'node:buffer';
-import { type ByteReader, textBytes, writeNumber, writeText, writeUint64 } from '../binary.js';
+import {
+  type ByteReader,
+  NUMBER_BYTES_MAX,
+  textBytes,
+  writeNumber,
+  writeText,
+  writeUint64,
+} from '../binary.js';
 import { RowType, type StringValue, valueText } from '../row.js';
 import {
   COLLECTION_OVERHEAD_BYTES,
@@ -123,7 +130,8 @@ export class SortedSetValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    return 10 + TREE_STATE_BYTES_MAX + (this.inline?.bytes ?? 0);
+    const { inline } = this;
+    return inline === undefined ? 10 + TREE_STATE_BYTES_MAX : 1 + NUMBER_BYTES_MAX + inline.bytes;
   }
 
   encode(target: Buffer, at: number): number {

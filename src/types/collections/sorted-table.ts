@@ -70,7 +70,7 @@ export class SortedTable<E> {
 
   /** Bytes that {@link encode} may write at most. */
   get encodedBytesMax(): number {
-    return this.inlineBytes + NUMBER_BYTES_MAX + TREE_STATE_BYTES_MAX;
+    return this.tree === undefined ? this.inlineBytes + NUMBER_BYTES_MAX : TREE_STATE_BYTES_MAX;
   }
 
   /** Writes the number of entries and the entries, or the state of the tree. Returns where it ends. */
