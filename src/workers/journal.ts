@@ -1,8 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
 import {
-  JOURNAL_AGE_MAX_MS,
-  JOURNAL_MEMTABLES_MAX,
   JOURNALED_COLLECTION_BYTES_MAX,
   JOURNALED_ROW_BYTES_MAX,
   WRITE_BACK_ROWS_MAX,
@@ -12,42 +10,16 @@ import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
 import type { RowTable } from '../types/row-table.js';
 import { FEED_LOG_FROM } from './feed-log.js';
-import {
-  eachJournalEntry,
-  JournalFormatError,
-  JournalWriter,
-  journalKey,
-  journalNumber,
-} from './journal-codec.js';
+import { eachJournalEntry, JournalFormatError, journalKey, journalNumber } from './journal-codec.js';
+import { JournalQueue, type JournalRecord } from './journal-queue.js';
 import { type Database, StorageError } from './rocksdb.js';
 import type { RowCache } from './row-cache.js';
-import { keyScratch, rowBytes } from './row-scratch.js';
-
-/** A record that is on disk, or will be with the next commit. */
-interface JournalRecord {
-  readonly number: number;
-  /** Where in the stream of rows that the journal could have taken it was written, bytes. */
-  readonly position: number;
-  /** When it was written, Unix milliseconds. */
-  readonly writtenMs: number;
-  /** The rows it was written for; those of them whose `journaledIn` is its number have their bytes nowhere else. */
-  readonly rows: readonly Row[];
-}
 
 /** What the `log` family of an instance holds of the journal. */
 export interface JournalContents {
   /** In ascending order. */
   readonly records: readonly JournalRecord[];
 }
-
-/** Share of the row cache that rows may have which cannot be evicted because the journal has them. */
-const HELD_SHARE_MAX = 0.25;
-/** Share of a record's rows that may still count when it goes; beyond it the journal costs more than it saves. */
-const RESTING_SHARE_MAX = 0.6;
-/** Rows over which that share is averaged. */
-const RESTING_ROWS_AVERAGED = 4096;
-/** Of so many batches one goes to a journal that does not pay, to see whether it would. */
-const SAMPLED_EVERY = 16;
 
 /**
  * The write-behind journal of a shard. Rows that are overwritten again and again go into it at each commit, all of a
@@ -56,113 +28,90 @@ const SAMPLED_EVERY = 16;
  *
  * Such a row is *journaled*: its bytes are in the record `journaledIn`, and it stays in memory until it is written
  * back, so whoever reads finds it there. The last record that names a key tells what counts, so a journaled row that is
- * written to `default` after all is revoked in the same batch. Records go in the order in which they came: a
- * revocation never goes before what it revokes.
+ * written to `default` after all is revoked in the same batch.
  *
- * Where most rows of a record still count when it must go, since more keys are overwritten than the journal is long, it
- * only adds to the work. Then rows go to their place at once, but for a sample that tells when this changes.
+ * Strings and collections have records of their own, which do not wait for each other: rows of collections are longer, and where it
+ * does not pay for them it may for strings. A row is revoked in a record of the kind that has it, and those of a kind go in the
+ * order in which they came: a revocation never goes before what it revokes.
  */
 export class Journal {
-  private records: JournalRecord[] = [];
-  /** Place of the oldest record in `records`: taking it off the front would move all others. */
-  private first = 0;
-  /** Bytes of the rows that it has taken, or could have taken. */
-  private position = 0;
-  private restingShare = 0;
+  private readonly strings: JournalQueue;
+  private readonly collections: JournalQueue;
   private batches = 0;
-  private nextNumber = 1;
-  private readonly writer = new JournalWriter();
-
-  // What the batch at hand changes; it counts from its commit on.
-  private added: JournalRecord[] = [];
-  private addedRows: Row[] = [];
-  private addedCount = 0;
+  /** Number of the last record; with those that wait for the commit. */
+  private last = 0;
+  private lastStaged = 0;
+  /**
+   * Records up to this one were there at the start. They are of either kind, go before all others, and are with those of
+   * strings, as is what revokes them.
+   */
+  private takenUpTo = 0;
+  /** What the batch at hand revokes. */
   private revoked: Row[] = [];
-  /** How many of the oldest records are written back. */
-  private taken = 0;
 
-  constructor(private readonly cache: RowCache) {}
+  constructor(private readonly cache: RowCache) {
+    this.strings = new JournalQueue(cache);
+    this.collections = new JournalQueue(cache);
+  }
 
   /** Whether the commit should write the row here: not where more than its value has changed. To be asked once. */
   accepts(row: Row): boolean {
     if (!row.written || row.type !== row.storedType || row.expiresAtMs !== row.storedExpiresAtMs)
       return false;
     const bytes = journaledBytes(row);
-    if (bytes === 0) return false;
-    this.position += bytes;
-    return this.restingShare <= RESTING_SHARE_MAX || this.batches % SAMPLED_EVERY === 0;
+    return bytes !== 0 && this.queueFor(row).accepts(bytes, this.batches);
+  }
+
+  private queueFor(row: Row): JournalQueue {
+    return row.collection === undefined ? this.strings : this.collections;
   }
 
   /** Stages a row that is accepted. */
   add(target: Database, row: Row, nowMs: number): void {
-    this.writer.addRow(row);
-    this.addedRows.push(row);
-    if (this.writer.isFull) this.closeRecord(target, nowMs);
+    const queue = this.queueFor(row);
+    if (queue.add(row)) this.close(queue, target, nowMs);
   }
 
   /** Stages that a journaled row is in `default` again, or deleted. */
   revoke(target: Database, row: Row, nowMs: number): void {
-    this.writer.addRevocation(row.key);
+    const isWithStrings = row.journaledIn <= this.takenUpTo || row.storedType === RowType.String;
+    const queue = isWithStrings ? this.strings : this.collections;
     this.revoked.push(row);
-    if (this.writer.isFull) this.closeRecord(target, nowMs);
+    if (queue.revoke(row.key)) this.close(queue, target, nowMs);
   }
 
-  private closeRecord(target: Database, nowMs: number): void {
-    const record = this.writer.take();
-    const number = this.nextNumber + this.added.length;
-    target.put('log', journalKey(number), record);
-    this.added.push({ number, position: this.position, writtenMs: nowMs, rows: this.addedRows });
-    this.addedCount += this.addedRows.length;
-    this.addedRows = [];
+  private close(queue: JournalQueue, target: Database, nowMs: number): void {
+    queue.close(target, ++this.lastStaged, nowMs);
   }
 
-  /** Ends the staging of a batch: the last record, and the write-back of what is due. */
+  /** Ends the staging of a batch: the last records, and the write-back of what is due. */
   finish(target: Database, nowMs: number): void {
-    if (!this.writer.isEmpty) this.closeRecord(target, nowMs);
-    this.stageWriteBack(target, Math.max(WRITE_BACK_ROWS_MAX, 2 * this.addedCount), nowMs);
+    const { strings, collections } = this;
+    if (strings.isOpen) this.close(strings, target, nowMs);
+    if (collections.isOpen) this.close(collections, target, nowMs);
+    const rowsMax = Math.max(WRITE_BACK_ROWS_MAX, 2 * (strings.addedCount + collections.addedCount));
+    this.stageWriteBack(target, rowsMax, nowMs);
     this.batches++;
+  }
+
+  private get isStringsLongest(): boolean {
+    return this.strings.length >= this.collections.length;
   }
 
   /** Whether rows should be written back though there is no batch to commit. */
   isDue(target: Database, nowMs: number): boolean {
-    const oldest = this.records[this.first];
-    if (oldest === undefined) return false;
-    return isOld(oldest, nowMs) || this.isCrowded(target, this.cache.heldBytes, oldest);
-  }
-
-  private isCrowded(target: Database, heldBytes: number, oldest: JournalRecord): boolean {
+    const { strings, collections, isStringsLongest } = this;
     return (
-      this.position - oldest.position > JOURNAL_MEMTABLES_MAX * target.memtableBytes ||
-      heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit
+      strings.isDue(target, nowMs, isStringsLongest) || collections.isDue(target, nowMs, !isStringsLongest)
     );
   }
 
-  /** Stages the rows of the oldest records that must go for `default`, about `rowsMax` of them, and the end of the records. */
   private stageWriteBack(target: Database, rowsMax: number, nowMs: number): void {
-    let left = rowsMax;
-    let { heldBytes } = this.cache;
-    for (; left > 0; this.taken++) {
-      const record = this.records[this.first + this.taken];
-      if (record === undefined) break;
-      const crowded = this.isCrowded(target, heldBytes, record);
-      if (!crowded && !isOld(record, nowMs)) break;
-      let resting = 0;
-      for (const row of record.rows) {
-        // A row that the batch has changed is written by it, here or there.
-        if (row.journaledIn !== record.number || row.dirty) continue;
-        target.put('default', keyScratch(row.key), rowBytes(row));
-        heldBytes -= row.cachedBytes;
-        resting++;
-      }
-      target.delete('log', journalKey(record.number));
-      left -= resting;
-      if (crowded) this.learn(resting, record.rows.length);
-    }
-  }
-
-  private learn(resting: number, rows: number): void {
-    if (rows === 0) return;
-    this.restingShare += (resting / rows - this.restingShare) * Math.min(1, rows / RESTING_ROWS_AVERAGED);
+    const { strings, collections, isStringsLongest } = this;
+    const left = strings.stageWriteBack(target, rowsMax, nowMs, isStringsLongest);
+    // What was written since the start may have taken the place of what was there at the start.
+    if (strings.oldest === undefined || strings.oldest.number > this.takenUpTo)
+      collections.stageWriteBack(target, left, nowMs, !isStringsLongest);
   }
 
   /**
@@ -170,7 +119,7 @@ export class Journal {
    */
   writeAllBack(database: Database): void {
     try {
-      while (this.records.length > this.first) {
+      while (!this.isEmpty) {
         this.stageWriteBack(database, WRITE_BACK_ROWS_MAX, Number.POSITIVE_INFINITY);
         database.commit(false);
         this.committed();
@@ -183,57 +132,33 @@ export class Journal {
 
   /** What was staged is on disk. */
   committed(): void {
-    for (let index = 0; index < this.taken; index++) {
-      const record = this.records[this.first + index]!;
-      for (const row of record.rows) if (row.journaledIn === record.number) this.release(row);
-    }
-    this.dropOldest(this.taken);
-    for (const row of this.revoked) this.release(row);
-    for (const record of this.added) {
-      for (const row of record.rows) {
-        if (row.journaledIn === 0) this.cache.heldBytes += row.cachedBytes;
-        row.journaledIn = record.number;
-      }
-      this.records.push(record);
-      this.nextNumber = record.number + 1;
-    }
+    const { strings, collections } = this;
+    strings.committedTaken();
+    collections.committedTaken();
+    for (const row of this.revoked) strings.release(row);
+    strings.committedAdded();
+    collections.committedAdded();
+    this.last = this.lastStaged;
     this.discard();
-  }
-
-  private release(row: Row): void {
-    if (row.journaledIn === 0) return;
-    row.journaledIn = 0;
-    this.cache.heldBytes -= row.cachedBytes;
-  }
-
-  private dropOldest(count: number): void {
-    this.first += count;
-    if (this.first < RECORDS_MOVED_MIN || this.first * 2 < this.records.length) return;
-    this.records = this.records.slice(this.first);
-    this.first = 0;
   }
 
   /** Forgets what was staged. */
   discard(): void {
-    if (this.added.length > 0) this.added = [];
-    if (this.addedRows.length > 0) this.addedRows = [];
+    this.strings.discard();
+    this.collections.discard();
     if (this.revoked.length > 0) this.revoked = [];
-    this.addedCount = 0;
-    this.taken = 0;
-    this.writer.discard();
+    this.lastStaged = this.last;
   }
 
   /** Whether no row is journaled. */
   get isEmpty(): boolean {
-    return this.first === this.records.length;
+    return this.strings.isEmpty && this.collections.isEmpty;
   }
 
   /** The journaled rows. */
   *rows(): Generator<Row> {
-    for (let index = this.first; index < this.records.length; index++) {
-      const { number, rows } = this.records[index]!;
-      for (const row of rows) if (row.journaledIn === number) yield row;
-    }
+    yield* this.strings.rows();
+    yield* this.collections.rows();
   }
 
   /**
@@ -269,11 +194,11 @@ export class Journal {
 
   /** Takes other contents, those of an instance that was opened or of an empty one. The old rows must be out of memory. */
   reset({ records }: JournalContents): void {
+    this.strings.reset(records);
+    this.collections.reset([]);
+    this.last = records.at(-1)?.number ?? 0;
+    this.takenUpTo = this.last;
     this.discard();
-    this.records = [...records];
-    this.first = 0;
-    this.position = 0;
-    this.nextNumber = (records.at(-1)?.number ?? 0) + 1;
   }
 }
 
@@ -292,18 +217,11 @@ function journaledBytes(row: Row): number {
   return bytes + ROW_OVERHEAD_BYTES;
 }
 
-function isOld(record: JournalRecord, nowMs: number): boolean {
-  return record.writtenMs + JOURNAL_AGE_MAX_MS <= nowMs;
-}
-
 export const NO_JOURNAL: JournalContents = { records: [] };
 const NOTHING = Buffer.alloc(0);
 
 /** What a row has in a record beside its key and value, bytes. */
 const ROW_OVERHEAD_BYTES = 14;
-
-/** Records done with from which on their places are given back. */
-const RECORDS_MOVED_MIN = 256;
 
 /**
  * Reads the journal of an instance.
