@@ -9,14 +9,17 @@ import { Owned, type OwnedKey } from './owned-keys.js';
 const ROUNDS = envNumber('VASTO_TEST_CRASH_ROUNDS', 12);
 const CONNECTIONS = 4;
 const WINDOW_MAX = 30;
-/** Few elements are many here, so keys become large, end, and begin anew all the time. */
-const LIMITS = Object.entries({
-  'hash-max-listpack-entries': 5,
-  'set-max-listpack-entries': 5,
-  'zset-max-listpack-entries': 5,
-  'list-max-listpack-size': 5,
-  'stream-node-max-bytes': 200,
-}).flatMap(([name, limit]) => [`--${name}`, String(limit)]);
+
+/** Up to so many elements keys are small. */
+function limits(entriesMax: number): string[] {
+  return Object.entries({
+    'hash-max-listpack-entries': entriesMax,
+    'set-max-listpack-entries': entriesMax,
+    'zset-max-listpack-entries': entriesMax,
+    'list-max-listpack-size': entriesMax,
+    'stream-node-max-bytes': 40 * entriesMax,
+  }).flatMap(([name, limit]) => [`--${name}`, String(limit)]);
+}
 
 /** Errors that say what the model knows: there is no such key, or no such group. */
 const EXPECTED_ERROR = /^-(NOGROUP|BUSYGROUP|ERR no such key)/;
@@ -74,34 +77,40 @@ function ownKeys(owner: number): OwnedKey[] {
   ]);
 }
 
-test(`kill -9 while collections are written, become large, and end, ${ROUNDS} rounds`, {
-  timeout: 300_000,
-}, async () => {
-  const r = new Random(testSeed('crash-collections'));
-  const owned = Array.from({ length: CONNECTIONS }, (_, owner) => ownKeys(owner));
-  let server = await TestServer.start({ workers: 1, flags: LIMITS });
-  const wrong: string[] = [];
-  for (let round = 0; round < ROUNDS && wrong.length === 0; round++) {
-    let left = r.int(50, 3000);
-    let enough = (): void => undefined;
-    const written = new Promise<void>((resolve) => {
-      enough = resolve;
-    });
-    const writers = owned.map(async (keys, owner) => {
-      const client = await server.connect();
-      const problem = await writeUntilKilled(client, keys, new Random(r.int(0, 2 ** 31)), () => {
-        if (--left === 0) enough();
+// Few elements are many, so keys become large, end, and begin anew all the time; or there are as many that stay small, and are
+// in the journal.
+test.each([5, 40])(
+  `kill -9 while collections of more than %i elements become large, and end, ${ROUNDS / 2} rounds`,
+  {
+    timeout: 300_000,
+  },
+  async (entriesMax) => {
+    const r = new Random(testSeed(`crash-collections, ${entriesMax}`));
+    const owned = Array.from({ length: CONNECTIONS }, (_, owner) => ownKeys(owner));
+    let server = await TestServer.start({ workers: 1, flags: limits(entriesMax) });
+    const wrong: string[] = [];
+    for (let round = 0; round < ROUNDS / 2 && wrong.length === 0; round++) {
+      let left = r.int(50, 3000);
+      let enough = (): void => undefined;
+      const written = new Promise<void>((resolve) => {
+        enough = resolve;
       });
-      client.close();
-      if (problem !== undefined) wrong.push(`connection ${owner}: ${problem}`);
-      enough();
-    });
-    await written;
-    await server.kill9();
-    await Promise.all(writers);
-    server = await server.restart();
-    wrong.push(...(await verify(server, owned.flat())));
-  }
-  await server.stop();
-  expect(wrong).toEqual([]);
-});
+      const writers = owned.map(async (keys, owner) => {
+        const client = await server.connect();
+        const problem = await writeUntilKilled(client, keys, new Random(r.int(0, 2 ** 31)), () => {
+          if (--left === 0) enough();
+        });
+        client.close();
+        if (problem !== undefined) wrong.push(`connection ${owner}: ${problem}`);
+        enough();
+      });
+      await written;
+      await server.kill9();
+      await Promise.all(writers);
+      server = await server.restart();
+      wrong.push(...(await verify(server, owned.flat())));
+    }
+    await server.stop();
+    expect(wrong).toEqual([]);
+  },
+);

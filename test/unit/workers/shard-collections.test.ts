@@ -1,19 +1,23 @@
 import { describe, expect, it, vi } from 'vitest';
+import { JOURNAL_AGE_MAX_MS } from '../../../src/base/limits.js';
 import { readUint64 } from '../../../src/types/binary.js';
+import type { CollectionLimits } from '../../../src/types/collections/collection.js';
 import { ElementKind } from '../../../src/types/collections/elements.js';
 import { HashValue } from '../../../src/types/collections/hash.js';
 import { ListValue } from '../../../src/types/collections/list.js';
 import { SetValue } from '../../../src/types/collections/set.js';
 import { SortedSetValue } from '../../../src/types/collections/sorted-set.js';
-import { Row, stringValue, valueText } from '../../../src/types/row.js';
+import { Row, type RowType, stringValue, valueText } from '../../../src/types/row.js';
 import { decodeRow, isElementTtlKey, ttlKeyExpiry, ttlKeyUserKey } from '../../../src/types/row-codec.js';
 import { kindOf } from '../../../src/workers/element-keys.js';
+import type { Journal } from '../../../src/workers/journal.js';
+import { StorageError } from '../../../src/workers/rocksdb.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
 import { LOW_LIMITS } from '../../support/memory-elements.js';
 import { envNumber, type Random } from '../../support/random.js';
 import { seeded } from '../../support/replay.js';
-import { auditDisk, databaseOf, openShard, type Rig, START_MS } from './shard-harness.js';
+import { auditDisk, databaseOf, failCommit, openShard, type Rig, START_MS } from './shard-harness.js';
 
 // So that rewritings take many steps, nodes are written back all the time, and collections go as ranges, too.
 vi.mock('../../../src/base/limits.js', async (original) => ({
@@ -78,6 +82,8 @@ function canonical(held: Held, nowMs: number): string {
 class Pair {
   rig!: Rig;
   rewritten = 0;
+  /** Types of rows that the journal has had. */
+  readonly seenJournaled = new Set<RowType>();
   private state: State = new Map();
   private committed: State = new Map();
   private nowMs = START_MS;
@@ -86,6 +92,7 @@ class Pair {
     private readonly random: Random,
     private readonly directory: string,
     private readonly cacheBytes: number,
+    private readonly limits: CollectionLimits,
   ) {}
 
   get shard(): Shard {
@@ -94,13 +101,15 @@ class Pair {
 
   async open(): Promise<void> {
     this.rig = await openShard(this.directory, this.cacheBytes);
-    this.rig.knobs.collections = LOW_LIMITS;
+    this.rig.knobs.collections = this.limits;
     this.shard.nowMs = this.nowMs;
   }
 
   async step(): Promise<void> {
     const { random } = this;
     if (random.chance(0.2)) this.nowMs += random.int(0, 10);
+    // What the journal has is old then.
+    if (random.chance(0.01)) this.nowMs += JOURNAL_AGE_MAX_MS;
     this.shard.nowMs = this.nowMs;
     for (const [key, { expiresAtMs }] of this.state)
       if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.state.delete(key);
@@ -118,7 +127,7 @@ class Pair {
     else if (choice < 91) this.sweep();
     else if (choice < 93) await this.rewrite();
     else if (choice < 94) await this.flush();
-    else if (choice < 96) await this.reopen();
+    else if (choice < 96) await this.reopen(random.chance(0.6));
     else this.compareAll();
     this.rig.cache.evict();
   }
@@ -298,14 +307,27 @@ class Pair {
 
   private commit(): void {
     this.shard.commit(false);
+    for (const row of this.journaled()) this.seenJournaled.add(row.type);
     this.committed = copyOf(this.state);
     expect(this.shard.hasChanges).toBe(false);
     auditElements(this.shard);
     this.compareAll();
   }
 
+  private journaled(): Iterable<Row> {
+    return (Reflect.get(this.shard, 'journal') as Journal).rows();
+  }
+
   private rollback(): void {
-    this.shard.rollback();
+    if (
+      this.random.chance(0.5) &&
+      this.shard.hasChanges &&
+      Reflect.get(this.shard, 'flushedTo') === undefined
+    ) {
+      failCommit(this.shard);
+      expect(() => this.shard.commit(false)).toThrow(StorageError);
+    }
+    this.shard.rollback(this.random.chance(0.5));
     this.state = copyOf(this.committed);
     for (const [key, { expiresAtMs }] of this.state)
       if (expiresAtMs !== 0 && expiresAtMs <= this.nowMs) this.state.delete(key);
@@ -342,10 +364,11 @@ class Pair {
     this.compareAll();
   }
 
-  private async reopen(): Promise<void> {
+  private async reopen(crashed: boolean): Promise<void> {
     if (Reflect.get(this.shard, 'flushedTo') !== undefined) this.rollback();
+    if (crashed) await databaseOf(this.shard).close();
     await this.shard.close();
-    expect(this.rig.cache.bytes).toBe(0);
+    expect([this.rig.cache.bytes, this.rig.cache.heldBytes]).toEqual([0, 0]);
     await new Promise((resolve) => setTimeout(resolve, 20));
     this.state = copyOf(this.committed);
     await this.open();
@@ -432,15 +455,42 @@ function auditElements(shard: Shard): void {
   for (const [version, size] of owned) if (members.has(version)) expect(members.get(version)).toBe(size);
 }
 
-async function run(random: Random, cacheBytes: number): Promise<void> {
-  const pair = new Pair(random, temporaryDir(), cacheBytes);
+async function run(random: Random, cacheBytes: number, limits = LOW_LIMITS): Promise<Set<RowType>> {
+  const pair = new Pair(random, temporaryDir(), cacheBytes, limits);
   await pair.open();
   for (let step = 0; step < STEPS; step++) await pair.step();
   await pair.finish();
+  return pair.seenJournaled;
 }
 
-describe('collections in a shard do what their models do', () => {
-  it('with rows in memory', { timeout: TIMEOUT_MS }, () => seeded(3, (random) => run(random, 1 << 20)));
+/** Up to so many elements collections are small, and so in the journal. */
+const SMALL = 30;
+const HIGH_LIMITS: CollectionLimits = {
+  ...LOW_LIMITS,
+  hashEntriesMax: SMALL,
+  setIntegersMax: SMALL,
+  setEntriesMax: SMALL,
+  sortedSetEntriesMax: SMALL,
+  listNodeSize: SMALL,
+};
 
-  it('with rows that come and go', { timeout: TIMEOUT_MS }, () => seeded(3, (random) => run(random, 3000)));
+describe('collections in a shard do what their models do', () => {
+  it('with rows in memory', { timeout: TIMEOUT_MS }, () =>
+    seeded(2, async (random) => {
+      await run(random, 1 << 20);
+    }),
+  );
+
+  it('with rows that come and go', { timeout: TIMEOUT_MS }, () =>
+    seeded(2, async (random) => {
+      await run(random, 3000);
+    }),
+  );
+
+  it('with collections that are small for long', { timeout: TIMEOUT_MS }, () =>
+    seeded(2, async (random) => {
+      const journaled = await run(random, 1 << 20, HIGH_LIMITS);
+      expect(journaled.size).toBeGreaterThanOrEqual(4);
+    }),
+  );
 });
