@@ -20,7 +20,7 @@ import { createHash } from 'node:crypto';
 
 /** Of files and manifests. A backup of a later one is refused. */
 export const BACKUP_FORMAT = 1;
-/** Of the rows in it: that of shards (src/workers/shard-meta.ts), which has them so on disk. */
+/** Of the rows in it: that of shards (src/workers/shard-meta.ts) since which they have them so on disk. */
 export const ROW_FORMAT = 5;
 
 export const MAGIC = Buffer.from('VASTOBKP');
