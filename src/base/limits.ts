@@ -156,11 +156,11 @@ export const MASTER_CONNECTIONS_MAX = 10_000;
 /** Gateways and shells that may follow a master. */
 export const FOLLOWERS_MAX = 10_000;
 
-/** Key and value of a string that the journal takes, bytes: of longer rows, copying costs more than finding their place. */
+/**
+ * Key and value of a row that the journal takes, bytes; a collection by what its payload may have at most. Of longer rows, copying
+ * costs more than finding their place, and the journal is short beside them.
+ */
 export const JOURNALED_ROW_BYTES_MAX = 1024;
-
-/** Key and payload of a small collection that it takes, bytes; of the payload what it may have at most, see Collection. */
-export const JOURNALED_COLLECTION_BYTES_MAX = 4096;
 
 /** Bytes at which a record of the journal is closed, so that writing its rows back never takes long. */
 export const JOURNAL_RECORD_BYTES = 1 << 16;

@@ -1,9 +1,5 @@
 import { Buffer } from 'node:buffer';
-import {
-  JOURNAL_RECORD_BYTES,
-  JOURNALED_COLLECTION_BYTES_MAX,
-  JOURNALED_ROW_BYTES_MAX,
-} from '../base/limits.js';
+import { JOURNAL_RECORD_BYTES, JOURNALED_ROW_BYTES_MAX } from '../base/limits.js';
 import type { Row } from '../types/row.js';
 import { encodeRow, ROW_HEADER_BYTES_MAX, readUint64, writeLatin1, writeUint64 } from '../types/row-codec.js';
 
@@ -22,10 +18,7 @@ const RECORD_KEY_BYTES = 8;
 
 /** A record stays below {@link JOURNAL_RECORD_BYTES} until its last entry. */
 const SCRATCH_BYTES =
-  JOURNAL_RECORD_BYTES +
-  ENTRY_HEADER_BYTES +
-  Math.max(JOURNALED_ROW_BYTES_MAX, JOURNALED_COLLECTION_BYTES_MAX) +
-  ROW_HEADER_BYTES_MAX;
+  JOURNAL_RECORD_BYTES + ENTRY_HEADER_BYTES + JOURNALED_ROW_BYTES_MAX + ROW_HEADER_BYTES_MAX;
 
 /** Thrown for bytes that are not a record: the disk or the program is broken. */
 export class JournalFormatError extends Error {
@@ -45,10 +38,7 @@ export class JournalWriter {
     return this.end >= JOURNAL_RECORD_BYTES;
   }
 
-  /**
-   * Adds a row, whose key and value have at most {@link JOURNALED_ROW_BYTES_MAX} bytes together, or
-   * {@link JOURNALED_COLLECTION_BYTES_MAX} if the value is a collection.
-   */
+  /** Adds a row, whose key and value have at most {@link JOURNALED_ROW_BYTES_MAX} bytes together. */
   addRow(row: Row): void {
     const rowAt = this.addKey(row.key);
     const end = encodeRow(row, this.scratch, rowAt);

@@ -1,10 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
-import {
-  JOURNALED_COLLECTION_BYTES_MAX,
-  JOURNALED_ROW_BYTES_MAX,
-  WRITE_BACK_ROWS_MAX,
-} from '../base/limits.js';
+import { JOURNALED_ROW_BYTES_MAX, WRITE_BACK_ROWS_MAX } from '../base/limits.js';
 import type { ElementHost } from '../types/collections/elements.js';
 import { Row, RowType } from '../types/row.js';
 import { decodeRow, RowFormatError } from '../types/row-codec.js';
@@ -205,16 +201,15 @@ export class Journal {
 /** Bytes that a row has in a record, about, if its value is one that a record may have; otherwise 0. */
 function journaledBytes(row: Row): number {
   const { collection, key } = row;
-  let bytes: number;
+  let bytes = key.length;
   if (collection === undefined) {
-    bytes = key.length + row.value.length;
-    if (row.type !== RowType.String || bytes > JOURNALED_ROW_BYTES_MAX) return 0;
+    if (row.type !== RowType.String) return 0;
+    bytes += row.value.length;
   } else {
     if (collection.version !== 0 || collection.nextExpiryMs !== row.storedElementExpiryMs) return 0;
-    bytes = key.length + collection.encodedBytesMax;
-    if (bytes > JOURNALED_COLLECTION_BYTES_MAX) return 0;
+    bytes += collection.encodedBytesMax;
   }
-  return bytes + ROW_OVERHEAD_BYTES;
+  return bytes > JOURNALED_ROW_BYTES_MAX ? 0 : bytes + ROW_OVERHEAD_BYTES;
 }
 
 export const NO_JOURNAL: JournalContents = { records: [] };

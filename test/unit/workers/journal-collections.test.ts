@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { JOURNAL_AGE_MAX_MS, JOURNALED_COLLECTION_BYTES_MAX } from '../../../src/base/limits.js';
+import { JOURNAL_AGE_MAX_MS, JOURNALED_ROW_BYTES_MAX } from '../../../src/base/limits.js';
 import type { Collection } from '../../../src/types/collections/collection.js';
 import { HashValue } from '../../../src/types/collections/hash.js';
 import { ListValue } from '../../../src/types/collections/list.js';
@@ -26,6 +26,12 @@ import {
   type Rig,
   START_MS,
 } from './shard-harness.js';
+
+// So that few rows make a long journal.
+vi.mock('../../../src/base/limits.js', async (original) => ({
+  ...(await original<typeof import('../../../src/base/limits.js')>()),
+  JOURNALED_ROW_BYTES_MAX: 4096,
+}));
 
 /** Adds a name to a collection of any kind. */
 function put(value: Collection, name: string): void {
@@ -138,7 +144,7 @@ describe('what goes to the journal', () => {
       const keys = ['ListValue', 'SetValue', 'HashValue'];
       write(shard, keys, 'a');
       write(shard, keys, 'b');
-      const long = 'x'.repeat(JOURNALED_COLLECTION_BYTES_MAX);
+      const long = 'x'.repeat(JOURNALED_ROW_BYTES_MAX);
       change(shard, 'ListValue', long);
       shard.setExpiry(shard.find('SetValue')!, START_MS + 1000);
       shard.setString('HashValue', 'text', 0);
