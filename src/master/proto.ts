@@ -74,6 +74,12 @@ export function serviceIn(file: URL, name: string): unknown {
   return packageOf(file)[`vasto.v1.${name}`];
 }
 
+/** What turns messages of one kind into their bytes. @param file the .proto file */
+export function serializerIn<Message>(file: URL, name: string): (message: Message) => Buffer {
+  const definition = packageOf(file)[`vasto.v1.${name}`] as MessageTypeDefinition<Message, object>;
+  return definition.serialize;
+}
+
 /**
  * Has the code made that reads and writes the messages of a .proto file, half a millisecond for each. Or else that would
  * happen when one is first used: to a store dozens of them in the moment in which a change begins, while clients wait.

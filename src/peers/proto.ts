@@ -1,5 +1,6 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { prepareMessagesOf, serviceIn } from '../master/proto.js';
+import { prepareMessagesOf, serializerIn, serviceIn } from '../master/proto.js';
+import { sourceSerializer } from './bulk-messages.js';
 import type { WireFollowerMessage, WireSourceMessage } from './wire.js';
 
 /** The calls of the service Peer in peer.proto, with their messages as they are here. */
@@ -12,8 +13,18 @@ let loaded: PeerMethods | undefined;
 
 /** Reads peer.proto, which lies beside this module, when it is first needed. */
 export function peerMethods(): PeerMethods {
-  loaded ??= serviceIn(FILE, 'Peer') as PeerMethods;
+  loaded ??= load();
   return loaded;
+}
+
+function load(): PeerMethods {
+  const { Feed } = serviceIn(FILE, 'Peer') as PeerMethods;
+  const responseSerialize = sourceSerializer({
+    message: Feed.responseSerialize,
+    slice: serializerIn(FILE, 'Slice'),
+    records: serializerIn(FILE, 'Records'),
+  });
+  return { Feed: { ...Feed, responseSerialize } };
 }
 
 /** See prepareMessagesOf. */

@@ -83,11 +83,6 @@ function toWirePosition({ log, sequence }: FeedPosition): WirePosition {
   return { log, sequence };
 }
 
-/** Memory of its own: what is sent to a worker takes along all of the memory that it lies in. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
-}
-
 function fromWirePosition(wire: WirePosition): FeedPosition {
   if (wire.log === '' || wire.log.length > LOG_ID_LENGTH_MAX)
     throw new WireError('a position without the id of its log');
@@ -168,7 +163,8 @@ export function fromWireFollowerMessage({ open, ack }: WireFollowerMessage): Fol
 function fromWireSlots(slots: Uint8Array | undefined): Uint8Array | undefined {
   if (slots !== undefined && slots.length !== FEED_SLOTS_BYTES)
     throw new WireError(`slots in ${slots.length} bytes instead of ${FEED_SLOTS_BYTES}`);
-  return slots && owned(slots);
+  // In memory of their own: what is sent to a worker takes along all of the memory that it lies in.
+  return slots && new Uint8Array(slots);
 }
 
 function toWireChunk({ after, records, last }: LogChunk): WireChunk {
@@ -178,7 +174,7 @@ function toWireChunk({ after, records, last }: LogChunk): WireChunk {
 function fromWireChunk({ after, records, last }: WireChunk): LogChunk {
   return {
     after: fromWirePosition(given(after, 'position')),
-    records: owned(records),
+    records,
     last: fromWirePosition(given(last, 'position')),
   };
 }
@@ -214,7 +210,7 @@ export function fromWireSourceMessage(wire: WireSourceMessage): SourceMessage {
   if (slice) {
     const { rows, rowCount, isDone } = slice;
     const range = { after: fromWireKey(slice.after), last: fromWireKey(slice.last) };
-    return { kind: 'slice', slice: { rows: owned(rows), rowCount, ...range, isDone } };
+    return { kind: 'slice', slice: { rows, rowCount, ...range, isDone } };
   }
   if (records) return { kind: 'records', chunk: fromWireChunk(records) };
   if (beat)

@@ -14,8 +14,9 @@ import type {
   Shown,
   SlotsRemoval,
 } from './feed-protocol.js';
+import { memoryOf, movable } from './moving.js';
 import type { ShardRoute } from './pool.js';
-import { memoryOf, type Paced, ShardTasks } from './shard-tasks.js';
+import { type Paced, ShardTasks } from './shard-tasks.js';
 
 /**
  * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
@@ -104,14 +105,17 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
    * copy began.
    */
   async applyCopy(route: ShardRoute, feed: string, slice: CopySlice): Promise<(Applied | Refusal) & Paced> {
-    const answer = await this.askPaced('applyCopy', route, { feed, slice }, memoryOf(slice.rows));
+    const rows = movable(slice.rows);
+    const task = { feed, slice: { ...slice, rows } };
+    const answer = await this.askPaced('applyCopy', route, task, memoryOf(rows));
     if ('logged' in answer) this.onLogged?.(route, answer.logged!);
     return answer;
   }
 
   /** Applies records of the source's log, which go to the worker, once: a chunk that has been applied before changes nothing. */
   applyRecords(route: ShardRoute, feed: string, chunk: LogChunk): Promise<Applied | Refusal> {
-    return this.ask('applyRecords', route, { feed, chunk }, memoryOf(chunk.records));
+    const records = movable(chunk.records);
+    return this.ask('applyRecords', route, { feed, chunk: { ...chunk, records } }, memoryOf(records));
   }
 
   /** The feed has ended: its progress is forgotten, what it brought stays. */

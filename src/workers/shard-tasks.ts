@@ -22,11 +22,6 @@ export interface Worked {
   readonly tookMs: number;
 }
 
-/** The memory of bytes, if it is theirs alone, so that it may go to another thread instead of a copy. */
-export function memoryOf({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
-  return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength && byteLength > 0 ? [buffer] : [];
-}
-
 /** What a task gives that is a part of long work. */
 export interface Paced {
   /** How long to wait before the next one, milliseconds, so that clients hardly notice the work. */

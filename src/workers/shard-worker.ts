@@ -8,8 +8,10 @@ import { describeObject } from '../commands/key-inspection.js';
 import { commandTable } from '../commands/table.js';
 import { ORIGIN_END } from '../types/binary.js';
 import { Executor, type ExecutorHost } from './executor.js';
+import type { CopySlice, LogChunk, LogGone } from './feed-protocol.js';
 import { Generations } from './generations.js';
 import { machineStart } from './machine.js';
+import { moving } from './moving.js';
 import type {
   BatchMessage,
   ClosedShard,
@@ -395,6 +397,9 @@ export default async function run(task: WorkerTask): Promise<unknown> {
     case 'restoreState':
     case 'restoreRows':
       return worker.backups.run(task);
+    case 'readLog':
+    case 'copySlice':
+      return moving((await worker.feeds.run(task)) as LogChunk | LogGone | CopySlice);
     default:
       return worker.feeds.run(task);
   }
