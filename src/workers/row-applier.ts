@@ -8,7 +8,7 @@ import {
   FeedFormatError,
 } from '../types/feed-codec.js';
 import { heldTimestamp, takesPlace } from '../types/feed-rules.js';
-import { endRow, isKey, type Row, RowType, stringValue, TEXT_BYTES_MAX } from '../types/row.js';
+import { endRow, isKey, Row, RowType, stringValue, TEXT_BYTES_MAX } from '../types/row.js';
 import {
   decodeContents,
   decodePlain,
@@ -141,7 +141,7 @@ export class RowApplier {
   }
 
   private applyCached(held: Row, row: FeedEntry, { type, timestamp }: RowHeader): boolean {
-    if (!this.wins(row, timestamp, held, () => rowBytes(held))) return false;
+    if (!this.wins(row, timestamp, held, held)) return false;
     const { shard } = this;
     if (isPlainType(type)) {
       shard.staged.add(held);
@@ -228,7 +228,7 @@ export class RowApplier {
     if (elementVersion(row.bytes) === 0) throw new FeedFormatError('element rows of a row that has none');
     const { shard } = this;
     const held = this.load(row.name);
-    if (!this.wins(row, row.timestamp, held, () => rowBytes(held))) {
+    if (!this.wins(row, row.timestamp, held, held)) {
       this.skipped++;
       return false;
     }
@@ -241,7 +241,7 @@ export class RowApplier {
 
   private applyStored(name: string, row: FeedEntry, header: RowHeader, stored: Buffer): boolean {
     const held = stored.length === 0 ? ABSENT : rowHeader(stored);
-    if (!this.wins(row, header.timestamp, held, () => stored)) return false;
+    if (!this.wins(row, header.timestamp, held, stored)) return false;
     const { shard } = this;
     const { bytes } = row;
     shard.source().put('default', row.key, bytes);
@@ -260,12 +260,13 @@ export class RowApplier {
     return takesPlace(heldAt, unversioned(stored), sent.timestamp, () => unversioned(sent.bytes));
   }
 
-  private wins(row: FeedEntry, timestamp: number, held: RowHeader, heldBytes: () => Buffer): boolean {
+  /** @param bytes of what is held, or the row in memory that has them */
+  private wins(row: FeedEntry, timestamp: number, held: RowHeader, bytes: Buffer | Row): boolean {
     const { nowMs, environment, replication } = this.shard;
     if (timestamp <= replication.latestFlush && replication.isFlushed(row.key, timestamp)) return false;
     const heldAt = heldTimestamp(held, nowMs, environment.knobs.tombstoneRetentionMs);
     if (heldAt === 0 || timestamp !== heldAt) return timestamp > heldAt;
-    return takesPlace(timestamp, unversioned(row.bytes), heldAt, () => unversioned(heldBytes()));
+    return winsDraw(row, timestamp, bytes);
   }
 
   /** Stages what follows from one stored row giving way to another. */
@@ -328,6 +329,12 @@ function isPlain(bytes: Buffer): boolean {
 
 function isPlainType(type: RowType): boolean {
   return type === RowType.String || type === RowType.Tombstone;
+}
+
+/** Whether a row takes the place of one with the same timestamp. Apart, or each row would cost the function that is here. */
+function winsDraw(row: FeedEntry, timestamp: number, held: Buffer | Row): boolean {
+  const heldBytes = () => unversioned(held instanceof Row ? rowBytes(held) : held);
+  return takesPlace(timestamp, unversioned(row.bytes), timestamp, heldBytes);
 }
 
 /** The bytes of a row but for the version of its elements, which every shard has its own of. */
