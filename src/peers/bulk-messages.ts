@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 import type { WireSourceMessage } from './wire.js';
 
 /*
- * Messages of a source that bring rows or records, put together by hand. protobufjs makes new memory for each; with what
- * gRPC copies it to, that had the front mark its whole heap every second.
+ * Messages of a source that bring rows or records, put together by hand. protobufjs makes new memory for each, and gRPC
+ * copies that to new memory again: enough of both has V8 mark the whole heap.
  *
  * In SourceMessage, as peer.proto has it: the tag of the field, the length of what follows, all of the inner message
  * but the bytes, the tag of the bytes, their length, they themselves. Fields may come in any order.
