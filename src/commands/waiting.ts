@@ -74,8 +74,8 @@ export function mayWait(command: CommandDefinition, args: readonly Buffer[]): bo
 
 /**
  * Until when a command waits that may wait.
- * @param sinceMs Unix milliseconds
- * @returns Unix milliseconds; 0 = for ever, and where its timeout is not one
+ * @param sinceMs milliseconds, from whenever
+ * @returns the same; 0 = for ever, and where its timeout is not one
  */
 export function waitDeadline(command: CommandDefinition, args: readonly Buffer[], sinceMs: number): number {
   const place = timeoutPlace(command, args);

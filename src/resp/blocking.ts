@@ -6,6 +6,7 @@ import type { ShardRoute } from '../workers/pool.js';
 import { Instruction, SegmentFlag, WaitEnd } from '../workers/protocol.js';
 import type { Connection } from './connection.js';
 import type { Slot } from './reply-queue.js';
+import { WaitTimer } from './wait-timer.js';
 
 /*
  * Commands that may wait (BLPOP …). Such a command is a segment of its own; until it is answered the connection takes no
@@ -34,31 +35,6 @@ export interface Blocking {
 }
 
 const EMPTY = Buffer.alloc(0);
-const TIMER_MAX_MS = 2 ** 31 - 1;
-
-/** Keeps the time of a client that waits. */
-class WaitTimer {
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(
-    /** Unix milliseconds; 0 = never. */
-    readonly deadlineMs: number,
-    private readonly due: () => void,
-  ) {
-    this.start();
-  }
-
-  private start(): void {
-    if (this.deadlineMs === 0) return;
-    const leftMs = this.deadlineMs - Date.now();
-    if (leftMs <= 0) this.timer = setTimeout(() => this.due(), 0);
-    else this.timer = setTimeout(() => this.start(), Math.min(leftMs, TIMER_MAX_MS));
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
-  }
-}
 
 let lastNumber = 0;
 
@@ -81,7 +57,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
     private readonly slot: Slot,
     readonly route: ShardRoute,
     private readonly args: Buffer[],
-    /** Until when it has waited already, if it was sent before: Unix milliseconds, 0 = for ever. */
+    /** Until when it waits, if it was sent before, see {@link WaitTimer.deadlineMs}. */
     private readonly deadlineMs: number | undefined,
   ) {}
 
@@ -109,7 +85,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
 
   blocked(timeoutMs: number): void {
     this.waits = true;
-    const deadlineMs = this.deadlineMs ?? (timeoutMs === 0 ? 0 : Date.now() + timeoutMs);
+    const deadlineMs = this.deadlineMs ?? (timeoutMs === 0 ? 0 : performance.now() + timeoutMs);
     if (this.connection.isClosed) this.end(WaitEnd.Left);
     else if (this.connection.inputEnded) this.connection.destroy('');
     else {
@@ -188,7 +164,7 @@ class LocalBlocking implements WaitingReceiver, Blocking {
 
 /**
  * Ends a command without a reply, and has it sent again by the way that is right now.
- * @param deadlineMs until when it waits, Unix milliseconds; 0 = for ever, undefined = as its arguments say
+ * @param deadlineMs until when it waits, see {@link WaitTimer.deadlineMs}; undefined = as its arguments say
  */
 export function sendAgain(
   connection: Connection,

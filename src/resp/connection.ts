@@ -40,7 +40,7 @@ type Held = { readonly args: Buffer[]; readonly frames: Buffer } | (() => void);
 /** A command that waits, and is to be sent again. */
 export interface ResumedWait {
   readonly args: readonly Buffer[];
-  /** Until when it waits: Unix milliseconds, 0 = for ever, undefined = as its arguments say. */
+  /** Until when it waits, see WaitTimer.deadlineMs; undefined = as its arguments say. */
   readonly deadlineMs: number | undefined;
 }
 

@@ -40,7 +40,7 @@ class RemoteBlocking implements Blocking {
     private readonly slot: Slot,
     private readonly links: RemoteLinks,
     private readonly link: Link,
-    /** Until when it waits: Unix milliseconds, 0 = for ever. */
+    /** Until when it waits, see WaitTimer.deadlineMs. */
     private readonly deadlineMs: number,
   ) {
     this.assumption = setTimeout(() => {
@@ -57,7 +57,7 @@ class RemoteBlocking implements Blocking {
   deliver(bytes: Buffer): void {
     if (this.isOver) return;
     if (!isMoved(bytes)) this.finish(bytes);
-    else if (this.deadlineMs !== 0 && this.deadlineMs <= Date.now()) this.finish(this.inVain());
+    else if (this.deadlineMs !== 0 && this.deadlineMs <= performance.now()) this.finish(this.inVain());
     else {
       // Where the shard is now may be known here in a moment.
       clearTimeout(this.assumption);
@@ -139,7 +139,7 @@ export function blockElsewhere(
     connection.stallUntil(connection.whenAnswered());
     return;
   }
-  const nowMs = Date.now();
+  const nowMs = performance.now();
   const resumedMs = connection.takeResumed(args)?.deadlineMs;
   const deadlineMs = resumedMs ?? waitDeadline(command, args, nowMs);
   const refusal = cannotForward(session, keyspace, place);
@@ -156,7 +156,7 @@ export function blockElsewhere(
   link.sendPatiently(
     blocking,
     hasBegun
-      ? encodeCommand(withTimeout(command, args, Math.max(1, deadlineMs - nowMs)))
+      ? encodeCommand(withTimeout(command, args, Math.max(1, Math.ceil(deadlineMs - nowMs))))
       : frameOf(args, frames),
   );
   connection.beginBlocking(blocking, slot);

@@ -70,7 +70,7 @@ export function scatter(
   connection.pushReady();
   const slot = connection.replies.reserve(ELSEWHERE, 0, session.replies !== 'on');
   connection.countUnderWay(slot);
-  const deadlineMs = Date.now() + server.config.values['cluster-node-timeout'];
+  const deadlineMs = performance.now() + server.config.values['cluster-node-timeout'];
   const flags = session.segmentFlags;
   start({ server, connection, keyspace, frames, flags, command, args, deadlineMs }, split, slot);
 }
@@ -116,7 +116,7 @@ function start(scattered: Scattered, { parts, merge }: Split, receiver: ReplyRec
       (index) => isMoved(replies[index]!) || isNotFlushed(replies[index]!),
     );
     const areAsTheyWere = scattered.command.name === 'flushdb' && scattered.keyspace.places.length === shards;
-    if (open.length === 0 || Date.now() > scattered.deadlineMs) {
+    if (open.length === 0 || performance.now() > scattered.deadlineMs) {
       const merged = merge(replies.map((reply) => (isMoved(reply) ? NOT_FOUND : reply)));
       if (Buffer.isBuffer(merged)) receiver.deliver(merged, 0);
       else start(scattered, merged, receiver);

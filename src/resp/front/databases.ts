@@ -59,11 +59,11 @@ async function flushShards(
   session: FrontContext['session'],
   keyspace: Keyspace,
 ): Promise<Buffer[]> {
-  const deadlineMs = Date.now() + server.config.values['cluster-node-timeout'];
+  const deadlineMs = performance.now() + server.config.values['cluster-node-timeout'];
   const flush = async (place: ShardPlace): Promise<Buffer> => {
     for (;;) {
       const reply = await callPlace(server, keyspace, place, 'FLUSHDB');
-      if (!isNotFlushed(reply) || Date.now() > deadlineMs) return reply;
+      if (!isNotFlushed(reply) || performance.now() > deadlineMs) return reply;
       await pause(MOVED_DELAY_MS);
     }
   };
@@ -74,7 +74,7 @@ async function flushShards(
     shards = keyspace.places.length;
     const asked = placesAsked(server.doors, session, keyspace).filter(({ shard }) => !emptied.has(shard));
     const replies = await Promise.all(asked.map(flush));
-    if (!replies.some(isMoved) || Date.now() > deadlineMs) return [...emptied.values(), ...replies];
+    if (!replies.some(isMoved) || performance.now() > deadlineMs) return [...emptied.values(), ...replies];
     for (const [index, reply] of replies.entries())
       if (errorOf(reply) === undefined) emptied.set(asked[index]!.shard, reply);
     await pause(MOVED_DELAY_MS);

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { shardsOfSlots } from '../../../src/cluster/jump-hash.js';
 import type { Link } from '../../../src/cluster/link.js';
 import type { ReplyReceiver } from '../../../src/cluster/link-request.js';
@@ -15,6 +15,7 @@ const MOVED = '-VASTOMOVED shard 1 is not here\r\n';
 
 /** A store whose shards are all elsewhere, and give these replies one after the other, then OK. */
 function rig(...replies: string[]) {
+  const values = { 'cluster-node-timeout': 10_000 };
   const asked: string[] = [];
   const keyspace = new Keyspace('k');
   const grow = () => {
@@ -39,7 +40,7 @@ function rig(...replies: string[]) {
     },
   };
   const server = {
-    config: { values: { 'cluster-node-timeout': 10_000 } },
+    config: { values },
     links: {
       to: (store: string) => {
         if (store === '') throw new Error('there is no store that it could lead to');
@@ -59,7 +60,7 @@ function rig(...replies: string[]) {
       const args = words.map((word) => Buffer.from(word));
       scatter(server, connection, findCommand(words[0]!)!, args, args[0]!, keyspace);
     });
-  return { asked, grow, orphan, run };
+  return { asked, grow, orphan, run, values };
 }
 
 describe('FLUSHDB over several shards', () => {
@@ -89,4 +90,14 @@ describe('a part that is asked again', () => {
       expect(await reply).toMatch(/^-CLUSTERDOWN shard 1 of keyspace .* is on no store/);
     },
   );
+});
+
+test('a part is not asked again for ever where the clock was set back meanwhile', async () => {
+  const { run, values } = rig(OK, ...new Array<string>(100).fill(MOVED));
+  values['cluster-node-timeout'] = 50;
+  const { now } = Date;
+  const reply = run('del', 'b', 'a');
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+  expect(await reply).toMatch(/^-CLUSTERDOWN/);
+  clock.mockRestore();
 });
