@@ -93,7 +93,7 @@ describe.skipIf(SUBJECT === 'redis')('vasto admin and vasto shell at a master', 
       ]),
     );
     const client = await cluster.stores[1]!.connect();
-    await client.rendered('SELECT', 'fast');
+    expect(await client.rendered('SELECT', 'fast')).toBe('+OK');
     for (let key = 0; key < 100; key++) await client.rendered('SET', key % 10, 'x'.repeat(1000));
     client.close();
     expect(await cluster.admin('keyspace', 'compact', 'fast')).toMatchObject({
@@ -140,7 +140,7 @@ describe.skipIf(SUBJECT === 'redis')('a server that others join', () => {
     expect((await admin('keyspace', 'create', 'orders', '--shards', '4')).code).toBe(0);
     await waitUntil('it is known', async () => (await gateway.ask('SELECT', 'orders')) === '+OK');
     const client = await gateway.connect();
-    await client.rendered('SELECT', 'orders');
+    expect(await client.rendered('SELECT', 'orders')).toBe('+OK');
     for (let key = 0; key < 20; key++) expect(await client.rendered('SET', key, key)).toBe('+OK');
     const again = await server.restart({ port: server.port });
     for (let key = 0; key < 20; key++) expect(await client.text('GET', key)).toBe(String(key));
@@ -157,7 +157,7 @@ describe.skipIf(SUBJECT === 'redis')('a cluster with a secret', () => {
     cluster = await TestCluster.start({ stores: 2, gateways: 1, flags: ['--cluster-secret-file', file] });
     await cluster.createKeyspace('orders', { shards: 4 });
     const client = await cluster.gateways[0]!.connect();
-    await client.rendered('SELECT', 'orders');
+    expect(await client.rendered('SELECT', 'orders')).toBe('+OK');
     for (let key = 0; key < 20; key++) expect(await client.rendered('SET', key, key)).toBe('+OK');
     client.close();
     const refused = await cluster.admin('stores');
@@ -188,7 +188,7 @@ describe.skipIf(SUBJECT === 'redis' || !haveOpenssl())('a cluster with TLS betwe
     });
     await cluster.createKeyspace('orders', { shards: 4 });
     const client = await cluster.gateways[0]!.connect();
-    await client.rendered('SELECT', 'orders');
+    expect(await client.rendered('SELECT', 'orders')).toBe('+OK');
     for (let key = 0; key < 20; key++) expect(await client.rendered('SET', key, key)).toBe('+OK');
     client.close();
     const tls = ['--tls', '--cacert', authority.ca];

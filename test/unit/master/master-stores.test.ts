@@ -14,6 +14,7 @@ import {
   request,
   timers,
 } from '../../support/masters.js';
+import { copyReport } from '../../support/reports.js';
 
 describe('stores', () => {
   it('die of silence, and come back', async () => {
@@ -47,16 +48,7 @@ describe('stores', () => {
     const made = await master.createKeyspace(request('orders', { replicas: 2 }));
     const [owner, other] = made.shards[0]!.stores[0] === one.id ? [one, two] : [two, one];
     const owns = () => keyspaceByName(master.topology, 'orders')!.shards[0]!.stores[0];
-    const copy = {
-      shard: 0,
-      failure: '',
-      isComplete: true,
-      isClean: true,
-      holding: 0,
-      expired: 0,
-      feeds: [],
-    };
-    const keyspace = { keyspace: made.id, epoch: made.epoch, copies: [copy] };
+    const keyspace = { keyspace: made.id, epoch: made.epoch, copies: [copyReport(0)] };
     const beat = async (ms: number) => {
       for (let passed = 0; passed < ms; passed += 250) {
         other.stream?.send({

@@ -3,17 +3,12 @@ import { CommandStatistics } from '../../../src/base/command-statistics.js';
 import { commandTable, findCommand } from '../../../src/commands/table.js';
 import { BatchWriter } from '../../../src/workers/batch.js';
 import { Executor, type ExecutorHost } from '../../../src/workers/executor.js';
-import {
-  Instruction,
-  type ReplyMessage,
-  SegmentFlag,
-  type WorkerSettings,
-} from '../../../src/workers/protocol.js';
+import { Instruction, type ReplyMessage, SegmentFlag } from '../../../src/workers/protocol.js';
 import { type Database, StorageError } from '../../../src/workers/rocksdb.js';
 import { RowCache } from '../../../src/workers/row-cache.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
-import { REDIS_LIMITS } from '../../support/memory-elements.js';
+import { WORKER_SETTINGS } from '../../support/worker-settings.js';
 import { databaseOf, openShard } from './shard-harness.js';
 
 /** A command's words, or an instruction with its number. */
@@ -41,21 +36,7 @@ export class FakeHost implements ExecutorHost {
   readonly failures = new Map<Shard, CommandError>();
   readonly commits: number[] = [];
   readonly posts: ReplyMessage[] = [];
-  settings: WorkerSettings = {
-    appendfsync: 'no',
-    protoMaxBulkBytes: 512 << 20,
-    eventTimeDriftMaxMs: 60_000,
-    tombstoneRetentionMs: 60_000,
-    feedLogBytesMax: 1 << 20,
-    feedClockDriftMaxMs: 60_000,
-    scanIdleMaxMs: 60_000,
-    collections: REDIS_LIMITS,
-    maxmemoryPolicy: 'noeviction',
-    heldBytesMax: 1 << 28,
-    rowCacheBytes: 1 << 20,
-    activeExpire: true,
-    slowMicroseconds: -1,
-  };
+  settings = WORKER_SETTINGS;
 
   constructor(cacheBytes: number) {
     this.cache = new RowCache(cacheBytes);

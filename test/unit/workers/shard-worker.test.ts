@@ -3,31 +3,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vite
 import { CommandStatistics } from '../../../src/base/command-statistics.js';
 import { commandTable } from '../../../src/commands/table.js';
 import type { CopyBegin, Refusal } from '../../../src/workers/feed-protocol.js';
-import type { WorkerSettings } from '../../../src/workers/protocol.js';
 import { Database, StorageError } from '../../../src/workers/rocksdb.js';
 import run from '../../../src/workers/shard-worker.js';
 import { temporaryDir } from '../../support/environment.js';
-import { REDIS_LIMITS } from '../../support/memory-elements.js';
+import { WORKER_SETTINGS } from '../../support/worker-settings.js';
 import { START_MS, STORAGE } from './shard-harness.js';
 
 const SHARD = { owner: 0, shard: 1 };
 const HOUR_MS = 3_600_000;
 
-const SETTINGS: WorkerSettings = {
-  appendfsync: 'everysec',
-  protoMaxBulkBytes: 512 << 20,
-  eventTimeDriftMaxMs: 60_000,
-  tombstoneRetentionMs: 60_000,
-  feedLogBytesMax: 1 << 20,
-  feedClockDriftMaxMs: 60_000,
-  scanIdleMaxMs: 60_000,
-  collections: REDIS_LIMITS,
-  maxmemoryPolicy: 'noeviction',
-  heldBytesMax: 1 << 28,
-  rowCacheBytes: 1 << 20,
-  activeExpire: true,
-  slowMicroseconds: -1,
-};
+const SETTINGS = { ...WORKER_SETTINGS, appendfsync: 'everysec' } as const;
 
 let nowMs = START_MS;
 const channel = new MessageChannel();

@@ -10,6 +10,7 @@ import {
   type StepContext,
 } from '../../../../src/cluster/plan/steps.js';
 import type { KeyspaceEntry } from '../../../../src/cluster/topology.js';
+import { copyReport } from '../../../support/reports.js';
 import { Simulation } from './simulation.js';
 import { entryOf, planContext } from './worlds.js';
 
@@ -31,17 +32,6 @@ function contextAt(nowMs: number, heard: readonly string[] = ['a', 'b']): StepCo
     storeText: (id) => `store ${id}`,
   };
 }
-
-const copy = (shard: number, facts: Partial<CopyReport> = {}): CopyReport => ({
-  shard,
-  failure: '',
-  isComplete: true,
-  isClean: true,
-  holding: 0,
-  expired: 0,
-  feeds: [],
-  ...facts,
-});
 
 const feed = (facts: Partial<FeedReport> = {}): FeedReport => ({
   from: { store: 'a', shard: 0 },
@@ -67,30 +57,35 @@ const entered = (step: Step): KeyspaceEntry => {
 describe('nextStep says what it waits for', () => {
   it('while copies are filled', () => {
     const entry = growing();
-    const said = (b: CopyReport | undefined, a: CopyReport | undefined = copy(0)) =>
+    const said = (b: CopyReport | undefined, a: CopyReport | undefined = copyReport(0)) =>
       textOf(nextStep(entry, reports(entry, a, b), contextAt(0)));
     expect(said(undefined)).toEqual(['shard 1 on store b: the store is away']);
-    expect(said(copy(7))).toEqual(['shard 1 on store b: it is not open yet']);
-    expect(said(copy(1, { failure: 'the disk is full' }))).toEqual(['shard 1 on store b: the disk is full']);
+    expect(said(copyReport(7))).toEqual(['shard 1 on store b: it is not open yet']);
+    expect(said(copyReport(1, { failure: 'the disk is full' }))).toEqual([
+      'shard 1 on store b: the disk is full',
+    ]);
     const copying = feed({ isLevel: false });
-    expect(said(copy(1, { isComplete: false, feeds: [copying] }))).toEqual([
+    expect(said(copyReport(1, { isComplete: false, feeds: [copying] }))).toEqual([
       'shard 1 on store b: it copies shard 0 on store a',
     ]);
-    expect(said(copy(1, { feeds: [feed({ isLevel: false })] }))).toEqual([
+    expect(said(copyReport(1, { feeds: [feed({ isLevel: false })] }))).toEqual([
       'shard 1 on store b: it is behind shard 0 on store a',
     ]);
-    const stale = new Map([...reports(entry, copy(0), undefined), ['b', { epoch: 1, copies: [copy(1)] }]]);
+    const stale = new Map([
+      ...reports(entry, copyReport(0), undefined),
+      ['b', { epoch: 1, copies: [copyReport(1)] }],
+    ]);
     expect(textOf(nextStep(entry, stale, contextAt(0)))).toEqual([
       'shard 1 on store b: it has not been told yet',
     ]);
-    const alone = reports(entry, undefined, copy(1, { feeds: [feed()] }));
+    const alone = reports(entry, undefined, copyReport(1, { feeds: [feed()] }));
     expect(textOf(nextStep(entry, alone, contextAt(0)))).toContain(
       'shard 1 on store b: shard 0 on store a is away',
     );
   });
 
   it('at a hand-over, which is tried again later each time', () => {
-    const ready = (entry: KeyspaceEntry) => reports(entry, copy(0), copy(1, { feeds: [feed()] }));
+    const ready = (entry: KeyspaceEntry) => reports(entry, copyReport(0), copyReport(1, { feeds: [feed()] }));
     let entry = growing();
     let nowMs = 0;
     for (const delayMs of [0, 250, 500, 1000]) {
@@ -101,7 +96,11 @@ describe('nextStep says what it waits for', () => {
       expect(entry.change?.phase).toBe('handover');
       const since = entry.change!.since;
       const said = (a: Partial<CopyReport>, mark = 0, atMs = nowMs) =>
-        nextStep(entry, reports(entry, copy(0, a), copy(1, { feeds: [feed({ mark })] })), contextAt(atMs));
+        nextStep(
+          entry,
+          reports(entry, copyReport(0, a), copyReport(1, { feeds: [feed({ mark })] })),
+          contextAt(atMs),
+        );
       expect(textOf(said({}))).toEqual(['shard 0 on store a is to hold writes']);
       expect(textOf(said({ holding: since }))).toEqual([
         'shard 1 on store b gets the last writes of shard 0 on store a',
@@ -120,7 +119,7 @@ describe('nextStep says what it waits for', () => {
   });
 
   it('and waits for no time that a clock which was set back, or the one of another master, has still to come to', () => {
-    const ready = (entry: KeyspaceEntry) => reports(entry, copy(0), copy(1, { feeds: [feed()] }));
+    const ready = (entry: KeyspaceEntry) => reports(entry, copyReport(0), copyReport(1, { feeds: [feed()] }));
     const first = entered(nextStep(growing(), ready(growing()), contextAt(3_600_000)));
     // The owner has said nothing of holding its writes.
     const again = entered(nextStep(first, ready(first), contextAt(1000)));
@@ -130,15 +129,15 @@ describe('nextStep says what it waits for', () => {
 
   it('and a master that has just begun decides nothing over the head of one that is away', () => {
     const first = growing();
-    const ready = reports(first, copy(0), copy(1, { feeds: [feed()] }));
+    const ready = reports(first, copyReport(0), copyReport(1, { feeds: [feed()] }));
     const entry = entered(nextStep(first, ready, contextAt(0)));
-    const left = reports(entry, copy(0), undefined);
+    const left = reports(entry, copyReport(0), undefined);
     const step = nextStep(entry, left, contextAt(60_000, ['a']));
     expect(step).toEqual({
       kind: 'wait',
       reasons: ['store b has not been heard, and may know that the takeover has begun'],
     });
-    const withoutA = reports(entry, undefined, copy(1));
+    const withoutA = reports(entry, undefined, copyReport(1));
     expect(planFailover(entry, withoutA, contextAt(60_000, ['b']))).toMatchObject({ entry: undefined });
     // Somebody may.
     expect(abortChange(entry, contextAt(60_000, ['a']))).toMatchObject({
@@ -179,7 +178,7 @@ describe('abortChange', () => {
 it('no copy takes over that has not heard of what its shard is now: it had everything of what that was', () => {
   const { change: _, ...settledEntry } = { ...growing(), epoch: 50 };
   const entry: KeyspaceEntry = { ...settledEntry, shards: [{ stores: ['a', 'b'] }] };
-  const heardAt = (at: number) => new Map([['b', { epoch: at, copies: [copy(0)] }]]);
+  const heardAt = (at: number) => new Map([['b', { epoch: at, copies: [copyReport(0)] }]]);
   const before = planFailover(entry, heardAt(49), contextAt(0));
   expect(before.entry).toBeUndefined();
   expect(before.stuck).toEqual(['shard 0: store a is away, and no other copy that is there has everything']);
