@@ -38,7 +38,8 @@ import type { EntryCodec } from './tree-nodes.js';
  * A large one has a row for each member, whose value is the score as text, and an ordered tree of scores and members.
  */
 
-const CODEC: EntryCodec<ScoredMember> = {
+/** How the tree of a large one writes its entries. */
+export const SCORED_MEMBERS: EntryCodec<ScoredMember> = {
   bytes: ({ member }) => 8 + textBytes(member),
   overheadBytes: 100,
   write(target, at, { score, member }) {
@@ -58,7 +59,7 @@ const CODEC: EntryCodec<ScoredMember> = {
 const TREE_LIMITS: TreeLimits = { leafEntriesMax: 24, leafBytesMax: 1024, childrenMax: 64 };
 
 function treeOf(store: ElementStore, state: TreeState): CountedTree<ScoredMember> {
-  return new CountedTree(store, CODEC, state, TREE_LIMITS);
+  return new CountedTree(store, SCORED_MEMBERS, state, TREE_LIMITS);
 }
 
 interface LargeForm {
@@ -239,7 +240,7 @@ export class SortedSetValue implements Collection {
     const entries: ScoredMember[] = [];
     for (let at = 0; at < inline.bytes; at = inline.next(at)) entries.push(inline.entry(at));
     const store = this.host.newElements();
-    const { rows, tree } = this.enlarge(store, CountedTree.create(store, CODEC, TREE_LIMITS));
+    const { rows, tree } = this.enlarge(store, CountedTree.create(store, SCORED_MEMBERS, TREE_LIMITS));
     for (const { member, score } of entries) rows.add(member, scoreText(score));
     tree.append(entries);
   }

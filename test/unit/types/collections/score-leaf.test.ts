@@ -1,28 +1,15 @@
 import { Buffer } from 'node:buffer';
 import { expect, it } from 'vitest';
-import { textBytes, writeText } from '../../../../src/types/binary.js';
 import { patched } from '../../../../src/types/collections/node-patches.js';
 import { comesBefore, type ScoredMember } from '../../../../src/types/collections/packed-scores.js';
 import { SCORE_LEAVES } from '../../../../src/types/collections/score-leaf.js';
+import { SCORED_MEMBERS } from '../../../../src/types/collections/sorted-set.js';
 import {
   decodeNode,
-  type EntryCodec,
   type Leaf,
   NODE_PATCHES_BYTES_MAX,
 } from '../../../../src/types/collections/tree-nodes.js';
 import { seeded } from '../../../support/replay.js';
-
-const CODEC: EntryCodec<ScoredMember> = {
-  bytes: ({ member }) => 8 + textBytes(member),
-  overheadBytes: 100,
-  write(target, at, { score, member }) {
-    target.writeDoubleBE(score, at);
-    return writeText(target, at + 8, member);
-  },
-  read: (reader) => ({ score: reader.double(), member: reader.text() }),
-  isOrdered: true,
-  leaves: SCORE_LEAVES,
-};
 
 /** Scores whose bytes are in another order than they are, or that differ in their last bits. */
 const SCORES = [
@@ -59,7 +46,7 @@ it('has in order what was put in it, and its patches make what it was into what 
         random.float() < 0.05 ? 70 + pick(60) : pick(4),
       ),
     });
-    let leaf = SCORE_LEAVES.of(CODEC, []);
+    let leaf = SCORE_LEAVES.of(SCORED_MEMBERS, []);
     let model: ScoredMember[] = [];
     let stored = Buffer.from(leaf.encode());
     for (let step = 0; step < 150; step++) {
@@ -85,9 +72,9 @@ it('has in order what was put in it, and its patches make what it was into what 
         expect(entriesOf(right)).toEqual(model.slice(at));
         if (random.float() < 0.5) leaf.join(right);
         else model = model.slice(0, at);
-      } else leaf = decodeNode(Buffer.from(leaf.encode()), CODEC) as Leaf<ScoredMember>;
+      } else leaf = decodeNode(Buffer.from(leaf.encode()), SCORED_MEMBERS) as Leaf<ScoredMember>;
       expect(entriesOf(leaf)).toEqual(model);
-      expect(leaf.bytes).toBe(model.reduce((sum, each) => sum + CODEC.bytes(each), 0));
+      expect(leaf.bytes).toBe(model.reduce((sum, each) => sum + SCORED_MEMBERS.bytes(each), 0));
       if (random.float() < 0.6 && choice < 0.95) continue;
       const bytes = Buffer.from(leaf.encode());
       if (!leaf.isWhole && choice < 0.95) {
@@ -101,7 +88,7 @@ it('has in order what was put in it, and its patches make what it was into what 
   }));
 
 it('gives memory back that a long member took', () => {
-  const leaf = SCORE_LEAVES.of(CODEC, [{ score: 1, member: 'a' }]);
+  const leaf = SCORE_LEAVES.of(SCORED_MEMBERS, [{ score: 1, member: 'a' }]);
   const short = leaf.footprintBytes;
   leaf.insert(1, { score: 2, member: 'b'.repeat(1 << 20) });
   expect(leaf.footprintBytes).toBeGreaterThan(1 << 20);
@@ -111,7 +98,7 @@ it('gives memory back that a long member took', () => {
 });
 
 it('refuses bytes that are no leaf', () => {
-  const bytes = SCORE_LEAVES.of(CODEC, [{ score: 1, member: 'abc' }]).encode();
-  expect(() => decodeNode(Buffer.from(bytes.subarray(0, -1)), CODEC)).toThrow();
-  expect(() => decodeNode(Buffer.concat([bytes, Buffer.from('x')]), CODEC)).toThrow();
+  const bytes = SCORE_LEAVES.of(SCORED_MEMBERS, [{ score: 1, member: 'abc' }]).encode();
+  expect(() => decodeNode(Buffer.from(bytes.subarray(0, -1)), SCORED_MEMBERS)).toThrow();
+  expect(() => decodeNode(Buffer.concat([bytes, Buffer.from('x')]), SCORED_MEMBERS)).toThrow();
 });
