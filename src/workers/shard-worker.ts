@@ -86,11 +86,9 @@ class ShardWorker implements ExecutorHost, StepsHost {
 
   post(message: ReplyMessage): void {
     const { logged } = this;
-    if (logged.length === 0) this.port.postMessage(toWire(message), [message.buffer]);
-    else {
-      this.logged = [];
-      this.port.postMessage({ ...message, logged } satisfies ReplyMessage, [message.buffer]);
-    }
+    if (logged.length > 0) this.logged = [];
+    const whole = logged.length > 0 ? { ...message, logged } : message;
+    this.port.postMessage(toWire(whole), [message.buffer]);
   }
 
   refusal(shard: Shard): CommandError | undefined {

@@ -6,7 +6,7 @@ import type { FeedState, LogState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
 import type { FeedEngine } from './engine.js';
-import { EARLY_MAX_MS, LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS, TAIL_EVERY_MS } from './timing.js';
+import { EARLY_MAX_MS, LOOK_EVERY_MS, RATE_ASKED_EVERY_MS, SILENT_MAX_MS, tailEveryMs } from './timing.js';
 
 export type OpenMessage = Extract<FollowerMessage, { kind: 'open' }>;
 
@@ -62,6 +62,8 @@ export class FeedSource {
   private ackedBytes = 0;
   /** When the log was read last, Unix milliseconds. */
   private readAtMs = 0;
+  /** How long that took, milliseconds. */
+  private readTookMs = 0;
   private isHurried = false;
   /** All that was logged has been sent. */
   private isIdle = false;
@@ -204,7 +206,7 @@ export class FeedSource {
     if (!this.readAll || this.isHurried) return 0;
     const sinceMs = this.host.timers.now() - this.readAtMs;
     // A clock that was set back must not hold anything up.
-    return sinceMs < 0 ? 0 : TAIL_EVERY_MS - sinceMs;
+    return sinceMs < 0 ? 0 : tailEveryMs(this.readTookMs) - sinceMs;
   }
 
   /** Tells the follower what comes: what it lacks of the log, if that is there, or else a copy. */
@@ -272,6 +274,7 @@ export class FeedSource {
     this.readAtMs = this.host.timers.now();
     const head = this.host.headOf(route);
     const chunk = await this.host.engine.readLog(route, after, FEED_SLICE_BYTES, open.slots);
+    this.readTookMs = this.host.timers.now() - this.readAtMs;
     if ('gone' in chunk) {
       const state = await this.host.engine.state(route);
       if (!this.isOver) this.begin(state, undefined);

@@ -22,8 +22,22 @@ export const LOOK_EVERY_MS = 5000;
 /** A copy that waits because of the rate looks so often whether that has been changed, milliseconds. */
 export const RATE_ASKED_EVERY_MS = 200;
 
-/** While there is always something, a source reads its log so often, unless somebody waits for it, milliseconds. */
+/** While there is always something, a source that is not busy reads its log so often, unless somebody waits for it, milliseconds. */
 export const TAIL_EVERY_MS = 20;
+
+/** One that is busy reads it at least so often, milliseconds: what is lost with its machine is about that. */
+export const TAIL_BUSY_EVERY_MS = 50;
+
+/** A read of the log makes room for clients: the next one begins after so many times as long as it took. */
+const TAIL_REST_SHARE = 15;
+
+/**
+ * How long after a read of the log the next one begins, where there is always something, milliseconds. How long a read took
+ * tells how much else front and worker have to do.
+ */
+export function tailEveryMs(readTookMs: number): number {
+  return Math.min(TAIL_BUSY_EVERY_MS, Math.max(TAIL_EVERY_MS, TAIL_REST_SHARE * readTookMs));
+}
 
 /** What all followers have acknowledged is dropped from a log so often, milliseconds. */
 export const TRIM_EVERY_MS = 50;

@@ -29,9 +29,32 @@ describe('replies that cross to the front', () => {
         }
   });
 
+  it('tell in it what one shard has logged', () => {
+    for (const sequence of [
+      1,
+      2 ** 31,
+      2 ** 32 - 1,
+      2 ** 32,
+      2 ** 40 + 2 ** 31 + 5,
+      Number.MAX_SAFE_INTEGER,
+    ]) {
+      const sent = { ...message(5, 3, WIRE_ROOM_BYTES), logged: [7, sequence] };
+      const before = Buffer.from(bytesOf(sent));
+      const wire = toWire(sent);
+      expect(wire).toBe(sent.buffer);
+      expect(fromWire(wire)).toEqual(sent);
+      expect(bytesOf(sent).equals(before)).toBe(true);
+    }
+  });
+
   it('stay an object where there is, or where the memory has no room', () => {
     const replies = message(8, 1, 100);
-    const news: Partial<ReplyMessage>[] = [{ slow: [] }, { logged: [1, 2] }, { blocked: [] }, { ended: [] }];
+    const news: Partial<ReplyMessage>[] = [
+      { slow: [] },
+      { logged: [1, 2, 3, 4] },
+      { blocked: [] },
+      { ended: [] },
+    ];
     for (const each of [
       ...news.map((more) => ({ ...replies, ...more })),
       message(8, 1, 8),

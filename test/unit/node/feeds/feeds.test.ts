@@ -12,7 +12,7 @@ import {
   withKeyspace,
 } from '../../../../src/cluster/topology.js';
 import { dutiesOf } from '../../../../src/node/feeds/duties.js';
-import { TAIL_EVERY_MS, TRIM_EVERY_MS } from '../../../../src/node/feeds/timing.js';
+import { TAIL_EVERY_MS, TRIM_EVERY_MS, tailEveryMs } from '../../../../src/node/feeds/timing.js';
 import { ManualTimers, quiet } from '../../../support/fake-cluster.js';
 import { copies, FeedNodes, KEYSPACE } from '../../../support/fake-stores.js';
 
@@ -308,6 +308,32 @@ describe('feeds between two stores', () => {
     owner.write('d', '1', 4);
     owner.feeds.sources.replicasSince([owner.shard.route]);
     await settle(() => replica.shard.values.d === '1');
+  });
+
+  test('read the log less often where that takes its time', async () => {
+    const two = pair();
+    const { timers, stores, owner, replica } = two;
+    stores.join();
+    await level(two);
+    const readLog = owner.engine.readLog.bind(owner.engine);
+    const tookMs = 2;
+    const read = vi.spyOn(owner.engine, 'readLog').mockImplementation(async (...words) => {
+      await new Promise<void>((done) => timers.after(tookMs, done));
+      return readLog(...words);
+    });
+    await timers.advance(2000);
+    owner.write('a', '1', 1);
+    await timers.advance(tookMs);
+    await settle(() => replica.shard.values.a === '1');
+    owner.write('b', '1', 2);
+    await timers.advance(tailEveryMs(tookMs) - tookMs - 1);
+    for (let turn = 0; turn < 50; turn++) await quiet();
+    expect(read).toHaveBeenCalledTimes(1);
+    await timers.advance(1);
+    await settle(() => read.mock.calls.length === 2);
+    await timers.advance(tookMs);
+    await settle(() => replica.shard.values.b === '1');
+    expect([0, 1, 2, 3, 4, 1000].map(tailEveryMs)).toEqual([20, 20, 30, 45, 50, 50]);
   });
 
   test('drop from the log what the follower has, soon after it says so', async () => {
