@@ -17,7 +17,7 @@ const BLOCK_CACHE_SHARE = 0.2;
 const BLOCK_CACHE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MIN = 1 << 20;
 const MEMTABLE_BYTES_MAX = 8 << 20;
-/** As long as the journal is: see DatabaseOptions. */
+/** As long as the journal is: see FamilySizes. */
 const LOG_MEMTABLE_BYTES_MAX = JOURNAL_MEMTABLES_MAX * MEMTABLE_BYTES_MAX;
 /** RocksDB keeps up to six memtables of a family. */
 const MEMTABLES_MAX = 6;

@@ -6,8 +6,9 @@ import {
   SPACE_RETURN_SLICE_ROWS,
 } from '../base/limits.js';
 import { readUint64, writeUint64 } from '../types/binary.js';
+import { MEMTABLES_MERGED } from './column-families.js';
 import { elementBound } from './element-keys.js';
-import { type Database, MEMTABLES_MERGED } from './rocksdb.js';
+import type { Database } from './rocksdb.js';
 
 /*
  * A row of the `meta` family for each large collection that has gone and whose element rows have not:

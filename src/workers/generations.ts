@@ -2,7 +2,8 @@ import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { makeDirectory } from '../base/files.js';
-import { Database, type DatabaseOptions, StorageError } from './rocksdb.js';
+import type { FamilySizes } from './column-families.js';
+import { Database, StorageError } from './rocksdb.js';
 
 /*
  * A shard's directory:
@@ -20,7 +21,7 @@ const POINTER = 'CURRENT';
 export class Generations {
   private constructor(
     private readonly directory: string,
-    private readonly options: DatabaseOptions,
+    private readonly options: FamilySizes,
     private number: number,
     private readonly onCleanupError: (error: unknown) => void,
   ) {
@@ -35,7 +36,7 @@ export class Generations {
   /** Opens the shard in `directory`, made if missing, and removes what a crash may have left behind. */
   static async open(
     directory: string,
-    options: DatabaseOptions,
+    options: FamilySizes,
     onCleanupError: (error: unknown) => void,
   ): Promise<{ generations: Generations; database: Database }> {
     await makeDirectory(directory);

@@ -140,7 +140,7 @@ export interface ShardStorage {
   readonly blockCacheBytes: number;
   /** Of one memtable; up to six exist at a time. */
   readonly memtableBytes: number;
-  /** See DatabaseOptions. */
+  /** See FamilySizes. */
   readonly logMemtableBytes?: number;
 }
 

@@ -5,6 +5,13 @@ import { join } from 'node:path';
 import binding from 'rocksdb/binding.js';
 import { makeDirectory } from '../base/files.js';
 import { REOPEN_ROOM_BYTES } from '../base/limits.js';
+import {
+  FAMILIES,
+  type Family,
+  type FamilySizes,
+  familyOptions,
+  MEMTABLE_BYTES_DEFAULT,
+} from './column-families.js';
 import { TableFiles } from './table-files.js';
 
 /**
@@ -13,22 +20,6 @@ import { TableFiles } from './table-files.js';
  *
  * It uses the binding's raw calls. Its abstract-level objects keep each iterator and batch in a list for ever.
  */
-
-/** Column families of a shard. Their names are on disk: never rename. */
-export const FAMILIES = ['default', 'elem', 'ttl', 'log', 'meta'] as const;
-export type Family = (typeof FAMILIES)[number];
-
-export interface DatabaseOptions {
-  /** Size of the block caches of the `default` and `elem` families together, bytes; 0 = none. */
-  readonly blockCacheBytes: number;
-  /** Size of one memtable of the `default` family, and of one of `elem`, bytes. At most six of each exist at a time. */
-  readonly memtableBytes: number;
-  /**
-   * Of the `log` family; as large as the others where it is not said. What journals and logs have is removed soon, and what
-   * goes before its memtable is full costs neither a table file nor compactions.
-   */
-  readonly logMemtableBytes?: number;
-}
 
 /** The rows of {@link Database.iterate}. */
 export interface IterateOptions {
@@ -68,22 +59,6 @@ export class StorageError extends Error {
   }
 }
 
-/** Small memtables cost fewer cache misses per insertion than large ones: 8 MB beat 64 MB by a third. */
-const MEMTABLE_BYTES_DEFAULT = 8 << 20;
-const SIDE_MEMTABLE_BYTES = 1 << 20;
-const SIDE_CACHE_BYTES = 1 << 20;
-/** Of the block cache, what the elements of large collections have. */
-const ELEMENT_CACHE_SHARE = 0.3;
-/** The binding makes four memtables of one budget. */
-const MEMTABLES_PER_BUDGET = 4;
-/** Full memtables of a family that are written to one file together. */
-export const MEMTABLES_MERGED = 2;
-/**
- * For a family of which one asks most of all what is not there, as for new members of collections: a Bloom filter of each
- * memtable, where a miss walks the whole skip list otherwise, and a hash index in each block. In place of the filters of
- * tables that come with it, which are smaller and slower, those that all families have.
- */
-const POINT_LOOK_UPS = { optimize: 'point-lookup', filterPolicy: 'bloomfilter:10:false' } as const;
 const ITERATE_CHUNK_FIRST = 16;
 const ITERATE_CHUNK_ROWS = 512;
 const ITERATE_CHUNK_BYTES = 1 << 20;
@@ -110,7 +85,7 @@ export class Database {
 
   private constructor(
     readonly path: string,
-    /** See {@link DatabaseOptions.memtableBytes}. */
+    /** See {@link FamilySizes.memtableBytes}. */
     readonly memtableBytes: number,
     private readonly handle: object,
     columns: Record<string, object>,
@@ -130,40 +105,21 @@ export class Database {
    * Opens the instance in directory `path`, made if missing.
    * @throws StorageError LOCKED when another process or thread has it open, CORRUPT, IO
    */
-  static async open(path: string, options: Partial<DatabaseOptions> = {}): Promise<Database> {
+  static async open(path: string, options: Partial<FamilySizes> = {}): Promise<Database> {
     if (typeof path !== 'string' || path.length === 0 || path.includes('\0'))
       throw new StorageError('IO', `not a directory's name: ${JSON.stringify(path)}`);
     await makeDirectory(path).catch((cause: Error) => {
       throw toStorageError(cause, path);
     });
-    const memtableBytes = options.memtableBytes ?? MEMTABLE_BYTES_DEFAULT;
-    const family = (memtable: number, cache: number) => ({
-      memtableMemoryBudget: memtable * MEMTABLES_PER_BUDGET,
-      compaction: 'level' as const,
-      cacheSize: Math.min(cache, 2 ** 32 - 1),
-    });
-    const side = family(SIDE_MEMTABLE_BYTES, SIDE_CACHE_BYTES);
-    const cacheBytes = options.blockCacheBytes ?? 8 << 20;
-    const elementCacheBytes = Math.floor(cacheBytes * ELEMENT_CACHE_SHARE);
     const handle = binding.db_init(path);
     const columns = await new Promise<Record<string, object>>((resolve, reject) => {
       binding.db_open(
         handle,
-        {
-          createIfMissing: true,
-          walCompression: false,
-          columns: {
-            default: family(memtableBytes, cacheBytes - elementCacheBytes),
-            elem: { ...family(memtableBytes, elementCacheBytes), ...POINT_LOOK_UPS },
-            ttl: side,
-            log: family(options.logMemtableBytes ?? memtableBytes, SIDE_CACHE_BYTES),
-            meta: side,
-          },
-        },
+        { createIfMissing: true, walCompression: false, columns: familyOptions(options) },
         (error, opened) => (error ? reject(toStorageError(error, path)) : resolve(opened)),
       );
     });
-    return new Database(path, memtableBytes, handle, columns);
+    return new Database(path, options.memtableBytes ?? MEMTABLE_BYTES_DEFAULT, handle, columns);
   }
 
   /** The value of a key of the `default` family or another; undefined when there is none. */

@@ -1,9 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { statfs } from 'node:fs/promises';
 import { REWRITE_ROOM_BYTES, REWRITE_SLICE_BYTES, REWRITE_SLICE_ROWS } from '../base/limits.js';
+import { FAMILIES, type Family } from './column-families.js';
 import type { Generations } from './generations.js';
 import type { RewriteProgress } from './protocol.js';
-import { type Database, FAMILIES, type Family, StorageError } from './rocksdb.js';
+import { type Database, StorageError } from './rocksdb.js';
 
 /**
  * Copies all that a shard's instance holds into a fresh one while it is written to, so that the fresh one takes no more

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Database, FAMILIES, type IterateOptions, StorageError } from '../../../src/workers/rocksdb.js';
+import { FAMILIES } from '../../../src/workers/column-families.js';
+import { Database, type IterateOptions, StorageError } from '../../../src/workers/rocksdb.js';
 import { temporaryDir } from '../../support/environment.js';
 import { runScript } from './child.js';
 
@@ -52,6 +53,23 @@ function fill(database: Database, keys: Iterable<string>): void {
   for (const key of keys) database.put('default', bytes(key), bytes(key.toUpperCase()));
   database.commit(false);
 }
+
+it('compresses levels from the third on, without dictionaries', async () => {
+  const path = temporaryDir();
+  await openDatabase(path);
+  const file = readdirSync(path).find((name) => name.startsWith('OPTIONS-'));
+  const options = readFileSync(join(path, file!), 'latin1')
+    .split('\n')
+    .map((line) => line.trim());
+  const ofFamilies = (name: string) =>
+    options.filter((line) => line.startsWith(`${name}=`)).slice(-FAMILIES.length);
+  expect(ofFamilies('compression_per_level')).toEqual(
+    FAMILIES.map(() => expect.stringMatching(/=kNoCompression:kNoCompression:kZSTD(:kZSTD)*$/)),
+  );
+  expect(ofFamilies('compression_opts')).toEqual(
+    FAMILIES.map(() => expect.stringContaining('max_dict_bytes=0;')),
+  );
+});
 
 describe('how large an instance is', () => {
   it('is told of all families, as of the last look', async () => {
