@@ -103,5 +103,9 @@ export class FrameArguments implements Arguments {
 
 /** ASCII letters in upper case. `toUpperCase` would make two letters of ß. */
 function upperCase(text: string): string {
-  return text.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code >= 97 && code <= 122) return text.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+  }
+  return text;
 }

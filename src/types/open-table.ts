@@ -27,6 +27,21 @@ export abstract class OpenTable<E> {
   /** The hash of an entry's key; not 0. */
   protected abstract hashOf(entry: E): number;
 
+  /** Reads where the look-up of a hash begins, see Warming. */
+  touch(hash: number): number {
+    return this.hashes[hash & this.mask]!;
+  }
+
+  /** The first entry with a hash, which may be another one than that looked for. */
+  first(hash: number): E | undefined {
+    const { hashes, mask } = this;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const found = hashes[slot]!;
+      if (found === hash) return this.entries[slot];
+      if (found === EMPTY) return undefined;
+    }
+  }
+
   /** Adds an entry, whose key is not there yet. */
   add(entry: E): void {
     if (this.count * 2 >= this.hashes.length) this.resize(this.hashes.length * 2);

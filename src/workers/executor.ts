@@ -13,7 +13,7 @@ import { BatchWaits } from './batch-waits.js';
 import { BatchWatches, exchangeWatches } from './batch-watches.js';
 import { CommandClock } from './command-clock.js';
 import { COUNTS_LOOKUPS, WRITES } from './command-traits.js';
-import { prefetchRows } from './prefetch.js';
+import { RowPrefetch } from './prefetch.js';
 import { prepareFlushes } from './prepare-flushes.js';
 import {
   BATCH_HEADER_WORDS,
@@ -46,8 +46,6 @@ export interface ExecutorHost {
   post(message: ReplyMessage): void;
 }
 
-/** Share of a batch's commands whose rows were not in memory, from which on the next batch is prefetched. */
-const PREFETCH_MISS_SHARE = 0.1;
 const WRITTEN_IN_PART = new CommandError(
   'MISCONF Errors writing to disk: one of the shards that the commands touched was written, another one was not',
 );
@@ -95,10 +93,11 @@ export class Executor {
   private command: Command | undefined;
   /** Why the flushes since the last FlushReply did not happen. */
   private flushRefusal: CommandError | undefined;
-  private prefetching = false;
+  private readonly prefetch: RowPrefetch;
 
   constructor(private readonly host: ExecutorHost) {
     this.clock = new CommandClock(host.statistics);
+    this.prefetch = new RowPrefetch(host.cache);
     this.watches = new BatchWatches(host.shards);
     this.waits = new BatchWaits(() => host.settings, this.errors);
     const executor = this;
@@ -181,8 +180,7 @@ export class Executor {
     this.part.restart();
     this.clock.start();
     const commandsBefore = this.clock.commands;
-    const loadsBefore = this.host.cache.loads;
-    if (this.prefetching) prefetchRows(batch, this.host.shards);
+    this.prefetch.begin(batch, this.host.shards);
     const from: Checkpoint = {
       segment: 0,
       headerAt: BATCH_HEADER_WORDS,
@@ -203,8 +201,7 @@ export class Executor {
     }
     this.post(true);
     this.host.cache.evictCommitted();
-    const commands = this.clock.commands - commandsBefore;
-    this.prefetching = this.host.cache.loads - loadsBefore > PREFETCH_MISS_SHARE * commands;
+    this.prefetch.end(this.clock.commands - commandsBefore);
   }
 
   /** Undoes what was not committed, and tells what stands of the attempt. */

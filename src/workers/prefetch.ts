@@ -3,11 +3,36 @@ import { keyBounds } from '../commands/definition.js';
 import { commandTable } from '../commands/table.js';
 import type { Batch } from './batch.js';
 import { BATCH_HEADER_WORDS, Instruction, SEGMENT_HEADER_WORDS } from './protocol.js';
+import type { RowCache } from './row-cache.js';
 import type { Shard } from './shard.js';
 import { shardFailure } from './shard-failure.js';
+import { Warming } from './warming.js';
+
+/** Share of a batch's commands whose rows were not in memory, from which on the next batch is prefetched. */
+const PREFETCH_MISS_SHARE = 0.1;
+
+/** Has the rows of a batch near before its commands run: from the disk where many were not in memory lately, else from memory. */
+export class RowPrefetch {
+  private readsRows = false;
+  private loadsBefore = 0;
+  private readonly warming = new Warming();
+
+  constructor(private readonly cache: RowCache) {}
+
+  begin(batch: Batch, shards: ReadonlyMap<number, Shard>): void {
+    this.loadsBefore = this.cache.loads;
+    if (this.readsRows) prefetchRows(batch, shards);
+    else this.warming.warm(batch, shards);
+  }
+
+  /** @param commands of the batch */
+  end(commands: number): void {
+    this.readsRows = this.cache.loads - this.loadsBefore > PREFETCH_MISS_SHARE * commands;
+  }
+}
 
 /** Reads the rows that the batch's commands name and that are not in memory, with one call a shard. */
-export function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): void {
+function prefetchRows(batch: Batch, shards: ReadonlyMap<number, Shard>): void {
   const args = new FrameArguments();
   const missing = new Map<Shard, Set<string>>();
   eachCommand(batch, (code, shardId, at, count) => {
