@@ -1,5 +1,6 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { type ByteReader, writeLatin1 } from '../binary.js';
+import { lengthCharacters, ownText } from './packed-text.js';
 
 /** A member of a sorted set, and what it is sorted by. */
 export interface ScoredMember {
@@ -31,14 +32,6 @@ function scoreCharacters(score: number): string {
   );
 }
 
-/** A length as {@link writeNumber} writes it, one character a byte. */
-function lengthCharacters(length: number): string {
-  let text = '';
-  let rest = length;
-  for (; rest >= 128; rest >>>= 7) text += String.fromCharCode((rest & 127) | 128);
-  return text + String.fromCharCode(rest);
-}
-
 /**
  * The members of a small sorted set as they lie in its row, as one latin1 text: for each, in order, its score (a double,
  * big-endian), the length of the member (a number as in binary.ts), the member. As in Redis's list packs a member is found by passing over those before it; that
@@ -47,7 +40,7 @@ function lengthCharacters(length: number): string {
  * Places are offsets of entries in the text; they hold until something changes.
  */
 export class PackedScores {
-  /** Length of the text that this one may be a piece of: V8 keeps all of a text in memory that it has cut a piece of. */
+  /** Length of the text that this one may be a piece of, see {@link ownText}. */
   private heldLength: number;
 
   private constructor(
@@ -165,7 +158,7 @@ export class PackedScores {
   remove(from: number, to: number, count: number): void {
     const left = this.text.slice(0, from) + this.text.slice(to);
     const isSmall = left.length * 2 < this.heldLength;
-    this.text = isSmall ? Buffer.from(left, 'latin1').latin1Slice() : left;
+    this.text = isSmall ? ownText(left) : left;
     if (isSmall) this.heldLength = left.length;
     this.count -= count;
   }

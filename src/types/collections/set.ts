@@ -1,13 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { parseInt64 } from '../../base/numbers.js';
-import {
-  type ByteReader,
-  lengthBytesMax,
-  NUMBER_BYTES_MAX,
-  writeNumber,
-  writeText,
-  writeUint64,
-} from '../binary.js';
+import { type ByteReader, lengthBytesMax, NUMBER_BYTES_MAX, writeNumber, writeUint64 } from '../binary.js';
 import { RowType } from '../row.js';
 import {
   COLLECTION_OVERHEAD_BYTES,
@@ -15,12 +8,12 @@ import {
   FormFlag,
   INLINE_BYTES_MAX,
   INLINE_ENTRIES_MAX,
-  INLINE_ENTRY_OVERHEAD_BYTES,
   sampledBytes,
 } from './collection.js';
 import { copyRows } from './copy-rows.js';
 import { type ElementHost, ElementKind } from './elements.js';
 import { MemberRows } from './member-rows.js';
+import { SmallMembers } from './small-members.js';
 
 /*
  * Payload: the form, then
@@ -32,9 +25,7 @@ import { MemberRows } from './member-rows.js';
 export class SetValue implements Collection {
   readonly type = RowType.Set;
   readonly nextExpiryMs = 0;
-  private inline: Set<string> | undefined = new Set();
-  /** Bytes of the inline members. */
-  private bytes = 0;
+  private inline: SmallMembers | undefined = new SmallMembers();
   private rows: MemberRows | undefined;
   /** Whether Redis would have a hash table. */
   private converted = false;
@@ -48,7 +39,7 @@ export class SetValue implements Collection {
     if ((form & FormFlag.Large) !== 0) {
       set.inline = undefined;
       set.rows = new MemberRows(host.elements(reader.version()), reader.number());
-    } else for (let left = reader.number(); left > 0; left--) set.addInline(set.inline!, reader.text());
+    } else set.inline = SmallMembers.read(reader, reader.number());
     reader.end();
     return set;
   }
@@ -66,9 +57,7 @@ export class SetValue implements Collection {
   }
 
   get footprintBytes(): number {
-    const { inline } = this;
-    if (inline === undefined) return COLLECTION_OVERHEAD_BYTES;
-    return COLLECTION_OVERHEAD_BYTES + this.bytes + inline.size * INLINE_ENTRY_OVERHEAD_BYTES.set;
+    return COLLECTION_OVERHEAD_BYTES + (this.inline?.footprintBytes ?? 0);
   }
 
   elementBytes(): number {
@@ -76,8 +65,8 @@ export class SetValue implements Collection {
   }
 
   get encodedBytesMax(): number {
-    const { bytes, inline } = this;
-    return 2 + 2 * NUMBER_BYTES_MAX + bytes + (inline?.size ?? 0) * lengthBytesMax(bytes);
+    const { bytes, size } = this.inline ?? NO_MEMBERS;
+    return 2 + 2 * NUMBER_BYTES_MAX + bytes + size * lengthBytesMax(bytes);
   }
 
   encode(target: Buffer, at: number): number {
@@ -87,16 +76,13 @@ export class SetValue implements Collection {
       writeUint64(target, at + 1, this.version);
       return writeNumber(target, at + 9, this.rows!.size);
     }
-    let end = writeNumber(target, at + 1, inline.size);
-    for (const member of inline) end = writeText(target, end, member);
-    return end;
+    return inline.write(target, writeNumber(target, at + 1, inline.size));
   }
 
   copy(host: ElementHost): SetValue {
     const copy = new SetValue(host);
     copy.converted = this.converted;
-    copy.bytes = this.bytes;
-    copy.inline = this.inline && new Set(this.inline);
+    copy.inline = this.inline?.copy();
     copy.rows = this.rows && new MemberRows(copyRows(this.rows.store, host), this.rows.size);
     return copy;
   }
@@ -120,48 +106,38 @@ export class SetValue implements Collection {
   add(member: string): boolean {
     if (this.inline === undefined) {
       if (!this.rows!.insert(member, '')) return false;
-    } else {
-      if (this.inline.has(member)) return false;
-      this.addInline(this.inline, member);
-    }
+    } else if (!this.inline.add(member)) return false;
     const { limits } = this.host;
     if (!this.converted)
       this.converted = this.size > limits.setIntegersMax || parseInt64(member) === undefined;
     if (this.inline !== undefined) {
       const entriesMax = this.converted ? limits.setEntriesMax : limits.setIntegersMax;
-      if (this.inline.size > Math.min(entriesMax, INLINE_ENTRIES_MAX) || this.bytes > INLINE_BYTES_MAX)
+      if (this.inline.size > Math.min(entriesMax, INLINE_ENTRIES_MAX) || this.inline.bytes > INLINE_BYTES_MAX)
         this.promote(this.inline);
     }
     return true;
   }
 
-  private addInline(inline: Set<string>, member: string): void {
-    inline.add(member);
-    this.bytes += member.length;
-  }
-
-  private promote(inline: Set<string>): void {
+  private promote(inline: SmallMembers): void {
     const rows = new MemberRows(this.host.newElements(), 0);
-    for (const member of inline) rows.add(member, '');
+    inline.each((member) => {
+      rows.add(member, '');
+      return true;
+    });
     this.rows = rows;
     this.inline = undefined;
-    this.bytes = 0;
   }
 
   /** @returns whether it was there */
   delete(member: string): boolean {
-    const { inline } = this;
-    if (inline === undefined) return this.rows!.delete(member);
-    if (!inline.delete(member)) return false;
-    this.bytes -= member.length;
-    return true;
+    return this.inline?.delete(member) ?? this.rows!.delete(member);
   }
 
   /** Visits the members until `visit` returns false; the set must not change meanwhile. */
   each(visit: (member: string) => boolean): void {
     const { inline } = this;
     if (inline === undefined) this.rows!.each(false, visit);
-    else for (const member of inline) if (!visit(member)) return;
+    else inline.each(visit);
   }
 
   /** The members; of a large set, in memory all at once. */
@@ -174,24 +150,24 @@ export class SetValue implements Collection {
   /** See {@link MemberRows.scan}; a small set is given whole. */
   scan(cursor: number, count: number, visit: (member: string) => void): number {
     if (this.inline === undefined) return this.rows!.scan(cursor, count, false, (member) => visit(member));
-    for (const member of this.inline) visit(member);
+    this.inline.each((member) => {
+      visit(member);
+      return true;
+    });
     return 0;
   }
 
   /** Removes a random member of a set that has any, and gives it. @param random in [0, 1) */
   take(random: () => number): string {
-    if (this.inline === undefined) return this.rows!.take(random);
-    const member = this.pick(random);
-    this.delete(member);
-    return member;
+    const { inline } = this;
+    return inline === undefined ? this.rows!.take(random) : inline.take(Math.floor(random() * inline.size));
   }
 
   /** A random member of a set that has any. @param random in [0, 1) */
   pick(random: () => number): string {
     const { inline } = this;
-    if (inline === undefined) return this.rows!.pick(random);
-    let left = Math.floor(random() * inline.size);
-    for (const member of inline) if (left-- === 0) return member;
-    throw new Error('a pick from an empty set');
+    return inline === undefined ? this.rows!.pick(random) : inline.at(Math.floor(random() * inline.size));
   }
 }
+
+const NO_MEMBERS = { bytes: 0, size: 0 };
