@@ -16,7 +16,7 @@ export interface FamilySizes {
 }
 
 /** Small memtables cost fewer cache misses per insertion than large ones: 8 MB beat 64 MB by a third. */
-export const MEMTABLE_BYTES_DEFAULT = 8 << 20;
+const MEMTABLE_BYTES_DEFAULT = 8 << 20;
 const SIDE_MEMTABLE_BYTES = 1 << 20;
 const SIDE_CACHE_BYTES = 1 << 20;
 const BLOCK_CACHE_BYTES_DEFAULT = 8 << 20;
@@ -34,18 +34,31 @@ export const MEMTABLES_MERGED = 2;
  */
 const POINT_LOOK_UPS = { optimize: 'point-lookup', filterPolicy: 'bloomfilter:10:false' } as const;
 
+/** How large one memtable of each family is, bytes. */
+export type MemtableBytes = Readonly<Record<Family, number>>;
+
+export function memtableBytesOf(sizes: Partial<FamilySizes>): MemtableBytes {
+  const { memtableBytes = MEMTABLE_BYTES_DEFAULT, logMemtableBytes = memtableBytes } = sizes;
+  return {
+    default: memtableBytes,
+    elem: memtableBytes,
+    ttl: SIDE_MEMTABLE_BYTES,
+    log: logMemtableBytes,
+    meta: SIDE_MEMTABLE_BYTES,
+  };
+}
+
 /** What the binding is told of each column family. */
 export function familyOptions(sizes: Partial<FamilySizes>) {
-  const memtableBytes = sizes.memtableBytes ?? MEMTABLE_BYTES_DEFAULT;
+  const memtables = memtableBytesOf(sizes);
   const cacheBytes = sizes.blockCacheBytes ?? BLOCK_CACHE_BYTES_DEFAULT;
   const elementCacheBytes = Math.floor(cacheBytes * ELEMENT_CACHE_SHARE);
-  const side = family(SIDE_MEMTABLE_BYTES, SIDE_CACHE_BYTES);
   return {
-    default: family(memtableBytes, cacheBytes - elementCacheBytes),
-    elem: { ...family(memtableBytes, elementCacheBytes), ...POINT_LOOK_UPS },
-    ttl: side,
-    log: family(sizes.logMemtableBytes ?? memtableBytes, SIDE_CACHE_BYTES),
-    meta: side,
+    default: family(memtables.default, cacheBytes - elementCacheBytes),
+    elem: { ...family(memtables.elem, elementCacheBytes), ...POINT_LOOK_UPS },
+    ttl: family(memtables.ttl, SIDE_CACHE_BYTES),
+    log: family(memtables.log, SIDE_CACHE_BYTES),
+    meta: family(memtables.meta, SIDE_CACHE_BYTES),
   } satisfies Record<Family, object>;
 }
 

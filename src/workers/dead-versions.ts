@@ -1,14 +1,9 @@
 import { Buffer } from 'node:buffer';
-import {
-  DEAD_ROWS_SINGLE_MAX,
-  SPACE_RETURN_EVERY_MS,
-  SPACE_RETURN_ROW_BYTES,
-  SPACE_RETURN_SLICE_ROWS,
-} from '../base/limits.js';
+import { DEAD_ROWS_SINGLE_MAX } from '../base/limits.js';
 import { readUint64, writeUint64 } from '../types/binary.js';
-import { MEMTABLES_MERGED } from './column-families.js';
 import { elementBound } from './element-keys.js';
 import type { Database } from './rocksdb.js';
+import { SpaceReturn } from './space-return.js';
 
 /*
  * A row of the `meta` family for each large collection that has gone and whose element rows have not:
@@ -23,8 +18,7 @@ const EMPTY = Buffer.alloc(0);
  * Large collections that have gone. That costs one row, whatever they held; their element rows are removed in the
  * background: of each collection the first ones one by one, and where there are many all others by one deletion of the
  * range, which costs the same for any number. The disk gets its space back when such a deletion has gone down to the
- * files with the rows. RocksDB sees to that by itself once it is in a file, but that may be as far off as the next 16 MB
- * of writes; so as much is written, see {@link returnSpace}.
+ * files with the rows, which {@link SpaceReturn} sees to.
  */
 export class DeadVersions {
   /** Those of the batch at hand. */
@@ -40,10 +34,7 @@ export class DeadVersions {
   private single = 0;
   /** Those of which the removal of the last row is staged. */
   private removed: number[] = [];
-  /** Bytes that are to be written for the space of deleted ranges to come back. */
-  private returningBytes = 0;
-  /** When that was done last, Unix milliseconds: it is not to be done too often. */
-  private returnedAtMs = 0;
+  private readonly space = new SpaceReturn();
 
   /** Whether nothing is left to be removed. */
   get isEmpty(): boolean {
@@ -52,11 +43,7 @@ export class DeadVersions {
 
   /** Whether {@link sweep} would do something now. */
   isDue(nowMs: number): boolean {
-    if (!this.isEmpty) return true;
-    if (this.returningBytes === 0) return false;
-    const sinceMs = nowMs - this.returnedAtMs;
-    // A clock that was set back must not hold anything up.
-    return sinceMs < 0 || sinceMs >= SPACE_RETURN_EVERY_MS;
+    return !this.isEmpty || this.space.isDue(nowMs);
   }
 
   /** A collection has gone with the batch. */
@@ -136,7 +123,7 @@ export class DeadVersions {
     this.first = 0;
     this.known.clear();
     this.removed = [];
-    this.returningBytes = 0;
+    this.space.clear();
     this.beginFirst();
   }
 
@@ -146,7 +133,7 @@ export class DeadVersions {
    */
   sweep(target: Database, limit: number, nowMs: number): void {
     if (this.isEmpty) {
-      if (this.isDue(nowMs)) this.returnSpace(target, nowMs);
+      if (this.space.isDue(nowMs)) this.space.step(target, nowMs);
       return;
     }
     let left = limit;
@@ -159,7 +146,7 @@ export class DeadVersions {
         if (left === 0) return;
       } else {
         target.deleteRange('elem', elementBound(version), elementBound(version + 1));
-        this.returningBytes = memtablesBytes(target);
+        this.space.want();
         left = 0;
       }
       target.delete('meta', deadKey(version));
@@ -185,28 +172,6 @@ export class DeadVersions {
     this.after = last && Buffer.from(last);
     return count;
   }
-
-  /**
-   * Has the memtables of the family with the deletions of ranges go to a file, which the binding cannot ask for: by
-   * rows that fill them, and that are deleted by the same write.
-   */
-  private returnSpace(target: Database, nowMs: number): void {
-    for (let rows = 0; rows < SPACE_RETURN_SLICE_ROWS && this.returningBytes > 0; rows++) {
-      target.put('elem', elementBound(NO_VERSION), FILLING);
-      target.delete('elem', elementBound(NO_VERSION));
-      this.returningBytes = Math.max(0, this.returningBytes - FILLING.length);
-    }
-    if (this.returningBytes === 0) this.returnedAtMs = nowMs;
-  }
-}
-
-/** No collection has it. */
-const NO_VERSION = 0;
-const FILLING = Buffer.alloc(SPACE_RETURN_ROW_BYTES);
-
-/** With so many bytes written to it, what the family had in memory is on its way to a file. */
-function memtablesBytes({ memtableBytes }: Database): number {
-  return MEMTABLES_MERGED * memtableBytes + SPACE_RETURN_ROW_BYTES;
 }
 
 function deadKey(version: number): Buffer {

@@ -109,7 +109,7 @@ export class JournalQueue {
 
   private isCrowded(target: Database, heldBytes: number, oldest: JournalRecord): boolean {
     return (
-      this.position - oldest.position > JOURNAL_MEMTABLES_MAX * target.memtableBytes ||
+      this.position - oldest.position > JOURNAL_MEMTABLES_MAX * target.memtableBytes.default ||
       heldBytes > HELD_SHARE_MAX * this.cache.bytesLimit
     );
   }

@@ -181,7 +181,7 @@ export class NodeJournal {
   private stageWriteBack(target: Database, nowMs: number): void {
     let left = Math.max(WRITE_BACK_NODES_MAX, 2 * this.addedNodes);
     let { bytes } = this;
-    const bytesMax = JOURNAL_MEMTABLES_MAX * target.memtableBytes;
+    const bytesMax = JOURNAL_MEMTABLES_MAX * target.memtableBytes.default;
     for (const { content } of this.added) bytes += content.length;
     for (; left > 0; this.taken++) {
       const record = this.records[this.first + this.taken];

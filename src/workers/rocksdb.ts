@@ -10,7 +10,8 @@ import {
   type Family,
   type FamilySizes,
   familyOptions,
-  MEMTABLE_BYTES_DEFAULT,
+  type MemtableBytes,
+  memtableBytesOf,
 } from './column-families.js';
 import { TableFiles } from './table-files.js';
 
@@ -85,8 +86,7 @@ export class Database {
 
   private constructor(
     readonly path: string,
-    /** See {@link FamilySizes.memtableBytes}. */
-    readonly memtableBytes: number,
+    readonly memtableBytes: MemtableBytes,
     private readonly handle: object,
     columns: Record<string, object>,
   ) {
@@ -119,7 +119,7 @@ export class Database {
         (error, opened) => (error ? reject(toStorageError(error, path)) : resolve(opened)),
       );
     });
-    return new Database(path, options.memtableBytes ?? MEMTABLE_BYTES_DEFAULT, handle, columns);
+    return new Database(path, memtableBytesOf(options), handle, columns);
   }
 
   /** The value of a key of the `default` family or another; undefined when there is none. */

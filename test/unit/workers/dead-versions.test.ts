@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SPACE_RETURN_EVERY_MS } from '../../../src/base/limits.js';
 import { ElementKind } from '../../../src/types/collections/elements.js';
+import { FAMILIES, type Family } from '../../../src/workers/column-families.js';
 import { DeadVersions } from '../../../src/workers/dead-versions.js';
 import { elementKey } from '../../../src/workers/element-keys.js';
 import { Database } from '../../../src/workers/rocksdb.js';
@@ -14,10 +15,15 @@ const EMPTY = Buffer.alloc(0);
 const SLICE = 2000;
 
 /** Writes collections of so many members each, and has them die. */
-function fillAndEnd(database: Database, dead: DeadVersions, sizes: Readonly<Record<number, number>>): void {
+function fillAndEnd(
+  database: Database,
+  dead: DeadVersions,
+  sizes: Readonly<Record<number, number>>,
+  value = EMPTY,
+): void {
   for (const [version, size] of Object.entries(sizes)) {
     for (let member = 0; member < size; member++) {
-      database.put('elem', elementKey(Number(version), ElementKind.Member, `member:${member}`), EMPTY);
+      database.put('elem', elementKey(Number(version), ElementKind.Member, `member:${member}`), value);
       if (member % SLICE === 0) database.commit(false);
     }
     dead.add(Number(version));
@@ -48,12 +54,16 @@ function sweepAll(database: Database, dead: DeadVersions, nowMs: number): number
 }
 
 function tableBytes(path: string): number {
+  return fileBytes(path, '.sst');
+}
+
+function fileBytes(path: string, suffix: '.sst' | '.log'): number {
   return readdirSync(path)
-    .filter((name) => name.endsWith('.sst'))
+    .filter((name) => name.endsWith(suffix))
     .reduce((sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
-function rowsOf(database: Database, family: 'elem' | 'meta'): number {
+function rowsOf(database: Database, family: Family): number {
   let rows = 0;
   database.iterate({ family, values: false }, () => ++rows > 0);
   return rows;
@@ -77,6 +87,24 @@ describe('large collections that have gone', () => {
     await database.close();
   });
 
+  it('have the write-ahead log go where it is long, and families that hardly anything is written to hold it', async () => {
+    const path = temporaryDir();
+    const database = await Database.open(path, { memtableBytes: MEMTABLE_BYTES });
+    const held: [Family, Buffer][] = FAMILIES.map((family) => [family, Buffer.from([1, 2, 3])]);
+    for (const [family, key] of held) database.put(family, key, EMPTY);
+    database.commit(false);
+    const dead = new DeadVersions();
+    fillAndEnd(database, dead, { 1: 20_000 }, Buffer.alloc(2000));
+    const long = 38 << 20;
+    expect(fileBytes(path, '.log')).toBeGreaterThan(long);
+    const steps = sweepAll(database, dead, START_MS);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(256 << 10);
+    await waitUntil('the log is gone', () => fileBytes(path, '.log') < long / 3, 30_000);
+    for (const [family, key] of held) expect(database.get(family, key)).toEqual(EMPTY);
+    expect(FAMILIES.map((family) => rowsOf(database, family))).toEqual(FAMILIES.map(() => 1));
+    await database.close();
+  });
+
   it('leave the others alone, and ask for their space together and not too often', async () => {
     const database = await Database.open(temporaryDir(), { memtableBytes: MEMTABLE_BYTES });
     const dead = new DeadVersions();
@@ -87,7 +115,7 @@ describe('large collections that have gone', () => {
     const written = (steps: number[]) => steps.reduce((sum, bytes) => sum + bytes, 0);
     const once = written(sweepAll(database, dead, START_MS));
     expect(once).toBeGreaterThan(2 * MEMTABLE_BYTES);
-    expect(once).toBeLessThan(3 * MEMTABLE_BYTES);
+    expect(once).toBeLessThan(4 * MEMTABLE_BYTES);
     fillAndEnd(database, dead, { 6: 15_000, 7: 5000 });
     expect(written(sweepAll(database, dead, START_MS + 1))).toBe(0);
     expect(written(sweepAll(database, dead, START_MS + SPACE_RETURN_EVERY_MS))).toBe(once);
