@@ -99,7 +99,7 @@ describe('large collections that have gone', () => {
     expect(fileBytes(path, '.log')).toBeGreaterThan(long);
     const steps = sweepAll(database, dead, START_MS);
     expect(Math.max(...steps)).toBeLessThanOrEqual(256 << 10);
-    await waitUntil('the log is gone', () => fileBytes(path, '.log') < long / 3, 30_000);
+    await waitUntil('the log is gone', () => fileBytes(path, '.log') < long / 2, 30_000);
     for (const [family, key] of held) expect(database.get(family, key)).toEqual(EMPTY);
     expect(FAMILIES.map((family) => rowsOf(database, family))).toEqual(FAMILIES.map(() => 1));
     await database.close();
