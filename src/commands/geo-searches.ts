@@ -1,6 +1,7 @@
 import { CommandError } from '../base/command-errors.js';
 import { INT64_MAX, INT64_MIN, type Int64, toInt64 } from '../base/numbers.js';
 import type { ReplyWriter } from '../base/reply-writer.js';
+import { ownText } from '../types/collections/packed-text.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
 import {
   decodeGeoScore,
@@ -108,7 +109,7 @@ export function searchPlaces(form: SearchForm): ShardHandler {
     if (refusal !== undefined) return reply.error(refusal);
     const result = new SortedSetValue(view.collections);
     for (const { member, score, distanceMeters } of places)
-      result.set(member, storesDistances ? distanceMeters / unitMeters : score);
+      result.set(ownText(member), storesDistances ? distanceMeters / unitMeters : score);
     replace(view, destination, result);
     reply.integer(result.size);
   };

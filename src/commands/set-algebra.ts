@@ -1,6 +1,7 @@
 import type { Arguments } from '../base/arguments.js';
 import { CommandError, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
+import { ownText } from '../types/collections/packed-text.js';
 import { SetValue } from '../types/collections/set.js';
 import { RowType } from '../types/row.js';
 import type { ShardView } from '../types/shard-view.js';
@@ -121,7 +122,7 @@ function storing(combine: Combination): ShardHandler {
     const members = combined(combine, context, args, 2);
     if (members instanceof CommandError) return reply.error(members);
     const result = new SetValue(view.collections);
-    for (const member of members) result.add(member);
+    for (const member of members) result.add(ownText(member));
     replace(view, args.text(1), result);
     reply.integer(members.length);
   };

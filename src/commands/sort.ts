@@ -3,6 +3,7 @@ import type { ReplyWriter } from '../base/reply-writer.js';
 import type { Collection } from '../types/collections/collection.js';
 import { HashValue } from '../types/collections/hash.js';
 import { ListValue } from '../types/collections/list.js';
+import { ownText } from '../types/collections/packed-text.js';
 import { SetValue } from '../types/collections/set.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { RowType, type StringValue, stringValue, valueText } from '../types/row.js';
@@ -155,7 +156,7 @@ function store(
 ): void {
   const list = new ListValue(view.collections);
   for (const value of results)
-    list.insertAt(list.size, typeof value === 'string' ? stringValue(value) : (value ?? ''));
+    list.insertAt(list.size, typeof value === 'string' ? stringValue(ownText(value)) : (value ?? ''));
   replace(view, destination, list);
   reply.integer(list.size);
 }

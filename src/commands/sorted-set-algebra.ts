@@ -2,6 +2,7 @@ import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, WRONG_TYPE } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
 import { comesBefore, type ScoredMember } from '../types/collections/packed-scores.js';
+import { ownText } from '../types/collections/packed-text.js';
 import { SetValue } from '../types/collections/set.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { parseScore } from '../types/score.js';
@@ -242,7 +243,8 @@ export function storeCombined(name: string, operation: Operation): ShardHandler 
     // In order, so that leaves of a large result are filled one after the other.
     const entries = combined(operation, combination, settings);
     if (entries instanceof CommandError) return reply.error(entries);
-    const result = SortedSetValue.of(view.collections, entries);
+    const owned = entries.map(({ member, score }) => ({ member: ownText(member), score }));
+    const result = SortedSetValue.of(view.collections, owned);
     replace(view, args.text(1), result);
     reply.integer(result.size);
   };

@@ -2,6 +2,7 @@ import type { Arguments } from '../base/arguments.js';
 import { CommandError, NOT_AN_INTEGER, SYNTAX_ERROR } from '../base/command-errors.js';
 import { parseInteger } from '../base/numbers.js';
 import type { ScoredMember } from '../types/collections/packed-scores.js';
+import { ownText } from '../types/collections/packed-text.js';
 import { SortedSetValue } from '../types/collections/sorted-set.js';
 import { RowType } from '../types/row.js';
 import {
@@ -181,7 +182,7 @@ export const storeRange: ShardHandler = ({ view, reply, settings }, args) => {
     const range = request.locate(set);
     const refusal = refusalOfElements(range.to - range.from, settings);
     if (refusal !== undefined) return reply.error(refusal);
-    eachIn(set, range, request.reverse, ({ member, score }) => result.set(member, score));
+    eachIn(set, range, request.reverse, ({ member, score }) => result.set(ownText(member), score));
   }
   replace(view, args.text(1), result);
   reply.integer(result.size);

@@ -13,7 +13,10 @@ export function lengthCharacters(length: number): string {
   return text + String.fromCharCode(rest);
 }
 
-/** The same text in memory of its own: V8 keeps all of a text in memory that it has cut a piece of. */
+/**
+ * The same text in memory of its own: V8 keeps all of a text in memory that it has cut a piece of. Members that come from one collection
+ * and go to another would hold the first one, long after it has gone.
+ */
 export function ownText(text: string): string {
   return Buffer.from(text, 'latin1').latin1Slice();
 }
