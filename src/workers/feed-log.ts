@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { unixMsOf } from '../base/clock.js';
 import { FEED_DELETIONS_MAX, FEED_READ_RECORDS_MAX, FEED_RECORD_BYTES } from '../base/limits.js';
 import { ElementsKind, FeedWriter, flushTimestamp } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
@@ -28,7 +29,7 @@ const FEED_LOG_END = Buffer.from([KEY_PREFIX + 1]);
 export interface LogSettings {
   /** '' = the shard does not log. */
   readonly id: string;
-  /** Since when without a break, Unix milliseconds. */
+  /** Since when its deletions are remembered without a break, Unix milliseconds. */
   readonly sinceMs: number;
   /** When the machine went down with writes that others may have, Unix milliseconds; 0 = never. */
   readonly lostMs: number;
@@ -159,6 +160,15 @@ export class FeedLog {
    */
   begin(id: string, sinceMs: number, lostMs = 0): void {
     this.stageSettings({ ...this.emptied(), id, sinceMs, lostMs, overrun: undefined });
+  }
+
+  /**
+   * Stages that what was deleted up to a timestamp is not remembered: who copies this shard anew is not to take what is
+   * missing here for what was never here.
+   */
+  forget(timestamp: number): void {
+    const sinceMs = unixMsOf(timestamp) + 1;
+    if (this.isOn && sinceMs > this.kept.sinceMs) this.stageSettings({ ...this.kept, sinceMs });
   }
 
   /** Stages that nothing is logged any more. */

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { hasSlot } from '../types/feed-codec.js';
 import type { Row } from '../types/row.js';
@@ -121,6 +121,17 @@ export class Replication {
     return isFlushedBy(this.flushedAt, this.feeds, key, timestamp);
   }
 
+  /** Up to which timestamp {@link isFlushed} holds for a key, latin1; 0 = for none. */
+  flushOf(key: string): number {
+    let { flushedAt } = this;
+    if (flushedAt >= this.flushedByFeeds) return flushedAt;
+    const slot = keySlot(Buffer.from(key, 'latin1'));
+    for (const { record, slots } of this.feeds.values())
+      if (record.flushedAt > flushedAt && slots !== undefined && hasSlot(slots, slot))
+        flushedAt = record.flushedAt;
+    return flushedAt;
+  }
+
   /** No flush that {@link isFlushed} tells of is later. */
   get latestFlush(): number {
     return Math.max(this.flushedAt, this.flushedByFeeds);
@@ -206,9 +217,13 @@ export class Replication {
     this.saw(timestamp);
   }
 
-  /** Stages that nothing is known any more of when all rows up to a timestamp went. */
+  /**
+   * Stages that nothing is known any more of when all rows up to a timestamp went. What the log remembers of deletions
+   * begins behind that: or a copy that was away at the flush would keep what it has from before.
+   */
   forgetFlush(): void {
     if (this.flushedAt === 0 && this.clearedAt === 0) return;
+    this.log.forget(this.flushedAt);
     this.stagedFlushed = 0;
     this.stagedCleared = 0;
   }

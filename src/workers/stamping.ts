@@ -29,10 +29,10 @@ export class Stamping {
 
   /** The timestamp that a write must beat. What has ended and is not remembered competes no more, swept or not. */
   private heldBy(row: Row, nowMs: number): number {
-    const { isActive, flushedAt } = this.replication;
-    if (!isActive) return heldTimestamp(row, nowMs, 0);
-    const { tombstoneRetentionMs } = this.environment.knobs;
-    return Math.max(flushedAt, heldTimestamp(row, nowMs, tombstoneRetentionMs));
+    const { isActive } = this.replication;
+    // A flush is remembered longer than others follow: what is older would be left out of the next copy.
+    const retentionMs = isActive ? this.environment.knobs.tombstoneRetentionMs : 0;
+    return Math.max(this.replication.flushOf(row.key), heldTimestamp(row, nowMs, retentionMs));
   }
 
   /** Until when a row that has ended by itself is remembered as a tombstone, Unix milliseconds; 0 = it is not. */

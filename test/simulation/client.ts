@@ -3,7 +3,7 @@ import { keySlot } from '../../src/cluster/slots.js';
 import { readyRoute } from '../../src/node/segments.js';
 import type { Ledger, Write } from './ledger.js';
 import type { StoreNode, Surroundings } from './node.js';
-import { SKEW_MAX_MS } from './schedule.js';
+import { KEYS, SKEW_MAX_MS, TIMED_KEYS } from './schedule.js';
 import type { SimulatedShard } from './shard.js';
 
 export const KEYSPACE = 'data';
@@ -13,12 +13,16 @@ export const PATIENCE_MS = 4000;
 /** Whoever was told that a shard is elsewhere asks again so much later, milliseconds. */
 const AGAIN_MS = 20;
 
-export type Operation = 'set' | 'setex' | 'del' | 'incr' | 'get';
+/** 'flush' = FLUSHDB of the shard that the key is in. */
+export type Operation = 'set' | 'setex' | 'del' | 'incr' | 'get' | 'flush';
 
 /** So long what SETEX writes stays, milliseconds. */
 const TTL_MS = 1500;
 /** Clocks of two nodes differ by no more, milliseconds. */
 const SKEWS_MAX_MS = 2 * SKEW_MAX_MS;
+
+export const keyName = (number: number): string => `key${number}`;
+const ALL_KEYS = Array.from({ length: KEYS + TIMED_KEYS }, (_, number) => keyName(number));
 
 /** What clients need of the world. */
 export interface ClientHost extends Surroundings {
@@ -36,6 +40,8 @@ type Outcome = 'done' | 'moved' | 'failed' | 'unknown';
 /** One command of a client, by whichever store it is connected to. */
 export class Command {
   private readonly write: Write | undefined;
+  /** What a flush was for each key. */
+  private flushed: readonly Write[] = [];
   private readonly slot: number;
   /** What was acknowledged when the client began: it must be seen. */
   private readonly known: Write | undefined;
@@ -45,19 +51,27 @@ export class Command {
     private readonly host: ClientHost,
     private readonly operation: Operation,
     private readonly key: string,
+    /** How far the time that it brings is ahead of when it begins, milliseconds; undefined = it brings none. */
+    offsetMs: number | undefined,
   ) {
     const { ledger, scheduler } = host;
     this.slot = keySlot(Buffer.from(key));
     this.known = ledger.latest(key);
     const ttlMs = operation === 'setex' ? TTL_MS : 0;
-    this.write = operation === 'get' ? undefined : ledger.begin(key, operation === 'del', ttlMs);
+    const isWrite = operation !== 'get' && operation !== 'flush';
+    const eventTimeMs = offsetMs === undefined ? undefined : Math.floor(scheduler.unixMs) + offsetMs;
+    this.write = isWrite
+      ? ledger.begin(key, { isDeletion: operation === 'del', ttlMs, eventTimeMs })
+      : undefined;
     this.untilMs = scheduler.nowMs + PATIENCE_MS;
   }
 
   /** Resolves when the client knows, or has given up. */
   async run(via: StoreNode): Promise<void> {
     const outcome = await this.ask(via);
-    if (outcome === 'done' && this.write !== undefined) this.write.isAcknowledged = true;
+    if (outcome !== 'done') return;
+    if (this.write !== undefined) this.write.isAcknowledged = true;
+    for (const write of this.flushed) write.isAcknowledged = true;
   }
 
   private async ask(via: StoreNode): Promise<Outcome> {
@@ -95,7 +109,8 @@ export class Command {
           node.pool!.command(
             route,
             (shard) => this.act(shard, node),
-            () => resolve('done'),
+            // A flush that is refused the node asks for again.
+            (isDone) => resolve(isDone ? 'done' : 'moved'),
             () => resolve('unknown'),
           );
         });
@@ -144,17 +159,35 @@ export class Command {
     return this.placeAt(owner)?.local === undefined ? 'moved' : this.here(owner);
   }
 
-  private act(shard: SimulatedShard, node: StoreNode): void {
+  private act(shard: SimulatedShard, node: StoreNode): boolean {
+    if (this.operation === 'flush') return this.flush(shard, node);
     const { ledger, isStrict, violated } = this.host;
     const { key, slot, write, operation, known } = this;
     const before = shard.stored.rows.get(key);
     const fault = isStrict ? ledger.fault(key, before, known) : undefined;
     if (fault !== undefined) violated(`${node.name}: ${operation} finds that ${fault}`);
-    if (write === undefined) return;
+    if (write === undefined) return true;
     const row = shard.write(write, slot);
+    if (row === undefined) {
+      if (isStrict && !ledger.isLate(write))
+        violated(`${node.name}: write ${write.id} of ${key} is refused as late, and nothing is later`);
+      return true;
+    }
     if (write.ttlMs !== 0) write.mayEndAtMs = this.host.scheduler.nowMs + write.ttlMs - SKEWS_MAX_MS;
     write.at = row.at;
     write.store = node.name;
     this.host.applied(write, node);
+    return true;
+  }
+
+  private flush(shard: SimulatedShard, node: StoreNode): boolean {
+    const { shardsOfSlots } = node.store!.keyspaces.named(KEYSPACE)!;
+    const at = shard.flush();
+    if (at === undefined) return false;
+    const number = shardsOfSlots[this.slot];
+    const keys = ALL_KEYS.filter((key) => shardsOfSlots[keySlot(Buffer.from(key))] === number);
+    this.flushed = this.host.ledger.flushed(keys, at, node.name);
+    for (const write of this.flushed) this.host.applied(write, node);
+    return true;
   }
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { RecordStore } from '../../src/node/registry.js';
 import type { CopyBegin, FeedPosition } from '../../src/types/feed.js';
-import type { FeedSlots } from '../../src/types/feed-codec.js';
+import { type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
 import type { Life } from './scheduler.js';
 
 /** A row as a shard has it on its disk. */
@@ -18,6 +18,18 @@ export interface StoredRow {
   readonly expiresAtMs: number;
 }
 
+/** A record of a log: a row, or that all rows up to a timestamp have gone. */
+export type StoredRecord = StoredRow | StoredFlush;
+
+export interface StoredFlush {
+  /** Its timestamp. */
+  readonly flushedAt: number;
+}
+
+export function isFlush(record: StoredRecord): record is StoredFlush {
+  return 'flushedAt' in record;
+}
+
 /** The log of a shard that logs. */
 export interface StoredLog {
   readonly id: string;
@@ -26,8 +38,7 @@ export interface StoredLog {
   readonly lostMs: number;
   /** Number of the oldest record. */
   first: number;
-  /** One row each. */
-  readonly records: StoredRow[];
+  readonly records: StoredRecord[];
   /** The last record that went though not all had it, and the earliest time in those. */
   overrun: { readonly sequence: number; readonly at: number } | undefined;
 }
@@ -45,6 +56,8 @@ export interface StoredFeed {
   readonly lostUntil: number;
   /** No row here was later when this was written. */
   readonly newest: number;
+  /** Of a feed of some slots: rows of these up to this time are gone; 0 = none. */
+  readonly flushedAt: number;
 }
 
 /** What a shard has on its disk. */
@@ -56,6 +69,12 @@ export interface StoredShard {
   readonly recovering: Set<string>;
   /** Deletions leave tombstones: from the moment on that it has had to do with feeds. */
   keepsTombstones: boolean;
+  /** Rows up to this time do not count, and none is taken in; 0 = there was no flush that feeds have to know of. */
+  flushedAt: number;
+  /** Up to which time a flush has removed all rows that are not to count. */
+  clearedAt: number;
+  /** No row here was ever later. */
+  newest: number;
   /** The start of the machine that wrote it; '' = it was closed, or has nothing that could be lost. */
   machine: string;
 }
@@ -67,8 +86,19 @@ export function emptyShard(): StoredShard {
     feeds: new Map(),
     recovering: new Set(),
     keepsTombstones: false,
+    flushedAt: 0,
+    clearedAt: 0,
+    newest: 0,
     machine: '',
   };
+}
+
+/** Whether a flush has ended what there was of a slot up to a time. */
+export function isFlushed({ flushedAt, feeds }: StoredShard, slot: number, at: number): boolean {
+  if (at <= flushedAt) return true;
+  return [...feeds.values()].some(
+    (feed) => at <= feed.flushedAt && feed.slots !== undefined && hasSlot(feed.slots, slot),
+  );
 }
 
 function copyOf(shard: StoredShard): StoredShard {

@@ -1,3 +1,4 @@
+import { timestampOf } from '../../src/base/clock.js';
 import type { StoredRow } from './disk.js';
 
 /** Something that a client has asked for, and that changes a key. */
@@ -6,14 +7,20 @@ export interface Write {
   readonly id: number;
   readonly key: string;
   readonly isDeletion: boolean;
+  /** It is what a flush was for this key. */
+  readonly isFlush: boolean;
+  /** Its own time, Unix milliseconds; undefined = it is of when it comes. */
+  readonly eventTimeMs: number | undefined;
   /** Its value ends by itself after so long, milliseconds; 0 = never. */
   readonly ttlMs: number;
   /** From then on, by the simulation's clock, its value may be gone; undefined = it stays, or has not taken effect. */
   mayEndAtMs: number | undefined;
-  /** The timestamp that it was given; undefined = it has not taken effect, as far as anybody knows. */
+  /** The timestamp that it was given; undefined = it has not taken effect, as far as anybody knows, or has been flushed for good. */
   at: number | undefined;
   /** Where it took effect. */
   store: string;
+  /** It is a flush that not everybody remembers who has to. */
+  isForgotten: boolean;
   /** The client has been told that it took effect. */
   isAcknowledged: boolean;
   /** Asynchronous replication may lose it: why, for people; '' = it may not. */
@@ -28,15 +35,21 @@ export class Ledger {
   /** @param nowMs the simulation's clock */
   constructor(private readonly nowMs: () => number) {}
 
-  begin(key: string, isDeletion: boolean, ttlMs: number): Write {
-    const write = {
+  begin(
+    key: string,
+    { isDeletion = false, isFlush = false, ttlMs = 0, eventTimeMs = undefined as number | undefined },
+  ): Write {
+    const write: Write = {
       id: this.writes.length,
       key,
       isDeletion,
+      isFlush,
+      eventTimeMs,
       ttlMs,
       mayEndAtMs: undefined,
       at: undefined,
       store: '',
+      isForgotten: false,
       isAcknowledged: false,
       excuse: '',
     };
@@ -47,9 +60,46 @@ export class Ledger {
     return write;
   }
 
+  /**
+   * A store has flushed a shard.
+   * @param at its timestamp; 0 = nobody else has anything of the shard: it ends what there was, and nobody has to know later
+   * @returns what it was for each key that later writes, and earlier ones, are compared with
+   */
+  flushed(keys: readonly string[], at: number, store: string): readonly Write[] {
+    if (at === 0) {
+      for (const write of keys.flatMap((key) => this.of(key))) if (!write.isFlush) write.at = undefined;
+      return [];
+    }
+    return keys.map((key) =>
+      Object.assign(this.begin(key, { isDeletion: true, isFlush: true }), { at, store }),
+    );
+  }
+
+  /** A flush is forgotten where others have rows from before: they may come back, in place of what it ended, too. */
+  forget(flush: Write): void {
+    for (const write of this.of(flush.key))
+      if (write === flush || (write.at !== undefined && isBefore(write, flush)))
+        write.excuse ||= 'the flush of it is forgotten, and who has missed that has rows from before';
+    flush.isForgotten = true;
+  }
+
+  /** Whether a row may be at one copy and not at another: not all remember a flush that ended it. */
+  mayBeFlushed({ key, at: rowAt }: StoredRow): boolean {
+    return this.of(key).some(({ isForgotten, at }) => isForgotten && at !== undefined && rowAt <= at);
+  }
+
+  /** Whether there is a reason to take a write as having come too late. */
+  isLate({ key, eventTimeMs }: Write): boolean {
+    return this.of(key).some(({ at }) => at !== undefined && at > timestampOf(eventTimeMs!));
+  }
+
   /** The latest of the writes of a key that clients may rely on. */
   latest(key: string): Write | undefined {
-    return latestOf(this.of(key).filter(({ isAcknowledged, excuse }) => isAcknowledged && excuse === ''));
+    return latestOf(
+      this.of(key).filter(
+        ({ isAcknowledged, excuse, at }) => isAcknowledged && excuse === '' && at !== undefined,
+      ),
+    );
   }
 
   private of(key: string): readonly Write[] {
@@ -64,7 +114,8 @@ export class Ledger {
     const found = row === undefined ? undefined : this.writes[row.write];
     if (row !== undefined && (found?.key !== key || found.at !== row.at))
       return `${key} has a row that nobody wrote: ${JSON.stringify(row)}`;
-    if (write === undefined) return undefined;
+    // What was flushed where nobody else had it counts no more.
+    if (write?.at === undefined) return undefined;
     const is =
       found ?? latestOf(this.of(key).filter((each) => each.at !== undefined && this.mayBeGone(each)));
     if (is !== undefined && !isBefore(is, write)) return undefined;
@@ -93,13 +144,14 @@ export class Ledger {
   }
 }
 
-function describe({ id, at, store, isDeletion }: Write): string {
-  return `write ${id} (${isDeletion ? 'a deletion' : 'a value'}, at ${store}, time ${at}) was acknowledged`;
+function describe({ id, at, store, isDeletion, isFlush }: Write): string {
+  return `write ${id} (${isFlush ? 'a flush' : isDeletion ? 'a deletion' : 'a value'}, at ${store}, time ${at}) was acknowledged`;
 }
 
 /** Whether one counts less than the other. Both have taken effect. */
 function isBefore(one: Write, other: Write): boolean {
-  return one.at === other.at ? one.id < other.id : one.at! < other.at!;
+  if (one.at !== other.at) return one.at! < other.at!;
+  return one.isFlush === other.isFlush ? one.id < other.id : other.isFlush;
 }
 
 function latestOf(writes: readonly Write[]): Write | undefined {

@@ -23,6 +23,8 @@ export interface Surroundings {
   readonly random: Random;
   /** For people. */
   note(who: string, text: string): void;
+  /** A copy that is not complete any more has forgotten flushes that others may not know of. */
+  forgotFlushes(): void;
   /** Something that must never happen. */
   violated(text: string): void;
 }
@@ -132,7 +134,7 @@ export class StoreNode implements Host {
     registry.discard = async (local) => {
       if (!life.isOver) disk.directories.delete(registry.directoryOf(local));
     };
-    const pool = new SimulatedPool(life, disk, random);
+    const pool = new SimulatedPool(life, disk, random, () => surroundings.forgotFlushes());
     this.pool = pool;
     const events = {
       slowCommand: () => undefined,

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { HybridClock } from '../../src/base/clock.js';
+import type { FeedSlots } from '../../src/types/feed-codec.js';
 import type { FeedTask } from '../../src/workers/feed-protocol.js';
 import { Owner } from '../../src/workers/owner.js';
 import { ShardRoute } from '../../src/workers/pool.js';
@@ -25,6 +26,8 @@ const RESTART_MAX_MS = 300;
 const WORKERS = 2;
 
 const ZERO = Buffer.from(':0\r\n');
+
+const isNone = (slots: FeedSlots | undefined) => slots?.every((byte) => byte === 0) === true;
 
 /** Something that the front has sent to a worker, and that is answered in order. */
 interface Sent {
@@ -99,6 +102,8 @@ export class SimulatedPool {
     readonly life: Life,
     private readonly disk: Disk,
     private readonly random: Random,
+    /** A shard that does not answer for any slot any more has forgotten what was flushed. */
+    private readonly forgotAll: () => void,
   ) {
     this.owners = Array.from({ length: WORKERS }, (_, index) => new SimulatedOwner(index, this));
     this.syncLater();
@@ -144,6 +149,7 @@ export class SimulatedPool {
   private take(route: ShardRoute): void {
     const owner = route.owner as SimulatedOwner;
     const shard = new SimulatedShard(this.disk, route.directory, owner.clock, () => this.life.now());
+    shard.keepsOthers = route.shown?.keepsOthers === true;
     owner.open.set(route.shard, shard);
   }
 
@@ -263,6 +269,7 @@ export class SimulatedPool {
       case 'forgetFeed':
         return shard.forgetFeed(task.feed);
       case 'show':
+        if (shard.show(task.shown?.keepsOthers === true) && isNone(task.shown?.slots)) this.forgotAll();
         return undefined;
       case 'removeSlots':
         return { ...shard.removeSlots(task.slots, task.after), ...WORKED };

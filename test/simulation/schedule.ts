@@ -16,7 +16,13 @@ export type Wish =
 
 /** Something that happens. What happens depends on nothing but the numbers here and on what is there then. */
 export type Happening = { readonly atMs: number } & (
-  | { readonly kind: 'command'; readonly operation: Operation; readonly key: number; readonly via: number }
+  | {
+      readonly kind: 'command';
+      readonly operation: Operation;
+      readonly key: number;
+      readonly via: number;
+      readonly offsetMs?: number;
+    }
   | { readonly kind: 'wish'; readonly wish: Wish }
   /** What one sends does not reach the other, nor the other way round if it is `both`. */
   | {
@@ -72,7 +78,16 @@ const TROUBLES = {
   ],
 } as const satisfies Record<string, readonly Happening['kind'][]>;
 
-const KEYS = 24;
+export const KEYS = 24;
+/** Keys besides, which get values and deletions only, some with times of their own. */
+export const TIMED_KEYS = 4;
+/** In so many of the schedules without flushes events bring their own times. */
+const EVENTS_CHANCE = 0.5;
+/** Events are so old at most when they are written, or so far ahead, milliseconds. */
+const EVENT_AGE_MAX_MS = 4000;
+const EVENT_AHEAD_MAX_MS = 300;
+/** In so many of the schedules shards are flushed. */
+const FLUSHES_CHANCE = 0.4;
 /** Clocks are ahead, or behind, by so much, milliseconds. */
 export const SKEW_MAX_MS = 400;
 
@@ -95,6 +110,19 @@ export function scheduleOf(seed: number): Schedule {
   for (let left = random.int(1, 4); left > 0; left--)
     happenings.push({ kind: 'wish', atMs: at(), wish: wishOf(random, stores) });
   if (random.chance(0.3)) happenings.push(...resizesOf(random, at()));
+  const hasFlushes = random.chance(FLUSHES_CHANCE);
+  if (hasFlushes)
+    for (let left = random.int(1, 5); left > 0; left--)
+      happenings.push({
+        kind: 'command',
+        atMs: at(),
+        operation: 'flush',
+        key: random.int(0, KEYS - 1),
+        via: random.int(0, stores - 1),
+      });
+  // New holders of slots may not know of their flushes: they take what the others refuse (docs/SIMULATION.md, what is open).
+  if (!hasFlushes && random.chance(EVENTS_CHANCE))
+    for (let left = random.int(10, 60); left > 0; left--) happenings.push(eventOf(random, at(), stores));
   if (troubles.length > 0)
     for (let left = random.int(1, 8); left > 0; left--)
       happenings.push(troubleOf(random.pick(troubles), random, at(), stores));
@@ -108,6 +136,18 @@ export function scheduleOf(seed: number): Schedule {
     durationMs,
     happenings,
   };
+}
+
+/** A command that brings its own time, or one of the same keys that does not. */
+function eventOf(random: Random, atMs: number, stores: number): Happening {
+  const operation = random.pick(['set', 'set', 'del', 'get'] as const);
+  const offsetMs = random.int(-EVENT_AGE_MAX_MS, EVENT_AHEAD_MAX_MS);
+  const key = KEYS + random.int(0, TIMED_KEYS - 1);
+  const command = { kind: 'command', atMs, operation, key, via: random.int(0, stores - 1) } as const;
+  // Without a time, only what leaves something behind: deletions do not where nobody follows.
+  return operation === 'get' || (operation === 'set' && random.chance(0.3))
+    ? command
+    : { ...command, offsetMs };
 }
 
 /** Several in a row, now and then aborted: one that comes while another is under way is refused. */

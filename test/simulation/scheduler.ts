@@ -24,6 +24,11 @@ export class Scheduler {
   /** Events so far. */
   count = 0;
 
+  /** What a clock shows that is neither ahead nor behind, Unix milliseconds with fractions. */
+  get unixMs(): number {
+    return EPOCH_MS + this.nowMs;
+  }
+
   /** @returns what calls it off */
   after(delayMs: number, run: () => void): () => void {
     const event: Event = { atMs: this.nowMs + Math.max(0, delayMs), order: this.orders++, run };
@@ -107,7 +112,7 @@ export class Life implements Timers {
   ) {}
 
   now(): number {
-    return Math.floor(EPOCH_MS + this.scheduler.nowMs + this.skewMs);
+    return Math.floor(this.scheduler.unixMs + this.skewMs);
   }
 
   after(delayMs: number, run: () => void): () => void {

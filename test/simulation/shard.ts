@@ -1,4 +1,5 @@
-import type { HybridClock } from '../../src/base/clock.js';
+import { Buffer } from 'node:buffer';
+import { type HybridClock, timestampOf, unixMsOf } from '../../src/base/clock.js';
 import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/types/feed.js';
 import { type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
 import { rememberedSince, removalHorizon } from '../../src/types/feed-rules.js';
@@ -11,7 +12,15 @@ import type {
   Refusal,
   SlotsRemoval,
 } from '../../src/workers/feed-protocol.js';
-import type { Disk, StoredFeed, StoredRow, StoredShard } from './disk.js';
+import {
+  type Disk,
+  isFlush,
+  isFlushed,
+  type StoredFeed,
+  type StoredRecord,
+  type StoredRow,
+  type StoredShard,
+} from './disk.js';
 import type { Write } from './ledger.js';
 
 /** Deletions are remembered for longer than any simulation lasts. */
@@ -22,17 +31,23 @@ const BATCH_ROWS = 6;
 
 const NOTHING: Applied = { applied: 0, skipped: 0, removed: 0 };
 
-/** Rows on their way: the values themselves stand for their bytes. */
+/** Rows and records on their way: the values themselves stand for their bytes. */
 class RowBytes extends Uint8Array {
-  constructor(readonly rows: readonly StoredRow[]) {
-    super(rows.length * 32);
+  constructor(readonly records: readonly StoredRecord[]) {
+    super(records.length * 32);
   }
 }
 
-function rowsOf(bytes: Uint8Array): readonly StoredRow[] {
+function recordsOf(bytes: Uint8Array): readonly StoredRecord[] {
   // The copy of nothing has none.
-  return bytes.length === 0 ? [] : (bytes as RowBytes).rows;
+  return bytes.length === 0 ? [] : (bytes as RowBytes).records;
 }
+
+function rowsOf(bytes: Uint8Array): readonly StoredRow[] {
+  return recordsOf(bytes).filter((record): record is StoredRow => !isFlush(record));
+}
+
+const timeOf = (record: StoredRecord) => (isFlush(record) ? record.flushedAt : record.at);
 
 const isIn = (slots: FeedSlots | undefined, slot: number) => slots === undefined || hasSlot(slots, slot);
 
@@ -41,6 +56,9 @@ const isIn = (slots: FeedSlots | undefined, slot: number) => slots === undefined
  * maps in place of RocksDB. What it changes is written at once.
  */
 export class SimulatedShard {
+  /** Rows of slots that commands do not see have to stay: nothing is flushed. */
+  keepsOthers = false;
+
   constructor(
     private readonly disk: Disk,
     private readonly path: string,
@@ -76,19 +94,81 @@ export class SimulatedShard {
     return row?.isTombstone === true ? undefined : row;
   }
 
-  /** What a client does. @returns the row that there is then */
-  write({ key, id, isDeletion, ttlMs }: Write, slot: number): StoredRow {
+  /** What a client does. @returns the row that there is then; undefined = what has a later time than the write's own holds */
+  write({ key, id, isDeletion, ttlMs, eventTimeMs }: Write, slot: number): StoredRow | undefined {
     const { stored } = this;
     this.sweep();
-    const before = stored.rows.get(key);
-    const at = this.clock.next(this.now(), before?.at ?? 0);
+    const held = Math.max(stored.rows.get(key)?.at ?? 0, stored.flushedAt);
+    const at =
+      eventTimeMs === undefined ? this.clock.next(this.now(), held) : this.timeOfEvent(eventTimeMs, held);
+    if (at === undefined) return undefined;
+    if (eventTimeMs !== undefined) stored.keepsTombstones = true;
     const expiresAtMs = ttlMs === 0 ? 0 : this.now() + ttlMs;
     const row: StoredRow = { key, slot, at, write: id, isTombstone: isDeletion, expiresAtMs };
     if (isDeletion && !stored.keepsTombstones) stored.rows.delete(key);
     else stored.rows.set(key, row);
+    stored.newest = Math.max(stored.newest, at);
     stored.log?.records.push(row);
     this.changed();
     return row;
+  }
+
+  private timeOfEvent(eventTimeMs: number, held: number): number | undefined {
+    let at = timestampOf(eventTimeMs);
+    // Where nobody else has the row the worker lets both have one time; here they are to be told apart.
+    if (at === held || (this.isActive && unixMsOf(held) === eventTimeMs)) at = held + 1;
+    if (at < held) return undefined;
+    this.clock.observe(at);
+    return at;
+  }
+
+  /** Whether others have, or bring, what is here. */
+  private get isActive(): boolean {
+    return this.stored.log !== undefined || this.stored.feeds.size > 0;
+  }
+
+  /**
+   * What a client's FLUSHDB does.
+   * @returns its timestamp, 0 where nobody has to know; undefined = it is refused
+   */
+  flush(): number | undefined {
+    if (this.keepsOthers) return undefined;
+    const at = this.isActive ? this.clock.next(this.now(), this.stored.newest) : 0;
+    this.empty(at);
+    return at;
+  }
+
+  /** Begins a fresh generation, which is on the disk when it counts. */
+  private empty(at: number): void {
+    const { stored } = this;
+    const { log } = stored;
+    stored.rows.clear();
+    stored.flushedAt = Math.max(stored.flushedAt, at);
+    stored.clearedAt = Math.max(stored.clearedAt, at);
+    stored.newest = Math.max(stored.newest, at);
+    if (log !== undefined) {
+      log.first = this.sequence + 1;
+      log.overrun = undefined;
+      log.records.splice(0, log.records.length, { flushedAt: at });
+    }
+    this.changed();
+    this.disk.syncDirectory(this.path);
+  }
+
+  /**
+   * Has rows of slots that commands do not see stay, or go. What was flushed before says nothing of those.
+   * @returns whether a flush is forgotten with that
+   */
+  show(keepsOthers: boolean): boolean {
+    const { stored } = this;
+    this.keepsOthers = keepsOthers;
+    if (!keepsOthers || (stored.flushedAt === 0 && stored.clearedAt === 0)) return false;
+    const sinceMs = unixMsOf(stored.flushedAt) + 1;
+    if (stored.log !== undefined && sinceMs > stored.log.sinceMs) stored.log = { ...stored.log, sinceMs };
+    stored.flushedAt = 0;
+    stored.clearedAt = 0;
+    this.changed();
+    return true;
   }
 
   /** What has ended becomes a tombstone of the same time, here as everywhere. */
@@ -112,7 +192,7 @@ export class SimulatedShard {
   setLogging(on: boolean): LogState | undefined {
     const { stored } = this;
     if (on && stored.log === undefined) {
-      stored.keepsTombstones = true;
+      this.beginReplication();
       this.beginLog(this.now(), 0);
       this.changed();
       // Nobody hears of it before it is safe.
@@ -122,6 +202,13 @@ export class SimulatedShard {
       this.changed();
     }
     return this.logState();
+  }
+
+  private beginReplication(): void {
+    const { stored } = this;
+    stored.keepsTombstones = true;
+    // Until now nobody has kept account of the latest time.
+    if (!this.isActive) stored.newest = Math.max(stored.newest, this.clock.latest, timestampOf(this.now()));
   }
 
   private beginLog(sinceMs: number, lostMs: number): void {
@@ -140,7 +227,7 @@ export class SimulatedShard {
       sequence: this.sequence,
       firstSequence: log.first,
       bytes: log.records.length * 32,
-      flushedAt: 0,
+      flushedAt: this.stored.flushedAt,
       lostMs: log.lostMs,
       rememberedSince: isUnsure ? 0 : rememberedSince(log.sinceMs, this.now(), RETENTION_MS, DRIFT_MAX_MS),
     };
@@ -154,11 +241,21 @@ export class SimulatedShard {
   readLog(after: FeedPosition, slots: FeedSlots | undefined): LogChunk | LogGone {
     const { log } = this.stored;
     if (log === undefined || log.id !== after.log) return { gone: true };
-    if (after.sequence > this.sequence || after.sequence < log.first - 1) return { gone: true };
-    const from = after.sequence + 1 - log.first;
-    const records = log.records.slice(from, from + BATCH_ROWS);
-    const last = { log: log.id, sequence: after.sequence + records.length };
-    return { after, records: new RowBytes(records.filter(({ slot }) => isIn(slots, slot))), last };
+    if (after.sequence > this.sequence) return { gone: true };
+    let { sequence } = after;
+    if (sequence < log.first - 1) {
+      // What a flush removed nobody needs any more.
+      const [first] = log.records;
+      if (first === undefined || !isFlush(first)) return { gone: true };
+      sequence = log.first - 1;
+    }
+    const from = sequence + 1 - log.first;
+    let records = log.records.slice(from, from + BATCH_ROWS);
+    const flushAt = records.findIndex(isFlush);
+    if (flushAt >= 0) records = records.slice(0, Math.max(1, flushAt));
+    const last = { log: log.id, sequence: sequence + records.length };
+    const wanted = records.filter((record) => isFlush(record) || isIn(slots, record.slot));
+    return { after, records: new RowBytes(wanted), last };
   }
 
   trimLog(through: number): void {
@@ -177,7 +274,7 @@ export class SimulatedShard {
   overrun(): void {
     const { log } = this.stored;
     if (log === undefined || log.records.length === 0) return;
-    const at = Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map((row) => row.at));
+    const at = Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map(timeOf));
     log.overrun = { sequence: this.sequence, at };
     log.first = this.sequence + 1;
     log.records.length = 0;
@@ -188,7 +285,9 @@ export class SimulatedShard {
     const keys = this.keysBehind(after);
     const piece = keys.slice(0, BATCH_ROWS);
     const isDone = piece.length === keys.length;
-    const rows = piece.map((key) => this.stored.rows.get(key)!).filter(({ slot }) => isIn(slots, slot));
+    const rows = piece
+      .map((key) => this.stored.rows.get(key)!)
+      .filter(({ slot, at }) => isIn(slots, slot) && !isFlushed(this.stored, slot, at));
     const last = isDone ? undefined : piece.at(-1);
     return { after, last, rows: new RowBytes(rows), rowCount: rows.length, isDone };
   }
@@ -203,7 +302,10 @@ export class SimulatedShard {
   beginCopy(id: string, begin: CopyBegin, slots: FeedSlots | undefined): void {
     const { stored } = this;
     const known = stored.feeds.get(id);
-    stored.keepsTombstones = true;
+    this.beginReplication();
+    this.clock.observe(begin.flushedAt);
+    if (slots === undefined) stored.flushedAt = Math.max(stored.flushedAt, begin.flushedAt);
+    stored.newest = Math.max(stored.newest, stored.flushedAt);
     // A first copy removes nothing: what it does not bring was never here, or somebody else has brought it.
     const removeBefore = known === undefined ? 0 : removalHorizon(begin.rememberedSince, this.oldestUnsent());
     this.setFeed(id, {
@@ -214,25 +316,28 @@ export class SimulatedShard {
       rows: 0,
       removeBefore,
       lostUntil: known === undefined ? 0 : lostUntil(known, begin.log),
+      flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.flushedAt ?? 0),
     });
   }
 
   private setFeed(id: string, feed: Omit<StoredFeed, 'newest'>): void {
-    const { rows, feeds } = this.stored;
-    feeds.set(id, { ...feed, newest: Math.max(0, ...[...rows.values()].map(({ at }) => at)) });
+    const { feeds, newest } = this.stored;
+    feeds.set(id, { ...feed, newest });
     this.changed();
   }
 
   resumeFeed(id: string, slots: FeedSlots | undefined): void {
     const feed = this.stored.feeds.get(id);
     if (feed === undefined) throw new Error(`there is no feed ${id} to go on with`);
-    this.setFeed(id, { ...feed, slots });
+    if (isSameSlots(feed.slots, slots)) return;
+    // What was flushed of the slots before says nothing of the others.
+    this.setFeed(id, { ...feed, slots, flushedAt: 0 });
   }
 
   private oldestUnsent(): number {
     const { log } = this.stored;
     if (log === undefined) return Number.POSITIVE_INFINITY;
-    return Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map(({ at }) => at));
+    return Math.min(log.overrun?.at ?? Number.POSITIVE_INFINITY, ...log.records.map(timeOf));
   }
 
   applyCopy(id: string, slice: CopySlice): Applied | Refusal {
@@ -258,8 +363,9 @@ export class SimulatedShard {
 
   private removeMissing(feed: StoredFeed, slice: CopySlice): void {
     const there = new Set(rowsOf(slice.rows).map(({ key }) => key));
-    for (const { key, at } of this.rowsAt(feed, slice))
-      if (at < feed.removeBefore && !there.has(key)) this.stored.rows.delete(key);
+    for (const { key, slot, at } of this.rowsAt(feed, slice))
+      if ((at < feed.removeBefore && !there.has(key)) || isFlushed(this.stored, slot, at))
+        this.stored.rows.delete(key);
   }
 
   /** What the source has lost others get from here. */
@@ -295,17 +401,46 @@ export class SimulatedShard {
   applyRecords(id: string, { records, last }: LogChunk, from: number, isLast: boolean): void {
     const feed = this.stored.feeds.get(id);
     if (feed?.position === undefined || last.sequence <= feed.position.sequence) return;
+    const [first] = recordsOf(records);
+    if (first !== undefined && isFlush(first)) {
+      this.applyFlush(id, feed, first.flushedAt, last, isLast);
+      return;
+    }
     for (const row of rowsOf(records).slice(from, isLast ? undefined : from + 1)) this.take(row);
     if (isLast) this.setFeed(id, { ...feed, position: last });
     this.changed();
   }
 
+  /** What a flush removed goes here, too: at once, where nothing is later, or in two parts. */
+  private applyFlush(id: string, feed: StoredFeed, at: number, last: FeedPosition, isLast: boolean): void {
+    const { stored } = this;
+    const isWhole = feed.slots === undefined;
+    this.clock.observe(at);
+    if (isWhole && at > stored.flushedAt && at >= stored.newest) {
+      this.setFeed(id, { ...feed, position: last });
+      this.empty(at);
+    } else if (isWhole && at <= stored.clearedAt) this.setFeed(id, { ...feed, position: last });
+    else if (!isLast) {
+      stored.newest = Math.max(stored.newest, at);
+      if (isWhole) stored.flushedAt = Math.max(stored.flushedAt, at);
+      else this.setFeed(id, { ...feed, flushedAt: Math.max(feed.flushedAt, at) });
+      this.changed();
+    } else {
+      for (const { key, slot, at } of [...stored.rows.values()])
+        if (isIn(feed.slots, slot) && isFlushed(stored, slot, at)) stored.rows.delete(key);
+      if (isWhole) stored.clearedAt = Math.max(stored.clearedAt, at);
+      this.setFeed(id, { ...feed, position: last });
+    }
+  }
+
   /** @returns whether it counts more than what there was */
   private take(row: StoredRow): boolean {
     this.clock.observe(row.at);
+    if (isFlushed(this.stored, row.slot, row.at)) return false;
     const held = this.stored.rows.get(row.key);
     if (held !== undefined && !isLater(row, held)) return false;
     this.stored.rows.set(row.key, row);
+    this.stored.newest = Math.max(this.stored.newest, row.at);
     return true;
   }
 
@@ -331,6 +466,10 @@ export class SimulatedShard {
   close(): void {
     this.disk.directory(this.path).written.machine = '';
   }
+}
+
+function isSameSlots(one: FeedSlots | undefined, other: FeedSlots | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0;
 }
 
 /** Up to which time rows may be here that a source with another log than before has lost. */

@@ -6,8 +6,8 @@ import { addressOf, type KeyspaceEntry, keyspaceByName, type Topology } from '..
 import type { HeldShard } from '../../src/node/registry.js';
 import { storeEntry } from '../support/fake-cluster.js';
 import { Random } from '../support/random.js';
-import { type ClientHost, Command, KEYSPACE, PATIENCE_MS } from './client.js';
-import type { StoredShard } from './disk.js';
+import { type ClientHost, Command, KEYSPACE, keyName, PATIENCE_MS } from './client.js';
+import { isFlushed, type StoredShard } from './disk.js';
 import { checkEnd, unsettled } from './end.js';
 import { Ledger, type Write } from './ledger.js';
 import { Network } from './network.js';
@@ -159,8 +159,8 @@ export class World implements ClientHost {
     if (happening.kind !== 'command') this.note('*', JSON.stringify(happening));
     switch (happening.kind) {
       case 'command': {
-        const key = `key${happening.key}`;
-        void new Command(this, happening.operation, key).run(this.nodes[happening.via]!);
+        const key = keyName(happening.key);
+        void new Command(this, happening.operation, key, happening.offsetMs).run(this.nodes[happening.via]!);
         return;
       }
       case 'wish':
@@ -312,6 +312,8 @@ export class World implements ClientHost {
     this.published = entry;
     this.note('entry', entryText(entry));
     const change = before?.change;
+    if (entry.change?.phase === 'takeover' && before?.shards.length !== entry.shards.length)
+      this.forgotFlushes();
     if (entry.change?.phase === 'undo' && change?.phase !== 'undo') this.excuseFilled();
     if (change === undefined || !('former' in change) || entry.change?.id === change.id) return;
     // Another change begins while former holders are away: what they alone had is given up.
@@ -321,6 +323,23 @@ export class World implements ClientHost {
       const node = this.node(store);
       const others = this.holdersBut(node);
       this.excuse(shardsOf(node), () => others, `${node.name} was given up`);
+    }
+  }
+
+  /**
+   * Slots go to other shards, where nobody remembers for long what was flushed before; or who has flushed them lost his
+   * place as their owner, is to be filled anew, and forgets it. What others have from before may come back
+   * (docs/SIMULATION.md, what is open).
+   */
+  forgotFlushes(): void {
+    const all = this.nodes.flatMap((node) => shardsOf(node));
+    for (const write of this.ledger.writes) {
+      if (!write.isFlush || write.excuse !== '') continue;
+      const isMissed = all.some(({ stored }) => {
+        const row = stored.rows.get(write.key);
+        return row !== undefined && row.at <= write.at! && !isFlushed(stored, row.slot, row.at);
+      });
+      if (isMissed) this.ledger.forget(write);
     }
   }
 
@@ -377,6 +396,7 @@ export class World implements ClientHost {
   private isKnown(write: Write, shards: readonly HeldData[]): boolean {
     const home = this.homeOf(write.key);
     return shards.some(({ held, stored }) => {
+      if (held.shard === home && isFlushed(stored, keySlot(Buffer.from(write.key)), write.at!)) return true;
       const row = stored.rows.get(write.key);
       if (row !== undefined) return this.ledger.tells(row, write);
       return held.shard === home && !stored.keepsTombstones && this.ledger.isOver(write);
@@ -394,6 +414,8 @@ export class World implements ClientHost {
   applied(write: Write, node: StoreNode): void {
     this.note(node.name, `write ${write.id} of ${write.key} at ${write.at}`);
     const epoch = keyspaceByName(node.store!.keyspaces.topology, KEYSPACE)?.epoch ?? 0;
+    // Whoever has missed a change is filled anew when he hears of it, and forgets what he has flushed.
+    if (write.isFlush && epoch < (this.published?.epoch ?? 0)) this.ledger.forget(write);
     if (this.givenUp.some((each) => each.store === node.entry.id && epoch < each.epoch))
       write.excuse = `${node.name} had been given up, and did not know`;
   }

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { slotSet } from '../../../src/types/feed-codec.js';
 import { keySlot } from '../../../src/types/slots.js';
-import { logState } from '../../../src/workers/feed-source.js';
+import { logState, stageLogging } from '../../../src/workers/feed-source.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
 import {
@@ -12,6 +12,7 @@ import {
   openCopy,
   pair,
   startLogging,
+  stepOf,
   targetOf,
   write,
 } from './feed-harness.js';
@@ -113,6 +114,10 @@ describe('a flush', () => {
     await flush(source);
     await followToEnd(source, target, 'f', slots);
     expect(keysOf(target)).toEqual(['own']);
+    // Copies that follow both shards take nothing older of these slots, so the owner does not, either.
+    expect(target.setString('moving', '2', 0, START_MS + 1)).toBe(false);
+    expect(target.setString('own', '2', 0, START_MS + 1)).toBe(true);
+    target.commit(false);
     auditDisk(target);
     await Promise.all([source.close(), target.close()]);
   });
@@ -157,6 +162,41 @@ describe('a flush', () => {
     source.commit(false);
     expect(source.replication.isFlushed(Buffer.from('k'), flushedAt)).toBe(false);
     await source.close();
+  });
+
+  it('that is no longer known ends what a copy has from before that was away at the time', async () => {
+    const { source, target } = await pair();
+    write(source, ['old', '1'], ['kept', '1']);
+    await followToEnd(source, target, 'f');
+    source.nowMs += 5;
+    await flush(source);
+    source.nowMs += 5;
+    write(source, ['kept', '2']);
+    // Another shard's rows are about to come beside; those who were there have read all of the log.
+    await stepOf(source)(() => source.replication.forgetFlush());
+    const { log } = source.replication;
+    await stepOf(source)(() => log.trim(source.source(), log.last));
+    expect(logState(source)!.flushedAt).toBe(0);
+    await followToEnd(source, target, 'f');
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    expect(keysOf(target)).toEqual(['kept']);
+    await Promise.all([source.close(), target.close()]);
+  });
+
+  it('is remembered when nobody follows any more: what is older is refused, not left out of the next copy', async () => {
+    const { source } = await pair();
+    source.nowMs += 5;
+    await flush(source);
+    await stepOf(source)(() => stageLogging(source, false));
+    expect(source.replication.isActive).toBe(false);
+    expect(source.setString('older', '1', 0, START_MS + 1)).toBe(false);
+    expect(source.setString('later', '1', 0, START_MS + 50)).toBe(true);
+    source.commit(false);
+    await startLogging(source);
+    const { shard } = await openCopy();
+    await followToEnd(source, shard, 'f');
+    expect(keysOf(shard)).toEqual(keysOf(source));
+    await Promise.all([source.close(), shard.close()]);
   });
 
   it('that fails leaves everything as it was', async () => {
