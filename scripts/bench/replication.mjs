@@ -19,6 +19,12 @@ const DOUBLE = 21;
 const COPIED = 22;
 const COST_FLOOR = 0.7;
 const COPY_ROUNDS = 3;
+/**
+ * Memory of each store. Of the default each keyspace that a store makes has a quarter of what the one before has: the one with two
+ * copies would have less than half of the other's memtables for its logs, and be compared by that. With this much both have the
+ * largest there are, those that the first one has by default.
+ */
+const MAXMEMORY = '5400mb';
 /** Each store follows the other in the keyspace with two copies, and in that which is copied. */
 const FEEDS_LEVEL = 2;
 const SAMPLE_EVERY_MS = 5;
@@ -44,10 +50,11 @@ export async function measureReplication(options, progress) {
   progress.show('starting the cluster');
   const cluster = await Stores.start(options);
   // As long as there is but one store, it is the one that owns everything.
-  const owner = await cluster.addStore();
+  const memory = ['--maxmemory', MAXMEMORY];
+  const owner = await cluster.addStore(memory);
   for (const [name, database] of Object.entries({ single: SINGLE, double: DOUBLE, copied: COPIED }))
     await cluster.createKeyspace(owner, `${name} SHARDS 1 REPLICAS 1 DB ${database}`);
-  const follower = await cluster.addStore();
+  const follower = await cluster.addStore(memory);
   // Refused as long as the master does not know the second store.
   await until('a second copy is begun', async () =>
     (await ask(owner.port, 'VASTO KEYSPACE REPLICAS double 2\r\n')).startsWith('*'),
