@@ -311,14 +311,14 @@ export class FeedTarget {
     const isOver = await this.step(async () => {
       this.checkTimestamp(flushedAt);
       environment.clock.observe(flushedAt);
+      if (flushedAt <= (isWhole ? replication.clearedOnce : replication.forgottenAt)) {
+        this.setRecord(moved);
+        return true;
+      }
       if (isWhole && flushedAt > replication.flushedAt && flushedAt >= replication.newest) {
         // Nothing here is later: a fresh instance is all that is left, as at the source.
         await shard.prepareFlush();
         shard.flush(flushedAt);
-        this.setRecord(moved);
-        return true;
-      }
-      if (isWhole && flushedAt <= replication.clearedAt) {
         this.setRecord(moved);
         return true;
       }

@@ -24,6 +24,8 @@ export interface ReplicationRecord {
   readonly flushedAt: number;
   /** Rows up to this timestamp are removed from the disk too. */
   readonly clearedAt: number;
+  /** Flushes up to this timestamp were here, and are forgotten; absent = none. */
+  readonly forgottenAt?: number;
   /** Which start of the machine wrote it; '' after the shard was closed, with all of it on the disk. */
   readonly machine: string;
   /** Feeds that bring back what the machine lost, see Replication.isRecovering; absent = none. */

@@ -43,7 +43,9 @@ export class Replication {
   private flushed = 0;
   private cleared = 0;
   private latest = 0;
+  private forgotten = 0;
   private stagedFlushed: number | undefined;
+  private stagedForgotten: number | undefined;
   private stagedCleared: number | undefined;
   private stagedLatest = 0;
   /** undefined = the feed ends. */
@@ -72,13 +74,14 @@ export class Replication {
   open(database: Database, nowMs: number): void {
     this.discard();
     const { record, feeds } = readReplication(database);
-    const { log, newest, flushedAt, clearedAt, machine, recovering } = record ?? NO_REPLICATION;
+    const { log, newest, flushedAt, clearedAt, forgottenAt, machine, recovering } = record ?? NO_REPLICATION;
     const wasLost = machine !== '' && machine !== this.environment.machine;
     this.isKnownOnDisk = record !== undefined;
     this.takeFeeds(feeds);
     this.recovering = new Set(recovering);
     this.flushed = flushedAt;
     this.cleared = clearedAt;
+    this.forgotten = forgottenAt ?? 0;
     this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
     for (const feed of feeds.values()) this.latest = Math.max(this.latest, feed.record.newest);
     this.orphans = [];
@@ -114,6 +117,19 @@ export class Replication {
   /** Up to which timestamp no row is on the disk any more. */
   get clearedAt(): number {
     return this.stagedCleared ?? this.cleared;
+  }
+
+  /**
+   * Up to which timestamp flushes have been here and are forgotten: others may tell of them once more, and would mean
+   * rows that have come since from other shards, too.
+   */
+  get forgottenAt(): number {
+    return this.stagedForgotten ?? this.forgotten;
+  }
+
+  /** Up to which timestamp flushes of the whole shard were here: rows as old that are there have come from other shards since. */
+  get clearedOnce(): number {
+    return Math.max(this.clearedAt, this.forgottenAt);
   }
 
   /** Whether a flush has ended all rows of a key up to a timestamp. */
@@ -224,6 +240,7 @@ export class Replication {
   forgetFlush(): void {
     if (this.flushedAt === 0 && this.clearedAt === 0) return;
     this.log.forget(this.flushedAt);
+    this.stagedForgotten = Math.max(this.forgottenAt, this.flushedAt);
     this.stagedFlushed = 0;
     this.stagedCleared = 0;
   }
@@ -317,13 +334,14 @@ export class Replication {
   }
 
   private record(machine: string): ReplicationRecord {
-    const { log, newest, flushedAt, clearedAt } = this;
+    const { log, newest, flushedAt, clearedAt, forgottenAt } = this;
     const recovering = [...(this.stagedRecovering ?? this.recovering)];
     return {
       log: log.kept,
       newest,
       flushedAt,
       clearedAt,
+      ...(forgottenAt > 0 && { forgottenAt }),
       machine,
       ...(recovering.length > 0 && { recovering }),
     };
@@ -343,6 +361,7 @@ export class Replication {
     }
     this.flushed = this.flushedAt;
     this.cleared = this.clearedAt;
+    this.forgotten = this.forgottenAt;
     this.recovering = this.stagedRecovering ?? this.recovering;
     this.latest = this.newest;
     this.log.committed(this.environment.knobs.feedLogBytesMax);
@@ -358,6 +377,7 @@ export class Replication {
   discard(): void {
     this.stagedFlushed = undefined;
     this.stagedCleared = undefined;
+    this.stagedForgotten = undefined;
     this.stagedRecovering = undefined;
     this.stagedLatest = 0;
     this.isStartStaged = false;

@@ -73,6 +73,8 @@ export interface StoredShard {
   flushedAt: number;
   /** Up to which time a flush has removed all rows that are not to count. */
   clearedAt: number;
+  /** Flushes up to this time were here, and are forgotten. */
+  forgottenAt: number;
   /** No row here was ever later. */
   newest: number;
   /** The start of the machine that wrote it; '' = it was closed, or has nothing that could be lost. */
@@ -88,6 +90,7 @@ export function emptyShard(): StoredShard {
     keepsTombstones: false,
     flushedAt: 0,
     clearedAt: 0,
+    forgottenAt: 0,
     newest: 0,
     machine: '',
   };

@@ -165,6 +165,7 @@ export class SimulatedShard {
     if (!keepsOthers || (stored.flushedAt === 0 && stored.clearedAt === 0)) return false;
     const sinceMs = unixMsOf(stored.flushedAt) + 1;
     if (stored.log !== undefined && sinceMs > stored.log.sinceMs) stored.log = { ...stored.log, sinceMs };
+    stored.forgottenAt = Math.max(stored.forgottenAt, stored.flushedAt);
     stored.flushedAt = 0;
     stored.clearedAt = 0;
     this.changed();
@@ -416,7 +417,8 @@ export class SimulatedShard {
     const { stored } = this;
     const isWhole = feed.slots === undefined;
     this.clock.observe(at);
-    if (isWhole && at > stored.flushedAt && at >= stored.newest) {
+    if (at <= stored.forgottenAt) this.setFeed(id, { ...feed, position: last });
+    else if (isWhole && at > stored.flushedAt && at >= stored.newest) {
       this.setFeed(id, { ...feed, position: last });
       this.empty(at);
     } else if (isWhole && at <= stored.clearedAt) this.setFeed(id, { ...feed, position: last });

@@ -183,6 +183,26 @@ describe('a flush', () => {
     await Promise.all([source.close(), target.close()]);
   });
 
+  it('that another copy tells of once more says nothing of what has come from other shards since', async () => {
+    const { source, target } = await pair();
+    await startLogging(target);
+    const own = slotSet([keySlot(Buffer.from('own'))]);
+    const both = slotSet(['own', 'other'].map((key) => keySlot(Buffer.from(key))));
+    await followToEnd(source, target, 'f');
+    await followToEnd(target, source, 'g', own);
+    source.nowMs += 5;
+    await flush(source);
+    // The target's log begins with the flush, too. The source reads it when it is about to have another shard's rows.
+    await followToEnd(source, target, 'f');
+    await stepOf(source)(() => source.replication.forgetFlush());
+    await targetOf(source, 'g').resume(both);
+    expect(source.setString('other', '1', 0, START_MS + 1)).toBe(true);
+    source.commit(false);
+    await followToEnd(target, source, 'g', both);
+    expect(keysOf(source)).toEqual(['other']);
+    await Promise.all([source.close(), target.close()]);
+  });
+
   it('is remembered when nobody follows any more: what is older is refused, not left out of the next copy', async () => {
     const { source } = await pair();
     source.nowMs += 5;
