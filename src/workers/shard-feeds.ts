@@ -19,7 +19,8 @@ import type { ShardRoute } from './pool.js';
 import { type Paced, ShardTasks } from './shard-tasks.js';
 
 /**
- * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands.
+ * Feeds as the node sees them: each method asks the owner of a shard, between two batches of commands. What is asked of
+ * one shard is begun in that order, so that who switches its log off and on again need not wait in between.
  *
  * All reject when the shard is not open any more or its worker died: whether what was asked for took effect is not
  * known then, and asking again is harmless. A disk that fails rejects too, with nothing done, or is what the refusal

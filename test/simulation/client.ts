@@ -176,6 +176,8 @@ export class Command {
     if (write.ttlMs !== 0) write.mayEndAtMs = this.host.scheduler.nowMs + write.ttlMs - SKEWS_MAX_MS;
     write.at = row.at;
     write.store = node.name;
+    write.isTraceless = write.isDeletion && !shard.stored.rows.has(key);
+    if (before === undefined) ledger.foundNothing(write);
     this.host.applied(write, node);
     return true;
   }

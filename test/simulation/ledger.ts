@@ -19,6 +19,8 @@ export interface Write {
   at: number | undefined;
   /** Where it took effect. */
   store: string;
+  /** It is a deletion that left no trace: nobody had to know of it. */
+  isTraceless: boolean;
   /** It is a flush that not everybody remembers who has to. */
   isForgotten: boolean;
   /** The client has been told that it took effect. */
@@ -49,6 +51,7 @@ export class Ledger {
       mayEndAtMs: undefined,
       at: undefined,
       store: '',
+      isTraceless: false,
       isForgotten: false,
       isAcknowledged: false,
       excuse: '',
@@ -73,6 +76,21 @@ export class Ledger {
     return keys.map((key) =>
       Object.assign(this.begin(key, { isDeletion: true, isFlush: true }), { at, store }),
     );
+  }
+
+  /**
+   * A write has found nothing of its key, not even that it was deleted. A deletion that left no trace, and what it ended,
+   * counts less then though its time may be later: a shard that gets the slot never hears of it, and its clock may be
+   * behind.
+   */
+  foundNothing(write: Write): void {
+    const deletion = latestOf(
+      this.of(write.key).filter(({ isTraceless, at }) => isTraceless && at !== undefined),
+    );
+    if (deletion === undefined) return;
+    for (const each of this.of(write.key))
+      if (each.at !== undefined && isBefore(write, each) && !isBefore(deletion, each))
+        each.excuse ||= 'a deletion that left no trace ended it, and another write came then';
   }
 
   /** A flush is forgotten where others have rows from before: they may come back, in place of what it ended, too. */
@@ -114,8 +132,8 @@ export class Ledger {
     const found = row === undefined ? undefined : this.writes[row.write];
     if (row !== undefined && (found?.key !== key || found.at !== row.at))
       return `${key} has a row that nobody wrote: ${JSON.stringify(row)}`;
-    // What was flushed where nobody else had it counts no more.
-    if (write?.at === undefined) return undefined;
+    // What was flushed where nobody else had it counts no more; nor may what has been excused since the client began.
+    if (write?.at === undefined || write.excuse !== '') return undefined;
     const is =
       found ?? latestOf(this.of(key).filter((each) => each.at !== undefined && this.mayBeGone(each)));
     if (is !== undefined && !isBefore(is, write)) return undefined;

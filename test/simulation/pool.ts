@@ -35,15 +35,40 @@ interface Sent {
   readonly abandon: () => void;
 }
 
+/** What is on its way in one direction: it takes a while, and nothing overtakes what was sent before. */
+class OneWay {
+  private readonly sent: (() => void)[] = [];
+  private lastAtMs = 0;
+
+  constructor(private readonly pool: SimulatedPool) {}
+
+  /** @param ms how long it takes, where nothing is before it */
+  after(ms: number, run: () => void): void {
+    const { life } = this.pool;
+    const { nowMs } = life.scheduler;
+    this.lastAtMs = Math.max(this.lastAtMs, nowMs + ms);
+    this.sent.push(run);
+    // Times are rounded: of two things that come together the second might come first.
+    life.after(this.lastAtMs - nowMs, () => this.sent.shift()!());
+  }
+
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.after(ms, resolve));
+  }
+}
+
 /** A worker as the front sees it, with what is on its way to it. */
 class SimulatedOwner extends Owner {
   readonly open = new Map<number, SimulatedShard>();
+  /** Steps of tasks, which are done in the order in which they are asked for, and what they give. */
+  readonly steps: OneWay;
+  readonly answers: OneWay;
   /** Shards that it is to have open, by the route's number. */
   clock = new HybridClock();
   /** Counts its deaths. */
   deaths = 0;
   private readonly queue: Sent[] = [];
-  private lastAtMs = 0;
+  private readonly commands: OneWay;
 
   constructor(
     index: number,
@@ -55,6 +80,9 @@ class SimulatedOwner extends Owner {
       () => undefined,
       () => undefined,
     );
+    this.steps = new OneWay(pool);
+    this.answers = new OneWay(pool);
+    this.commands = new OneWay(pool);
   }
 
   /** What the node gathered goes out; all that it asks for is that it is answered. */
@@ -67,11 +95,8 @@ class SimulatedOwner extends Owner {
 
   /** Has the worker do something when all before it is done. */
   submit(sent: Sent): void {
-    const { life } = this.pool;
     this.queue.push(sent);
-    const nowMs = life.scheduler.nowMs;
-    this.lastAtMs = Math.max(this.lastAtMs, nowMs + this.pool.taskMs());
-    life.after(this.lastAtMs - nowMs, () => this.next(sent));
+    this.commands.after(this.pool.taskMs(), () => this.next(sent));
   }
 
   private next(sent: Sent): void {
@@ -223,7 +248,7 @@ export class SimulatedPool {
     const owner = this.owners[task.owner]!;
     const { deaths } = owner;
     const turn = async (): Promise<SimulatedShard> => {
-      await this.life.pause(this.taskMs());
+      await owner.steps.pause(this.taskMs());
       const shard = owner.open.get(task.shard);
       if (owner.deaths !== deaths || shard === undefined)
         throw new Error(`shard ${task.shard} is not open any more`);
@@ -232,7 +257,7 @@ export class SimulatedPool {
     const shard = await turn();
     const result = await this.act(shard, task, turn);
     // The answer takes a while, too.
-    await this.life.pause(this.taskMs() / 4);
+    await owner.answers.pause(this.taskMs() / 4);
     if (owner.deaths !== deaths) throw new Error('the worker died before it answered');
     return result;
   }

@@ -28,6 +28,29 @@ it('steps are each in a turn of the event loop of their own, so that batches com
   expect(seen.filter((name) => name === 'a')).toHaveLength(3);
 });
 
+it('steps are done in the order in which they were asked for, however many wait', async () => {
+  const shard = { id: 1, nowMs: 0 } as Shard;
+  const host = {
+    shards: new Map([[1, shard]]),
+    // As the executor has it: not before whoever asked for it goes on.
+    exclusive: (work: () => Promise<unknown>) => Promise.resolve().then(work),
+  } as unknown as StepsHost;
+  const steps = new ShardSteps(host);
+  const seen: number[] = [];
+  const asked: Promise<unknown>[] = [];
+  const ask = (number: number) =>
+    asked.push(
+      steps.between(shard, async () => {
+        seen.push(number);
+        // Asked for while others wait already.
+        if (number < 4) ask(number + 8);
+      }),
+    );
+  for (let number = 0; number < 8; number++) ask(number);
+  for (let done = 0; done < asked.length; done++) await asked[done];
+  expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+});
+
 it('what a full disk does not take is refused to who asked for it, when it happens and as long as it lasts', async () => {
   let refusal: CommandError | undefined;
   const shard = { id: 1, nowMs: 0, rollback: () => undefined } as unknown as Shard;
