@@ -222,6 +222,9 @@ export const FEED_SCAN_ROWS = 250;
 /** Bytes of rows that it reads, beyond what was asked for of those that are wanted. */
 export const FEED_SCAN_BYTES = 4 << 20;
 
+/** Bytes of values, about, that are read at once of rows that are wanted among others. */
+export const ROWS_READ_BYTES = 1 << 20;
+
 /** Rows that have arrived by a feed, and that are applied before commands run. */
 export const FEED_APPLY_ROWS = 125;
 

@@ -244,7 +244,10 @@ export class Copies {
     const { shown } = copy;
     // A flush that comes by a feed as it was before is about all rows.
     if (shown?.keepsOthers) await this.host.settled();
-    await this.host.engine.show(copy.route, shown && { ...shown, slots: shown.slots?.toBytes() });
+    await this.host.engine.show(
+      copy.route,
+      shown && { ...shown, slots: shown.slots?.toBytes(), staying: shown.staying?.toBytes() },
+    );
     copy.showing = shown;
     this.host.follow();
   }

@@ -2,7 +2,7 @@ import { CommandError, CommandRejected } from '../base/command-errors.js';
 import type { Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyPlace } from '../cluster/plan/feeds.js';
-import { isSameSet, type SlotSet } from '../cluster/slot-set.js';
+import { isSameSet, type SlotSet, slotsOfShard } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo, type OwnMark } from './copy-memory.js';
@@ -12,6 +12,8 @@ import { Trouble, type TroubleHost } from './trouble.js';
 /** What commands are to see of a shard, see Shown; undefined = all, because there is nothing else. */
 interface ShownSlots {
   readonly slots: SlotSet | undefined;
+  /** See Shown. */
+  readonly staying?: SlotSet | undefined;
   /** See Shown. */
   readonly keepsOthers: boolean;
 }
@@ -167,7 +169,11 @@ export class Copy {
   get isShowing(): boolean {
     const { shown, showing } = this;
     if (shown === undefined || showing === undefined) return shown === showing;
-    return shown.keepsOthers === showing.keepsOthers && isSameSet(shown.slots, showing.slots);
+    return (
+      shown.keepsOthers === showing.keepsOthers &&
+      isSameSet(shown.slots, showing.slots) &&
+      isSameSet(shown.staying, showing.staying)
+    );
   }
 
   get shown(): ShownSlots | undefined {
@@ -176,15 +182,18 @@ export class Copy {
     const slots = duty.slots.within(memory.complete);
     const keepsOthers = !slots.includes(duty.kept);
     if (keepsOthers || !memory.leftover.isEmpty) return { slots, keepsOthers };
-    return this.losesSlots ? { slots: undefined, keepsOthers } : undefined;
+    const { staying } = this;
+    return staying && { slots: undefined, staying, keepsOthers };
   }
 
-  /** Whether a change that has begun will leave it fewer slots. */
-  private get losesSlots(): boolean {
+  /** Slots that a change which has begun, and which will leave it fewer, leaves it. */
+  private get staying(): SlotSet | undefined {
     const { entry, duty } = this;
-    if (entry?.change === undefined || !('target' in entry.change) || duty?.role !== 'owner') return false;
+    if (entry?.change === undefined || !('target' in entry.change) || duty?.role !== 'owner')
+      return undefined;
     const { length } = entry.change.target;
-    return length > entry.shards.length && entry.change.phase !== 'undo';
+    if (length <= entry.shards.length || entry.change.phase === 'undo') return undefined;
+    return duty.slots.within(slotsOfShard(length, duty.shard));
   }
 
   /**

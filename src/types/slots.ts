@@ -16,6 +16,11 @@ const CLOSE = 0x7d;
 /** Keys longer than this are searched by the native method. */
 const LONG_KEY_BYTES = 256;
 
+/** The checksum of what came before and one more byte. */
+function crcOf(before: number, byte: number): number {
+  return ((before << 8) & 0xffff) ^ CRC_TABLE[((before >> 8) ^ byte) & 0xff]!;
+}
+
 function shortIndexOf(key: Buffer, byte: number): number {
   for (let at = 0; at < key.length; at++) if (key[at] === byte) return at;
   return -1;
@@ -38,6 +43,23 @@ export function keySlot(key: Buffer): number {
     }
   }
   let crc = 0;
-  for (let at = from; at < to; at++) crc = ((crc << 8) & 0xffff) ^ CRC_TABLE[((crc >> 8) ^ key[at]!) & 0xff]!;
+  for (let at = from; at < to; at++) crc = crcOf(crc, key[at]!);
+  return crc & (SLOTS - 1);
+}
+
+/** As {@link keySlot}, of a key as latin1 text. */
+export function textSlot(key: string): number {
+  let from = 0;
+  let to = key.length;
+  const open = key.indexOf('{');
+  if (open >= 0) {
+    const close = key.indexOf('}', open + 1);
+    if (close > open + 1) {
+      from = open + 1;
+      to = close;
+    }
+  }
+  let crc = 0;
+  for (let at = from; at < to; at++) crc = crcOf(crc, key.charCodeAt(at));
   return crc & (SLOTS - 1);
 }

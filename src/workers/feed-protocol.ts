@@ -72,6 +72,8 @@ export interface Refusal {
 export interface Shown {
   /** Those whose rows they see; undefined = all as yet, but keys are to be counted for when that is over. */
   readonly slots: FeedSlots | undefined;
+  /** With all shown as yet: those that will not be hidden then, so that their keys need not be counted; undefined = none. */
+  readonly staying?: FeedSlots | undefined;
   /** Whether rows of others, and all of the log, are to stay: because they are on their way to, or from, other shards. */
   readonly keepsOthers: boolean;
 }

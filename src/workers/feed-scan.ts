@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { FEED_SCAN_BYTES, FEED_SCAN_ROWS } from '../base/limits.js';
 import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
 import { rowHeader } from '../types/row-codec.js';
-import { keySlot } from '../types/slots.js';
+import { readRows } from './row-reads.js';
 import { keyBytes, rowBytes } from './row-scratch.js';
 import type { Shard } from './shard.js';
 
@@ -26,32 +26,29 @@ export function scanRows(
   slots: FeedSlots | undefined,
   visit: (key: Buffer, bytes: Buffer, timestamp: number, name: string) => boolean,
 ): ScannedRange {
-  let rows = 0;
   let bytes = 0;
   let last: string | undefined;
   let isDone = true;
-  const from = after === undefined ? {} : { after: keyBytes(after) };
   const tallies = shard.hidden.countedBy(after, shard.nowMs);
-  // One more tells whether there are more.
-  const rowsMax = FEED_SCAN_ROWS + 1;
-  shard.source().iterate({ family: 'default', values: true, rowsMax, ...from }, (key, stored) => {
-    const name = key.latin1Slice();
-    if (until !== undefined && name > until) return false;
-    if (rows >= FEED_SCAN_ROWS || bytes >= FEED_SCAN_BYTES) {
+  const takes = (slot: number) => slots === undefined || hasSlot(slots, slot);
+  const isAll = slots === undefined && tallies === undefined;
+  const wants = isAll ? undefined : (slot: number) => takes(slot) || tallies?.counts(slot) === true;
+  const range = { after, until, rowsMax: FEED_SCAN_ROWS, wants };
+  const hasMore = readRows(shard.source(), range, (name, slot, stored, key) => {
+    if (bytes >= FEED_SCAN_BYTES) {
       isDone = false;
       return false;
     }
-    rows++;
-    bytes += key.length + stored!.length;
-    const slot = slots === undefined && tallies === undefined ? 0 : keySlot(key);
-    tallies?.look(name, slot, stored!);
-    if (slots === undefined || hasSlot(slots, slot)) {
+    bytes += name.length + (stored?.length ?? 0);
+    tallies?.look(name, slot, stored);
+    if (takes(slot)) {
       const current = committedBytes(shard, name, stored!);
-      isDone = visit(key, current, rowHeader(current).timestamp, name);
+      isDone = visit(key ?? keyBytes(name), current, rowHeader(current).timestamp, name);
     }
     last = name;
     return isDone;
   });
+  if (hasMore) isDone = false;
   if (isDone && until === undefined) tallies?.end();
   return isDone ? { last: until, isDone } : { last, isDone };
 }

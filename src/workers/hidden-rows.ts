@@ -1,7 +1,7 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { type FeedSlots, hasSlot, slotSet } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
-import { keySlot } from '../types/slots.js';
+import { keySlot, textSlot } from '../types/slots.js';
 import type { Tally } from './counting.js';
 import type { Shown } from './feed-protocol.js';
 import { type Database, StorageError } from './rocksdb.js';
@@ -62,8 +62,8 @@ export class HiddenRows {
     const reveals = this.reveals(shown?.slots);
     this.shown = shown;
     if (shown === undefined) this.restart(undefined);
-    else if (this.tallies === undefined) {
-      this.restart(this.noTallies());
+    else if (this.tallies?.covers(shown.slots ?? shown.staying) !== true) {
+      this.restart(this.noTallies(shown.slots === undefined ? shown.staying : undefined));
       this.lookedAtMs = nowMs;
     }
     return reveals;
@@ -84,7 +84,7 @@ export class HiddenRows {
 
   /** As {@link shows}, of a key as latin1 text. */
   showsName(name: string): boolean {
-    return this.slots === undefined || this.shows(Buffer.from(name, 'latin1'));
+    return this.slots === undefined || hasSlot(this.slots, textSlot(name));
   }
 
   /**
@@ -135,11 +135,13 @@ export class HiddenRows {
     }
   }
 
-  private noTallies(): SlotTallies {
-    return new SlotTallies((name, { message }) =>
-      this.warnOnce(
-        `the key ${JSON.stringify(name.slice(0, 100))} passes for one that does not expire where keys are counted: ${message}. Restore the shard from a copy`,
-      ),
+  private noTallies(uncounted: FeedSlots | undefined): SlotTallies {
+    return new SlotTallies(
+      (name, { message }) =>
+        this.warnOnce(
+          `the key ${JSON.stringify(name.slice(0, 100))} passes for one that does not expire where keys are counted: ${message}. Restore the shard from a copy`,
+        ),
+      uncounted,
     );
   }
 
@@ -162,7 +164,7 @@ export class HiddenRows {
   }
 
   private count(name: string, before: Counted, after: Counted): void {
-    const slot = keySlot(Buffer.from(name, 'latin1'));
+    const slot = textSlot(name);
     this.tallies!.counted(name, slot, before, -1);
     this.tallies!.counted(name, slot, after, 1);
   }
@@ -196,12 +198,14 @@ export class HiddenRows {
     }
     this.unsure.clear();
     const { live, expiring } = tallies.outside(slotSet([]));
-    if (!tallies.isComplete || live !== all.live || expiring !== all.expiring) this.forgetCount();
+    // Where some slots are not counted there is nothing to compare with.
+    const isWhole = tallies.isComplete && tallies.uncounted === undefined;
+    if (!isWhole || live !== all.live || expiring !== all.expiring) this.forgetCount();
   }
 
   /** What was counted does not hold any more. */
   forgetCount(): void {
-    if (this.tallies !== undefined) this.restart(this.noTallies());
+    if (this.tallies !== undefined) this.restart(this.noTallies(this.tallies.uncounted));
   }
 
   private restart(tallies: SlotTallies | undefined): void {

@@ -1,8 +1,8 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { hasSlot } from '../types/feed-codec.js';
 import type { Row } from '../types/row.js';
-import { keySlot } from '../types/slots.js';
+import { keySlot, textSlot } from '../types/slots.js';
 import { CollectionCopies } from './collection-copies.js';
 import type { ElementChanges } from './element-changes.js';
 import { againInside } from './feed-cursor.js';
@@ -141,7 +141,7 @@ export class Replication {
   flushOf(key: string): number {
     let { flushedAt } = this;
     if (flushedAt >= this.flushedByFeeds) return flushedAt;
-    const slot = keySlot(Buffer.from(key, 'latin1'));
+    const slot = textSlot(key);
     for (const { record, slots } of this.feeds.values())
       if (record.flushedAt > flushedAt && slots !== undefined && hasSlot(slots, slot))
         flushedAt = record.flushedAt;

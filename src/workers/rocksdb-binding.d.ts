@@ -28,7 +28,8 @@ declare module 'rocksdb/binding.js' {
     gt?: Buffer;
     gte?: Buffer;
     lt?: Buffer;
-    keyEncoding: 'buffer';
+    /** Texts are made of the bytes as UTF-8. */
+    keyEncoding: 'buffer' | 'utf8';
     valueEncoding: 'buffer';
     highWaterMarkBytes?: number;
     fillCache?: boolean;
@@ -44,7 +45,7 @@ declare module 'rocksdb/binding.js' {
     db_get_many_sync(
       database: object,
       keys: readonly Buffer[],
-      options?: { column: object },
+      options?: { column?: object; fillCache?: boolean; highWaterMarkBytes?: number },
     ): (Buffer | undefined | null)[];
     db_clear(database: object, options: { column: object; gte: Buffer; lt: Buffer }): void;
     db_get_property(database: object, name: string): string;
@@ -55,7 +56,11 @@ declare module 'rocksdb/binding.js' {
     batch_count(batch: object): number;
     batch_write(database: object, batch: object, options?: { sync: boolean }): void;
     iterator_init(database: object, options: IteratorOptions): object;
-    iterator_nextv_sync(iterator: object, count: number): { rows: (Buffer | undefined)[]; finished: boolean };
+    /** Keys are texts where `keyEncoding` says so. */
+    iterator_nextv_sync<Key extends Buffer | string>(
+      iterator: object,
+      count: number,
+    ): { rows: (Key | Buffer | undefined)[]; finished: boolean };
     iterator_seek(iterator: object, key: Buffer): void;
     iterator_close(iterator: object): void;
   }

@@ -3,10 +3,10 @@ import { RowFormatError } from '../types/binary.js';
 import { type FeedSlots, hasSlot } from '../types/feed-codec.js';
 import { isKey, type Row, RowType } from '../types/row.js';
 import { rowHeader } from '../types/row-codec.js';
-import { keySlot, SLOTS } from '../types/slots.js';
+import { SLOTS } from '../types/slots.js';
 import type { Tally } from './counting.js';
 import type { Database } from './rocksdb.js';
-import { keyBytes } from './row-scratch.js';
+import { readRows } from './row-reads.js';
 
 export type Counted = Pick<Row, 'type' | 'expiresAtMs'>;
 
@@ -25,8 +25,14 @@ export class SlotTallies {
   private reached: string | undefined;
   private isDone = false;
 
-  /** @param unreadable is told of rows that cannot be read */
-  constructor(private readonly unreadable: (name: string, error: RowFormatError) => void) {}
+  /**
+   * @param unreadable is told of rows that cannot be read
+   * @param uncounted slots whose keys are not counted: so their rows need not be read; undefined = none
+   */
+  constructor(
+    private readonly unreadable: (name: string, error: RowFormatError) => void,
+    readonly uncounted?: FeedSlots,
+  ) {}
 
   /** Whether all rows have been looked at. */
   get isComplete(): boolean {
@@ -36,16 +42,9 @@ export class SlotTallies {
   /** Looks at the next rows as they are stored. */
   lookOn(source: Database, rowsMax: number): void {
     if (this.isDone) return;
-    let rows = 0;
-    let hasMore = false;
-    const from = this.reached === undefined ? {} : { after: keyBytes(this.reached) };
-    // One more tells whether there are more.
-    source.iterate({ family: 'default', values: true, rowsMax: rowsMax + 1, ...from }, (key, stored) => {
-      hasMore = rows++ === rowsMax;
-      if (hasMore) return false;
-      const name = key.latin1Slice();
-      this.add(keySlot(key), this.read(name, stored!), 1);
-      this.reached = name;
+    const wants = (slot: number) => this.counts(slot);
+    const hasMore = readRows(source, { after: this.reached, rowsMax, wants }, (name, slot, stored) => {
+      this.look(name, slot, stored);
       return true;
     });
     this.isDone = !hasMore;
@@ -57,10 +56,23 @@ export class SlotTallies {
     return after === undefined || (this.reached !== undefined && after <= this.reached);
   }
 
-  /** Counts a row as it is stored, unless that has been done, for somebody who {@link goesOn} and leaves none out. */
-  look(name: string, slot: number, stored: Buffer): void {
+  /** Whether the keys of a slot are counted. */
+  counts(slot: number): boolean {
+    return this.uncounted === undefined || !hasSlot(this.uncounted, slot);
+  }
+
+  /** Whether what is not counted is not asked for. @param shown of these slots the keys are never hidden; undefined = no slot is sure */
+  covers(shown: FeedSlots | undefined): boolean {
+    return this.uncounted?.every((bits, index) => (bits & ~(shown?.[index] ?? 0)) === 0) !== false;
+  }
+
+  /**
+   * Counts a row as it is stored, unless that has been done, for somebody who {@link goesOn} and leaves none out.
+   * @param stored may be missing where the slot's keys are not counted
+   */
+  look(name: string, slot: number, stored: Buffer | undefined): void {
     if (this.reached !== undefined && name <= this.reached) return;
-    this.add(slot, this.read(name, stored), 1);
+    if (this.counts(slot)) this.add(slot, this.read(name, stored!), 1);
     this.reached = name;
   }
 
@@ -82,6 +94,7 @@ export class SlotTallies {
 
   /** Takes note that what is stored of a key, as latin1 text, is there from now on (`by` 1), or is not any more (−1). */
   counted(name: string, slot: number, row: Counted, by: 1 | -1): void {
+    if (!this.counts(slot)) return;
     if (this.isDone || (this.reached !== undefined && name <= this.reached)) this.add(slot, row, by);
   }
 
@@ -91,7 +104,7 @@ export class SlotTallies {
     if (expiresAtMs !== 0) this.expiring[slot]! += by;
   }
 
-  /** The keys of all slots but these. */
+  /** The keys of all slots but these, among which are those that are not counted. */
   outside(slots: FeedSlots): Tally {
     const tally = { live: 0, expiring: 0 };
     for (let slot = 0; slot < SLOTS; slot++) {

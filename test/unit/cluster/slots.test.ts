@@ -1,8 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { expect, it } from 'vitest';
 import { keySlot, SLOTS } from '../../../src/cluster/slots.js';
+import { textSlot } from '../../../src/types/slots.js';
 
-const slot = (key: string) => keySlot(Buffer.from(key, 'latin1'));
+function slot(key: string): number {
+  const found = keySlot(Buffer.from(key, 'latin1'));
+  expect(textSlot(key)).toBe(found);
+  return found;
+}
 
 it('is CRC16 (XMODEM) modulo 16384: its check value, and the values Redis gives', () => {
   expect(slot('123456789')).toBe(0x31c3 % SLOTS);
