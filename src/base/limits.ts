@@ -240,6 +240,9 @@ export const BLOCKED_INPUT_BYTES_MAX = 1 << 20;
 /** Feeds that one shard can be the target of. */
 export const FEEDS_PER_SHARD_MAX = 1024;
 
+/** Flushes of different slots that a shard remembers, 2 KB each: where many shards have become one, each had its own. */
+export const FLUSHES_PER_SHARD_MAX = 64;
+
 /** Bytes of changed element rows that a record of a feed log has of one collection; of more, followers copy the key. */
 export const FEED_ELEMENTS_BYTES_MAX = 1 << 20;
 

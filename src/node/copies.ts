@@ -2,6 +2,7 @@ import { pauseFor } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyReport, KeyspaceReport } from '../cluster/plan/reports.js';
 import { SlotSet } from '../cluster/slot-set.js';
+import { SLOTS } from '../cluster/slots.js';
 import type { KeyspaceEntry, Topology } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { Copy } from './copy.js';
@@ -241,14 +242,17 @@ export class Copies {
 
   private async show(copy: Copy): Promise<void> {
     if (copy.isShowing) return;
-    const { shown } = copy;
+    const { shown, own } = copy;
     // A flush that comes by a feed as it was before is about all rows.
     if (shown?.keepsOthers) await this.host.settled();
-    await this.host.engine.show(
-      copy.route,
-      shown && { ...shown, slots: shown.slots?.toBytes(), staying: shown.staying?.toBytes() },
-    );
+    const slots = shown && {
+      ...shown,
+      slots: shown.slots?.toBytes(),
+      staying: shown.staying?.toBytes(),
+    };
+    await this.host.engine.show(copy.route, slots, own.size === SLOTS ? undefined : own.toBytes());
     copy.showing = shown;
+    copy.told = own;
     this.host.follow();
   }
 

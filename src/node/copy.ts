@@ -2,7 +2,7 @@ import { CommandError, CommandRejected } from '../base/command-errors.js';
 import type { Timers } from '../base/timers.js';
 import { placeKey, type ShardDuty } from '../cluster/plan/duties.js';
 import type { CopyPlace } from '../cluster/plan/feeds.js';
-import { isSameSet, type SlotSet, slotsOfShard } from '../cluster/slot-set.js';
+import { isSameSet, SlotSet, slotsOfShard } from '../cluster/slot-set.js';
 import type { KeyspaceEntry } from '../cluster/topology.js';
 import type { ShardRoute } from '../workers/pool.js';
 import { type CopyMemory, feedsTo, type OwnMark } from './copy-memory.js';
@@ -63,6 +63,8 @@ export class Copy {
   expired = 0;
   /** What the worker has been told to show. */
   showing: ShownSlots | undefined;
+  /** The slots that the worker takes for the shard's own, which is what a flush of it is about. */
+  told = SlotSet.ALL;
   isReviewing = false;
   isReviewDue = false;
   isRemoving = false;
@@ -117,6 +119,7 @@ export class Copy {
   /** Whether commands see the rows of its slots, and none of others. */
   private get showsItsOwn(): boolean {
     const { shown, showing, duty } = this;
+    if (!isSameSet(this.own, this.told)) return false;
     if (shown !== undefined) return isSameSet(shown.slots, showing?.slots);
     return showing?.slots === undefined || showing.slots.includes(duty!.slots);
   }
@@ -168,12 +171,18 @@ export class Copy {
   /** Whether the worker shows what it should. */
   get isShowing(): boolean {
     const { shown, showing } = this;
+    if (!isSameSet(this.own, this.told)) return false;
     if (shown === undefined || showing === undefined) return shown === showing;
     return (
       shown.keepsOthers === showing.keepsOthers &&
       isSameSet(shown.slots, showing.slots) &&
       isSameSet(shown.staying, showing.staying)
     );
+  }
+
+  /** The slots that are the shard's. */
+  get own(): SlotSet {
+    return this.duty?.slots ?? SlotSet.ALL;
   }
 
   get shown(): ShownSlots | undefined {

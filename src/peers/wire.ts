@@ -25,6 +25,7 @@ interface WireCopyBegin {
   position: Maybe<WirePosition>;
   rememberedSince: number;
   flushedAt: number;
+  flushes?: Uint8Array;
   after?: Uint8Array;
 }
 
@@ -106,20 +107,23 @@ function optional<Name extends string, Value>(
 
 function toWireStart(start: FeedStart): WireStart {
   if (start.phase === 'tailing') return { tailing: toWirePosition(start.position) };
-  const { rememberedSince, flushedAt, ...position } = start.begin;
+  const { rememberedSince, flushedAt, flushes, ...position } = start.begin;
   const after = optional('after', toWireKey(start.after));
-  return { copying: { position: toWirePosition(position), rememberedSince, flushedAt, ...after } };
+  const facts = { rememberedSince, flushedAt: flushedAt ?? 0, ...optional('flushes', flushes) };
+  return { copying: { position: toWirePosition(position), ...facts, ...after } };
 }
 
 function fromWireStart({ copying, tailing }: WireStart): FeedStart {
   if (tailing) return { phase: 'tailing', position: fromWirePosition(tailing) };
-  const { position, rememberedSince, flushedAt, after } = given(copying, 'position');
+  const { position, rememberedSince, flushedAt, flushes, after } = given(copying, 'position');
   return {
     phase: 'copying',
     begin: {
       ...fromWirePosition(given(position, 'position')),
       rememberedSince: exact(rememberedSince, 'remembered_since'),
-      flushedAt: exact(flushedAt, 'flushed_at'),
+      ...optional('flushedAt', exact(flushedAt, 'flushed_at') || undefined),
+      // In memory of their own, as slots are.
+      ...optional('flushes', flushes && new Uint8Array(flushes)),
     },
     after: fromWireKey(after),
   };

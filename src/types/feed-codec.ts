@@ -31,8 +31,9 @@ import { SLOTS } from './slots.js';
  *
  * A record of the log:
  *
- *   0       1      kind: 1 = rows, 2 = flush
+ *   0       1      kind: 1 = rows, 2 = flush of slots that are not told (of format 6), 3 = flush of some slots
  *   1       …      rows; or, 8 bytes, the timestamp of the flush, which supersedes every record before it
+ *   9       2048   of kind 3: the slots, see FeedSlots
  *
  * Records on their way: the length of each (4 bytes), then its bytes.
  */
@@ -45,7 +46,7 @@ const ELEMENTS_HEADER_BYTES = 13;
 const ORIGIN_BYTES = 4;
 const GONE = 0xffff_ffff;
 
-const RecordKind = { Rows: 1, Flush: 2 } as const;
+const RecordKind = { Rows: 1, Flush: 2, SlotsFlush: 3 } as const;
 
 /** What an entry has of the element rows of a large collection. The numbers are on disk: never renumber. */
 export const ElementsKind = {
@@ -79,6 +80,9 @@ export interface FeedElements {
 export type FeedSlots = Uint8Array;
 
 export const FEED_SLOTS_BYTES = SLOTS / 8;
+
+/** The set of all slots. */
+export const ALL_SLOTS: FeedSlots = new Uint8Array(FEED_SLOTS_BYTES).fill(0xff);
 
 export function hasSlot(slots: FeedSlots, slot: number): boolean {
   return (slots[slot >> 3]! & (1 << (slot & 7))) !== 0;
@@ -127,11 +131,12 @@ export class FeedWriter {
     this.scratch[this.end++] = RecordKind.Rows;
   }
 
-  flush(timestamp: number): void {
-    this.reserve(FLUSH_RECORD_BYTES);
-    this.scratch[this.end] = RecordKind.Flush;
+  flush(timestamp: number, slots: FeedSlots): void {
+    this.reserve(FLUSH_RECORD_BYTES + FEED_SLOTS_BYTES);
+    this.scratch[this.end] = RecordKind.SlotsFlush;
     writeUint64(this.scratch, this.end + KIND_BYTES, timestamp);
-    this.end += FLUSH_RECORD_BYTES;
+    this.scratch.set(slots, this.end + FLUSH_RECORD_BYTES);
+    this.end += FLUSH_RECORD_BYTES + FEED_SLOTS_BYTES;
   }
 
   /** Adds a row as it is in memory. */
@@ -336,9 +341,18 @@ export function eachElement(rows: Buffer, visit: (name: Buffer, value: Buffer | 
 export function flushTimestamp(record: Buffer): number | undefined {
   const kind = record[0];
   if (kind === RecordKind.Rows) return undefined;
-  if (kind !== RecordKind.Flush || record.length !== FLUSH_RECORD_BYTES)
+  const slotsBytes = kind === RecordKind.SlotsFlush ? FEED_SLOTS_BYTES : 0;
+  const isFlush = kind === RecordKind.Flush || kind === RecordKind.SlotsFlush;
+  if (!isFlush || record.length !== FLUSH_RECORD_BYTES + slotsBytes)
     throw new FeedFormatError(`a record of ${record.length} bytes and kind ${kind}`);
   return readUint64(record, KIND_BYTES);
+}
+
+/** The slots of a record that is a flush, in memory of their own; undefined = it does not tell them. */
+export function flushSlots(record: Buffer): FeedSlots | undefined {
+  return record[0] === RecordKind.SlotsFlush
+    ? new Uint8Array(record.subarray(FLUSH_RECORD_BYTES))
+    : undefined;
 }
 
 /** Visits the entries of a record that is none of a flush. @throws FeedFormatError */

@@ -11,8 +11,10 @@ export interface FeedPosition {
 export interface CopyBegin extends FeedPosition {
   /** Every deletion later than this timestamp the source has as a tombstone, which is copied as rows are. */
   readonly rememberedSince: number;
-  /** Timestamp of the last flush of the source: older rows than that are gone. 0 = there was none. */
-  readonly flushedAt: number;
+  /** What the source knows of flushes, see types/flush-set.ts; absent = it is of an earlier version. */
+  readonly flushes?: Uint8Array;
+  /** What earlier versions say, and understand, instead: timestamp of a flush of all that the feed is about; absent or 0 = none. */
+  readonly flushedAt?: number;
 }
 
 /** Where a feed goes on. */

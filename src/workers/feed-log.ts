@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { unixMsOf } from '../base/clock.js';
 import { FEED_DELETIONS_MAX, FEED_READ_RECORDS_MAX, FEED_RECORD_BYTES } from '../base/limits.js';
-import { ElementsKind, FeedWriter, flushTimestamp } from '../types/feed-codec.js';
+import { ElementsKind, type FeedSlots, FeedWriter, flushTimestamp } from '../types/feed-codec.js';
 import { type Row, RowType } from '../types/row.js';
 import { elementVersion, readUint64, rowHeader, writeUint64 } from '../types/row-codec.js';
 import type { ElementChanges } from './element-changes.js';
@@ -244,13 +244,13 @@ export class FeedLog {
     this.cutOff(bytesMax);
   }
 
-  /** Stages a flush: what follows goes into an empty instance, and a log there begins with it. */
-  flush(target: Database, timestamp: number): void {
+  /** Stages a flush of some slots: what follows goes into an empty instance, and a log there begins with it. */
+  flush(target: Database, timestamp: number, slots: FeedSlots): void {
     this.stageSettings({ ...this.emptied(), overrun: undefined });
     this.stagedExtent = { ...(this.stagedExtent ?? this.extent), deletedThrough: this.kept.first - 1 };
     if (!this.isOn) return;
     this.writer.skip(VALUE_HEADER_BYTES);
-    this.writer.flush(timestamp);
+    this.writer.flush(timestamp, slots);
     this.stagedOldest = Math.min(this.stagedOldest, timestamp);
     this.closeRecord(target, timestamp);
   }

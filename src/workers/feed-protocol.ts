@@ -12,6 +12,7 @@ export type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../types/feed
 
 /** The feed log of a shard that logs. */
 export interface LogState extends CopyBegin {
+  readonly flushes: Uint8Array;
   /** Number of the oldest record; one more than `sequence` when the log is empty. */
   readonly firstSequence: number;
   /** Bytes of its records. */
@@ -119,7 +120,7 @@ export type FeedTask = ToShard &
     | { readonly kind: 'applyCopy'; readonly feed: string; readonly slice: CopySlice }
     | { readonly kind: 'applyRecords'; readonly feed: string; readonly chunk: LogChunk }
     | { readonly kind: 'forgetFeed'; readonly feed: string }
-    | { readonly kind: 'show'; readonly shown: Shown | undefined }
+    | { readonly kind: 'show'; readonly shown: Shown | undefined; readonly own: FeedSlots | undefined }
     | { readonly kind: 'removeSlots'; readonly slots: FeedSlots; readonly after: string | undefined }
   );
 

@@ -44,7 +44,7 @@ export function beginReplication(shard: Shard): void {
 /** @returns undefined while the shard does not log */
 export function logState(shard: Shard): LogState | undefined {
   const { replication, environment, nowMs } = shard;
-  const { log, flushedAt } = replication;
+  const { log, flushes } = replication;
   if (!log.isOn) return undefined;
   const { tombstoneRetentionMs, feedDriftMaxMs } = environment.knobs;
   return {
@@ -53,7 +53,7 @@ export function logState(shard: Shard): LogState | undefined {
     firstSequence: log.first,
     bytes: log.bytes,
     lostMs: log.lostMs,
-    flushedAt,
+    flushes: flushes.toBytes(),
     // What is still being copied, or has lost something, does not tell of what it lacks.
     rememberedSince:
       replication.isIncomplete || (log.lostMs !== 0 && nowMs - log.lostMs < tombstoneRetentionMs)

@@ -10,22 +10,16 @@ import {
   type FeedEntry,
   FeedFormatError,
   type FeedSlots,
+  flushSlots,
   flushTimestamp,
   hasSlot,
 } from '../types/feed-codec.js';
 import { excessDriftMs, removalHorizon } from '../types/feed-rules.js';
+import { FlushSet, includesSlots } from '../types/flush-set.js';
 import { RowFormatError } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
 import { keysBetween, onlyKey, parseCursor } from './feed-cursor.js';
-import type {
-  Applied,
-  CopyBegin,
-  CopySlice,
-  FeedPosition,
-  LogChunk,
-  Refusal,
-  SlotsRemoval,
-} from './feed-protocol.js';
+import type { Applied, CopyBegin, CopySlice, FeedPosition, LogChunk, Refusal } from './feed-protocol.js';
 import { scanRows } from './feed-scan.js';
 import { beginReplication } from './feed-source.js';
 import { hasAll } from './replication.js';
@@ -33,6 +27,7 @@ import { type Feed, type FeedRecord, isSamePlace } from './replication-meta.js';
 import { KeyWantedError, RowApplier, type StoredRow } from './row-applier.js';
 import type { Shard } from './shard.js';
 import { WritesRefusedError } from './shard-steps.js';
+import { removeSlice } from './slot-removal.js';
 
 /**
  * Does `work` between two batches of commands and, when it returns, commits what it staged. Other work, and commands,
@@ -48,6 +43,13 @@ class RefusedError extends Error {
   ) {
     super(message);
   }
+}
+
+/** What a log says of a flush. */
+interface FlushRecord {
+  readonly at: number;
+  /** undefined = an earlier version wrote it: all that the feed is about. */
+  readonly slots: FeedSlots | undefined;
 }
 
 const NOTHING: Applied = { applied: 0, skipped: 0, removed: 0 };
@@ -67,10 +69,14 @@ export class FeedTarget {
 
   /** Notes that a copy begins, see ShardFeeds. */
   begin(begin: CopyBegin, slots: FeedSlots | undefined): Promise<Refusal | undefined> {
-    return orRefusal(() => this.step(() => this.noteBegin(begin, slots)));
+    return orRefusal(async () => {
+      await this.step(() => this.noteBegin(begin, slots));
+      await this.removeEnded();
+      return undefined;
+    });
   }
 
-  private noteBegin(begin: CopyBegin, slots: FeedSlots | undefined): undefined {
+  private noteBegin(begin: CopyBegin, slots: FeedSlots | undefined): void {
     const { shard, id } = this;
     const { replication, environment } = shard;
     const known = replication.feed(id);
@@ -78,13 +84,15 @@ export class FeedTarget {
     if (known === undefined && replication.feedCount >= FEEDS_PER_SHARD_MAX)
       throw new Error(`shard ${shard.id} is the target of ${FEEDS_PER_SHARD_MAX} feeds already`);
     beginReplication(shard);
-    environment.clock.observe(begin.flushedAt);
-    if (slots === undefined && begin.flushedAt > replication.flushedAt)
-      replication.setFlushedAt(begin.flushedAt);
+    // What was told of flushes is remembered: who goes on with this copy is not told again.
+    const { flushes: _, flushedAt: __, ...from } = begin;
+    const told = toldOf(begin, slots ?? replication.own);
+    environment.clock.observe(told.latest);
+    replication.remember(told, shard.nowMs);
     const { log } = replication;
     const unsent = log.isOn ? log.oldestTimestamp : Number.POSITIVE_INFINITY;
     const record: FeedRecord = {
-      begin,
+      begin: from,
       after: undefined,
       hadAll: known !== undefined && hasAll(known.record),
       lostUntil: known === undefined ? 0 : lostUntil(known.record, begin.log),
@@ -95,7 +103,6 @@ export class FeedTarget {
       bytes: 0,
       // What a first copy does not bring was never here, or somebody else has brought it.
       removeBefore: known === undefined ? 0 : removalHorizon(begin.rememberedSince, unsent),
-      flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.record.flushedAt ?? 0),
       newest: replication.newest,
     };
     replication.setFeed(id, { record, slots });
@@ -107,8 +114,7 @@ export class FeedTarget {
       this.step(() => {
         const { record, slots: before } = this.known();
         if (isSameSlots(before, slots)) return undefined;
-        // What was flushed of the slots before says nothing of the others.
-        this.shard.replication.setFeed(this.id, { record: { ...record, flushedAt: 0 }, slots });
+        this.shard.replication.setFeed(this.id, { record, slots });
         return undefined;
       }),
     );
@@ -145,18 +151,15 @@ export class FeedTarget {
 
   /** Removes what the range of a slice has here and the source has not any more. */
   private async removeMissing(feed: Feed, slice: CopySlice, rows: readonly FeedEntry[]): Promise<number> {
-    const { replication } = this.shard;
-    const { removeBefore, flushedAt } = feed.record;
+    const { removeBefore } = feed.record;
     const range = keysBetween(slice.after, slice.last);
-    if ((removeBefore === 0 && flushedAt === 0 && replication.flushedAt === 0) || range === undefined)
-      return 0;
+    if (removeBefore === 0 || range === undefined) return 0;
     const there = new Set(rows.map(({ name }) => name));
     return this.removeRange(
       range.from,
       range.until,
       feed.slots,
-      (key, timestamp) =>
-        (timestamp < removeBefore && !there.has(key.latin1Slice())) || replication.isFlushed(key, timestamp),
+      (key, timestamp) => timestamp < removeBefore && !there.has(key.latin1Slice()),
     );
   }
 
@@ -233,6 +236,18 @@ export class FeedTarget {
     });
   }
 
+  /** Removes what flushes have ended, as far as that is not done. */
+  private async removeEnded(): Promise<number> {
+    const { replication } = this.shard;
+    const ended = replication.flushes.uncleared;
+    if (ended.latest === 0) return 0;
+    const removed = await this.removeRange(undefined, undefined, undefined, (key, timestamp) =>
+      ended.hasEnded(key, timestamp),
+    );
+    await this.step(() => replication.setCleared(ended));
+    return removed;
+  }
+
   private async removeRange(
     from: string | undefined,
     until: string | undefined,
@@ -267,16 +282,16 @@ export class FeedTarget {
         );
       if (last.sequence <= position.sequence) return NOTHING;
       const rows: FeedEntry[] = [];
-      let flushedAt: number | undefined;
+      let flush: FlushRecord | undefined;
       eachRecord(bufferOf(chunk.records), (record) => {
         const timestamp = flushTimestamp(record);
-        if (flushedAt !== undefined || (timestamp !== undefined && rows.length > 0))
+        if (flush !== undefined || (timestamp !== undefined && rows.length > 0))
           throw new FeedFormatError('a flush that is not alone');
         if (timestamp === undefined) eachRecordEntry(record, (entry) => rows.push(entry));
-        else flushedAt = timestamp;
+        else flush = { at: timestamp, slots: flushSlots(record) };
       });
       const moved = this.movedFrom(before, (record) => ({ ...record, position: last, missing: undefined }));
-      if (flushedAt !== undefined) return this.applyFlush(flushedAt, moved);
+      if (flush !== undefined) return this.applyFlush(flush, moved);
       await this.checkClock(rows);
       try {
         return await this.applyRows(rows, moved, true);
@@ -304,39 +319,31 @@ export class FeedTarget {
     );
   }
 
-  private async applyFlush(flushedAt: number, moved: (feed: Feed) => FeedRecord): Promise<Applied> {
-    const { shard, id } = this;
-    const { replication, environment } = shard;
-    const isWhole = this.known().slots === undefined;
+  private async applyFlush(flush: FlushRecord, moved: (feed: Feed) => FeedRecord): Promise<Applied> {
+    const { shard } = this;
+    const { replication, environment, hidden } = shard;
+    const { at } = flush;
     const isOver = await this.step(async () => {
-      this.checkTimestamp(flushedAt);
-      environment.clock.observe(flushedAt);
-      if (flushedAt <= (isWhole ? replication.clearedOnce : replication.forgottenAt)) {
-        this.setRecord(moved);
-        return true;
-      }
-      if (isWhole && flushedAt > replication.flushedAt && flushedAt >= replication.newest) {
-        // Nothing here is later: a fresh instance is all that is left, as at the source.
+      this.checkTimestamp(at);
+      environment.clock.observe(at);
+      const feed = this.known();
+      const slots = flush.slots ?? feed.slots ?? replication.own;
+      const isKnown = replication.flushes.hasCleared(at, slots);
+      const isWhole = feed.slots === undefined && !hidden.areKept && includesSlots(slots, replication.own);
+      // Nothing here is later: a fresh instance is all that is left, as at the source.
+      const isFresh = !isKnown && isWhole && at >= replication.newest;
+      if (isFresh) {
         await shard.prepareFlush();
-        shard.flush(flushedAt);
-        this.setRecord(moved);
-        return true;
+        shard.flush(at);
       }
-      replication.saw(flushedAt);
       // From now on nothing so old is taken in. What is here of it goes step by step.
-      if (isWhole) replication.setFlushedAt(flushedAt);
-      else this.setRecord(({ record }) => ({ ...record, flushedAt: Math.max(flushedAt, record.flushedAt) }));
-      return false;
+      else if (!isKnown) replication.remember(FlushSet.of(at, slots), shard.nowMs);
+      if (isKnown || isFresh) this.setRecord(moved);
+      return isKnown || isFresh;
     });
     if (isOver) return NOTHING;
-    const { slots } = replication.feed(id)!;
-    const removed = await this.removeRange(undefined, undefined, slots, (key, timestamp) =>
-      replication.isFlushed(key, timestamp),
-    );
-    await this.step(() => {
-      if (isWhole) replication.setClearedAt(flushedAt);
-      this.setRecord(moved);
-    });
+    const removed = await this.removeEnded();
+    await this.step(() => this.setRecord(moved));
     return { ...NOTHING, removed };
   }
 
@@ -419,33 +426,12 @@ export class FeedTarget {
   }
 }
 
-/** Removes a step's worth of rows that are in the slots, or those of them that are over. */
-function removeSlice(
-  shard: Shard,
-  after: string | undefined,
-  until: string | undefined,
-  slots: FeedSlots | undefined,
-  isOver: (key: Buffer, timestamp: number) => boolean,
-): { last: string | undefined; isDone: boolean; count: number } {
-  const applier = new RowApplier(shard);
-  const doomed: StoredRow[] = [];
-  const range = scanRows(shard, after, until, slots, (key, bytes, timestamp) => {
-    if (isOver(key, timestamp)) doomed.push({ key, bytes });
-    return true;
-  });
-  for (const { key, bytes } of doomed) applier.remove(key, bytes);
-  return { ...range, count: applier.removed };
-}
-
-/** Removes rows of slots that are another shard's, see ShardFeeds. */
-export async function removeSlots(
-  shard: Shard,
-  step: Step,
-  slots: FeedSlots,
-  after: string | undefined,
-): Promise<SlotsRemoval> {
-  const { last, isDone, count } = await step(() => removeSlice(shard, after, undefined, slots, () => true));
-  return { removed: count, last, isDone };
+/**
+ * What a source knows of flushes.
+ * @param slots those that it is about if an earlier version says it, which does not tell
+ */
+function toldOf({ flushes, flushedAt = 0 }: CopyBegin, slots: FeedSlots | undefined): FlushSet {
+  return flushes === undefined ? FlushSet.of(flushedAt, slots) : FlushSet.fromBytes(flushes);
 }
 
 async function orRefusal<T>(work: () => Promise<T>): Promise<T | Refusal> {

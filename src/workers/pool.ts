@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina, queueOptionsSymbol } from 'piscina';
+import type { FeedSlots } from '../types/feed-codec.js';
 import type { Shown } from './feed-protocol.js';
 import { Owner } from './owner.js';
 import type {
@@ -52,6 +53,8 @@ export class ShardRoute {
   closed = false;
   /** See ShardFeeds.show. */
   shown: Shown | undefined;
+  /** As {@link shown}. */
+  own: FeedSlots | undefined;
 
   /** What commands wait for though the shard is open. */
   private held: Promise<void> | undefined;
@@ -203,8 +206,8 @@ export class WorkerPool {
   }
 
   private async open(route: ShardRoute, watches: ClosedShard['watches']): Promise<void> {
-    const { shard, directory, storage, owner, shown } = route;
-    await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches, shown });
+    const { shard, directory, storage, owner, shown, own } = route;
+    await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches, shown, own });
     route.opening = undefined;
   }
 
@@ -315,8 +318,9 @@ export class WorkerPool {
 
   private async restart(owner: Owner, routes: readonly ShardRoute[]): Promise<void> {
     await this.attach(owner);
-    for (const { shard, directory, storage, shown } of routes)
-      await this.run({ kind: 'open', owner: owner.index, shard, directory, storage, watches: [], shown });
+    const opened = { kind: 'open', owner: owner.index, watches: [] } as const;
+    for (const { shard, directory, storage, shown, own } of routes)
+      await this.run({ ...opened, shard, directory, storage, shown, own });
     for (const route of routes) route.opening = undefined;
     this.events.workerRestarted(owner.index);
     owner.resume();

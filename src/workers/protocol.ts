@@ -165,6 +165,8 @@ export type WorkerTask =
       readonly watches: readonly import('./watch-table.js').WatchRecord[];
       /** What commands see; undefined = all. */
       readonly shown: import('./feed-protocol.js').Shown | undefined;
+      /** The slots that are the shard's; undefined = all. */
+      readonly own: import('../types/feed-codec.js').FeedSlots | undefined;
     }
   | { readonly kind: 'close'; readonly owner: number; readonly shard: number }
   | { readonly kind: 'sync'; readonly owner: number }

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { FEED_SLOTS_BYTES, type FeedSlots } from '../types/feed-codec.js';
+import { FlushSet } from '../types/flush-set.js';
 import { type LogSettings, NO_LOG } from './feed-log.js';
 import type { CopyBegin, FeedPosition } from './feed-protocol.js';
 import { type Database, StorageError } from './rocksdb.js';
@@ -10,22 +11,25 @@ import { type Database, StorageError } from './rocksdb.js';
  *   replication    ReplicationRecord: what the shard as a whole knows
  *   feed:<id>      FeedRecord: how far it has come with a feed of which it is the target
  *   slots:<id>     the slots of that feed, 2048 bytes; absent = all
+ *   flushes        what is known of flushes, see types/flush-set.ts; absent = nothing
  */
 const STATE_KEY = Buffer.from('replication');
 const FEED_PREFIX = 'feed:';
 const SLOTS_PREFIX = 'slots:';
+const FLUSHES_KEY = Buffer.from('flushes');
 
 /** What a shard keeps of feeds beside rows and records. */
 export interface ReplicationRecord {
   readonly log: LogSettings;
   /** No row of the shard had a later timestamp when this was written. */
   readonly newest: number;
-  /** Rows up to this timestamp are gone, those too that still arrive: the last flush. */
-  readonly flushedAt: number;
-  /** Rows up to this timestamp are removed from the disk too. */
-  readonly clearedAt: number;
-  /** Flushes up to this timestamp were here, and are forgotten; absent = none. */
-  readonly forgottenAt?: number;
+  /**
+   * Of earlier versions, until it is known of which slots it is: rows of the shard up to this timestamp are gone, those too
+   * that still arrive, by its last flush; absent = there was none, or it is among the flushes.
+   */
+  readonly flushedAt?: number;
+  /** As {@link flushedAt}: rows up to this timestamp are removed from the disk, too. */
+  readonly clearedAt?: number;
   /** Which start of the machine wrote it; '' after the shard was closed, with all of it on the disk. */
   readonly machine: string;
   /** Feeds that bring back what the machine lost, see Replication.isRecovering; absent = none. */
@@ -55,8 +59,8 @@ export interface FeedRecord {
   readonly bytes: number;
   /** While copying: rows that the source lacks go if they are older than this timestamp. */
   readonly removeBefore: number;
-  /** Of a feed of some slots: rows of these up to this timestamp are gone, see ReplicationRecord.flushedAt. */
-  readonly flushedAt: number;
+  /** Of a feed of some slots, and of earlier versions: rows of these up to this timestamp are gone. */
+  readonly flushedAt?: number;
   /** The latest timestamp that the feed brought. */
   readonly newest: number;
 }
@@ -79,8 +83,6 @@ export interface Feed {
 export const NO_REPLICATION: ReplicationRecord = {
   log: NO_LOG,
   newest: 0,
-  flushedAt: 0,
-  clearedAt: 0,
   machine: '',
 };
 
@@ -88,6 +90,8 @@ export interface ReplicationContents {
   /** undefined where the shard has never had to do with feeds. */
   readonly record: ReplicationRecord | undefined;
   readonly feeds: ReadonlyMap<string, Feed>;
+  /** undefined where an earlier version wrote what there is. */
+  readonly flushes: FlushSet | undefined;
 }
 
 /** @throws StorageError CORRUPT, and what reading throws */
@@ -108,7 +112,24 @@ export function readReplication(database: Database): ReplicationContents {
     feeds.set(id, { record: parse<FeedRecord>(database, name, value!), slots });
     return true;
   });
-  return { record: state && parse<ReplicationRecord>(database, 'replication', state), feeds };
+  const flushes = database.get('meta', FLUSHES_KEY);
+  return {
+    record: state && parse<ReplicationRecord>(database, 'replication', state),
+    feeds,
+    flushes: flushes && parseFlushes(database, flushes),
+  };
+}
+
+function parseFlushes(database: Database, bytes: Buffer): FlushSet {
+  try {
+    return FlushSet.fromBytes(bytes);
+  } catch (cause) {
+    throw new StorageError('CORRUPT', `${database.path}: the row flushes of meta cannot be read`, { cause });
+  }
+}
+
+export function writeFlushes(target: Database, flushes: FlushSet): void {
+  target.put('meta', FLUSHES_KEY, Buffer.from(flushes.toBytes()));
 }
 
 function parse<T>(database: Database, what: string, bytes: Buffer): T {

@@ -1,8 +1,11 @@
 import type { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { hasSlot } from '../types/feed-codec.js';
+import { timestampOf } from '../base/clock.js';
+import { FLUSHES_PER_SHARD_MAX } from '../base/limits.js';
+import { ALL_SLOTS, type FeedSlots } from '../types/feed-codec.js';
+import { FlushSet } from '../types/flush-set.js';
 import type { Row } from '../types/row.js';
-import { keySlot, textSlot } from '../types/slots.js';
+import { textSlot } from '../types/slots.js';
 import { CollectionCopies } from './collection-copies.js';
 import type { ElementChanges } from './element-changes.js';
 import { againInside } from './feed-cursor.js';
@@ -15,6 +18,7 @@ import {
   type ReplicationRecord,
   readReplication,
   writeFeed,
+  writeFlushes,
   writeReplication,
   writeSlots,
 } from './replication-meta.js';
@@ -24,7 +28,7 @@ import { type Database, StorageError } from './rocksdb.js';
 export interface ReplicationEnvironment {
   /** Which start of the machine this is. */
   readonly machine: string;
-  readonly knobs: { readonly feedLogBytesMax: number };
+  readonly knobs: { readonly feedLogBytesMax: number; readonly tombstoneRetentionMs: number };
 }
 
 /**
@@ -38,15 +42,16 @@ export class Replication {
   /** Versions of collections that feeds were bringing when they were given up on opening. */
   orphans: readonly number[] = [];
   private feeds: ReadonlyMap<string, Feed> = new Map();
-  /** The latest flush of any of them. */
-  private flushedByFeeds = 0;
-  private flushed = 0;
-  private cleared = 0;
+  private remembered = FlushSet.NONE;
+  private stagedFlushes: FlushSet | undefined;
+  /** The flush of the whole shard that an earlier version wrote down without its slots, and what feeds knew beside it. */
+  private unplaced:
+    | { readonly at: number; readonly clearedAt: number; readonly others: FlushSet }
+    | undefined;
+  /** Whether {@link remembered} has that flush with its slots, and the disk does not. */
+  private isPlaced = false;
+  private ownSlots: FeedSlots | undefined;
   private latest = 0;
-  private forgotten = 0;
-  private stagedFlushed: number | undefined;
-  private stagedForgotten: number | undefined;
-  private stagedCleared: number | undefined;
   private stagedLatest = 0;
   /** undefined = the feed ends. */
   private readonly stagedFeeds = new Map<string, Feed | undefined>();
@@ -73,16 +78,17 @@ export class Replication {
    */
   open(database: Database, nowMs: number): void {
     this.discard();
-    const { record, feeds } = readReplication(database);
-    const { log, newest, flushedAt, clearedAt, forgottenAt, machine, recovering } = record ?? NO_REPLICATION;
+    const { record, feeds, flushes } = readReplication(database);
+    const { log, newest, machine, recovering } = record ?? NO_REPLICATION;
     const wasLost = machine !== '' && machine !== this.environment.machine;
     this.isKnownOnDisk = record !== undefined;
-    this.takeFeeds(feeds);
+    this.feeds = feeds;
     this.recovering = new Set(recovering);
-    this.flushed = flushedAt;
-    this.cleared = clearedAt;
-    this.forgotten = forgottenAt ?? 0;
-    this.latest = Math.max(newest, flushedAt, this.log.open(database, log));
+    this.unplaced = undefined;
+    this.isPlaced = false;
+    if (flushes === undefined) this.takeUnplaced(record ?? NO_REPLICATION);
+    else this.remembered = flushes;
+    this.latest = Math.max(newest, this.remembered.latest, this.log.open(database, log));
     for (const feed of feeds.values()) this.latest = Math.max(this.latest, feed.record.newest);
     this.orphans = [];
     // From the first commit on it must be told whether what follows could have been lost.
@@ -100,6 +106,37 @@ export class Replication {
     this.committed();
   }
 
+  /** What an earlier version knew of flushes. */
+  private takeUnplaced({ flushedAt = 0, clearedAt = 0 }: ReplicationRecord): void {
+    let others = FlushSet.NONE;
+    for (const { record, slots } of this.feeds.values())
+      others = others.with(record.flushedAt ?? 0, slots, false);
+    this.unplaced = flushedAt === 0 ? undefined : { at: flushedAt, clearedAt, others };
+    this.remembered = others;
+    this.isPlaced = others !== FlushSet.NONE;
+    this.place();
+  }
+
+  private place(): void {
+    if (this.unplaced === undefined) return;
+    const { at, clearedAt, others } = this.unplaced;
+    this.remembered = others.with(at, this.ownSlots, clearedAt >= at);
+    if (this.ownSlots === undefined) return;
+    this.unplaced = undefined;
+    this.isPlaced = true;
+  }
+
+  /** The slots that are the shard's, and that a flush of it is about; undefined = all. */
+  get own(): FeedSlots | undefined {
+    return this.ownSlots;
+  }
+
+  /** To be called when the shard is opened, and when it comes to have other slots. */
+  setOwn(slots: FeedSlots | undefined): void {
+    this.ownSlots = slots;
+    this.place();
+  }
+
   /** Whether others have, or bring, what this shard has: then expired keys leave tombstones. */
   get isActive(): boolean {
     return this.log.isOn || this.feeds.size > 0;
@@ -110,54 +147,24 @@ export class Replication {
     return Math.max(this.latest, this.stagedLatest);
   }
 
-  get flushedAt(): number {
-    return this.stagedFlushed ?? this.flushed;
-  }
-
-  /** Up to which timestamp no row is on the disk any more. */
-  get clearedAt(): number {
-    return this.stagedCleared ?? this.cleared;
-  }
-
-  /**
-   * Up to which timestamp flushes have been here and are forgotten: others may tell of them once more, and would mean
-   * rows that have come since from other shards, too.
-   */
-  get forgottenAt(): number {
-    return this.stagedForgotten ?? this.forgotten;
-  }
-
-  /** Up to which timestamp flushes of the whole shard were here: rows as old that are there have come from other shards since. */
-  get clearedOnce(): number {
-    return Math.max(this.clearedAt, this.forgottenAt);
+  /** What is known of flushes. */
+  get flushes(): FlushSet {
+    return this.stagedFlushes ?? this.remembered;
   }
 
   /** Whether a flush has ended all rows of a key up to a timestamp. */
   isFlushed(key: Buffer, timestamp: number): boolean {
-    return isFlushedBy(this.flushedAt, this.feeds, key, timestamp);
+    return this.flushes.hasEnded(key, timestamp);
   }
 
   /** Up to which timestamp {@link isFlushed} holds for a key, latin1; 0 = for none. */
   flushOf(key: string): number {
-    let { flushedAt } = this;
-    if (flushedAt >= this.flushedByFeeds) return flushedAt;
-    const slot = textSlot(key);
-    for (const { record, slots } of this.feeds.values())
-      if (record.flushedAt > flushedAt && slots !== undefined && hasSlot(slots, slot))
-        flushedAt = record.flushedAt;
-    return flushedAt;
+    return this.latestFlush === 0 ? 0 : this.flushes.at(textSlot(key));
   }
 
   /** No flush that {@link isFlushed} tells of is later. */
   get latestFlush(): number {
-    return Math.max(this.flushedAt, this.flushedByFeeds);
-  }
-
-  /** {@link isFlushed}, of what is known at this moment. */
-  flushedNow(): (key: Buffer, timestamp: number) => boolean {
-    // These feeds are never changed: others take their place.
-    const { flushedAt, feeds } = this;
-    return (key, timestamp) => isFlushedBy(flushedAt, feeds, key, timestamp);
+    return this.flushes.latest;
   }
 
   feed(id: string): Feed | undefined {
@@ -227,27 +234,23 @@ export class Replication {
     return this.isRecordStale && this.log.isOn;
   }
 
-  /** Stages that all rows up to a timestamp are gone. */
-  setFlushedAt(timestamp: number): void {
-    this.stagedFlushed = Math.max(timestamp, this.flushedAt);
-    this.saw(timestamp);
-  }
-
   /**
-   * Stages that nothing is known any more of when all rows up to a timestamp went. What the log remembers of deletions
-   * begins behind that: or a copy that was away at the flush would keep what it has from before.
+   * Stages flushes that are known besides, also such as another one has told of long after. They are remembered for as long
+   * as deletions are, also when the feed that told of them ends.
    */
-  forgetFlush(): void {
-    if (this.flushedAt === 0 && this.clearedAt === 0) return;
-    this.log.forget(this.flushedAt);
-    this.stagedForgotten = Math.max(this.forgottenAt, this.flushedAt);
-    this.stagedFlushed = 0;
-    this.stagedCleared = 0;
+  remember(flushes: FlushSet, nowMs: number): void {
+    if (flushes.latest === 0) return;
+    const oldest = timestampOf(Math.max(0, nowMs - this.environment.knobs.tombstoneRetentionMs));
+    const { kept, forgotten } = this.flushes.since(oldest).merged(flushes).limited(FLUSHES_PER_SHARD_MAX);
+    // Whoever was away at that flush would else keep what it has from before.
+    if (forgotten !== 0) this.log.forget(forgotten);
+    this.saw(kept.latest);
+    this.stagedFlushes = kept;
   }
 
-  /** Stages that all rows up to a timestamp, which a flush had ended, are removed. */
-  setClearedAt(timestamp: number): void {
-    this.stagedCleared = Math.max(timestamp, this.clearedAt);
+  /** Stages that what some flushes had ended is removed. */
+  setCleared(flushes: FlushSet): void {
+    this.stagedFlushes = this.flushes.cleared(flushes);
   }
 
   /** Takes note of the timestamp of a row that is staged. */
@@ -279,6 +282,7 @@ export class Replication {
   ): void {
     if (!this.isKnownOnDisk && !this.hasChanges) return;
     if (flushedAt !== undefined) this.stageFlush(target, flushedAt);
+    if (this.stagedFlushes !== undefined || this.isPlaced) writeFlushes(target, this.flushes);
     for (const [id, feed] of this.stagedFeeds) this.stageFeed(target, id, feed, flushedAt !== undefined);
     const { feedLogBytesMax } = this.environment.knobs;
     if (rows.length > 0 && changes !== undefined)
@@ -294,11 +298,10 @@ export class Replication {
 
   /** The target is to have all that is kept, not only what changes. */
   private stageFlush(target: Database, flushedAt: number): void {
-    if (this.isActive) {
-      this.setFlushedAt(flushedAt);
-      this.setClearedAt(flushedAt);
-    }
-    this.log.flush(target, this.flushedAt);
+    const known = this.flushes;
+    this.stagedFlushes = this.isActive ? known.with(flushedAt, this.own, true) : known;
+    this.saw(flushedAt);
+    this.log.flush(target, flushedAt, this.own ?? ALL_SLOTS);
     for (const id of this.feeds.keys()) {
       const feed = this.feed(id);
       if (feed === undefined) continue;
@@ -311,9 +314,9 @@ export class Replication {
   }
 
   private get recordHasChanged(): boolean {
-    const { log, stagedFlushed, stagedCleared, stagedRecovering } = this;
-    const hasStaged = [stagedFlushed, stagedCleared, stagedRecovering].some((each) => each !== undefined);
-    return hasStaged || this.isStartStaged || log.keptHasChanged;
+    const hasStaged =
+      this.stagedFlushes !== undefined || this.isPlaced || this.stagedRecovering !== undefined;
+    return hasStaged || this.isStartStaged || this.log.keptHasChanged;
   }
 
   /** Whether the record of the shard as a whole goes with the batch. */
@@ -334,14 +337,13 @@ export class Replication {
   }
 
   private record(machine: string): ReplicationRecord {
-    const { log, newest, flushedAt, clearedAt, forgottenAt } = this;
+    const { log, newest, unplaced } = this;
     const recovering = [...(this.stagedRecovering ?? this.recovering)];
     return {
       log: log.kept,
       newest,
-      flushedAt,
-      clearedAt,
-      ...(forgottenAt > 0 && { forgottenAt }),
+      ...(unplaced !== undefined &&
+        this.stagedFlushes === undefined && { flushedAt: unplaced.at, clearedAt: unplaced.clearedAt }),
       machine,
       ...(recovering.length > 0 && { recovering }),
     };
@@ -357,27 +359,20 @@ export class Replication {
         if (feed === undefined) feeds.delete(id);
         else feeds.set(id, feed);
       }
-      this.takeFeeds(feeds);
+      this.feeds = feeds;
     }
-    this.flushed = this.flushedAt;
-    this.cleared = this.clearedAt;
-    this.forgotten = this.forgottenAt;
+    if (this.stagedFlushes !== undefined) this.unplaced = undefined;
+    this.isPlaced = false;
+    this.remembered = this.flushes;
     this.recovering = this.stagedRecovering ?? this.recovering;
     this.latest = this.newest;
     this.log.committed(this.environment.knobs.feedLogBytesMax);
     this.discard();
   }
 
-  private takeFeeds(feeds: ReadonlyMap<string, Feed>): void {
-    this.feeds = feeds;
-    this.flushedByFeeds = Math.max(0, ...[...feeds.values()].map(({ record }) => record.flushedAt));
-  }
-
   /** Forgets what was staged. */
   discard(): void {
-    this.stagedFlushed = undefined;
-    this.stagedCleared = undefined;
-    this.stagedForgotten = undefined;
+    this.stagedFlushes = undefined;
     this.stagedRecovering = undefined;
     this.stagedLatest = 0;
     this.isStartStaged = false;
@@ -399,18 +394,6 @@ export class Replication {
       if (!(error instanceof StorageError)) throw error;
     }
   }
-}
-
-function isFlushedBy(
-  flushedAt: number,
-  feeds: ReadonlyMap<string, Feed>,
-  key: Buffer,
-  timestamp: number,
-): boolean {
-  if (timestamp <= flushedAt) return true;
-  for (const { record, slots } of feeds.values())
-    if (timestamp <= record.flushedAt && slots !== undefined && hasSlot(slots, keySlot(key))) return true;
-  return false;
 }
 
 function progressOf({ begin, after, position, rows, bytes }: Feed['record']): FeedProgress {

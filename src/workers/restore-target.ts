@@ -126,7 +126,7 @@ export class RestoreTarget {
     const { shard } = this;
     return {
       keys: shard.count(),
-      remembers: shard.replication.flushedAt !== 0 || (shard.keepsTombstones && this.hasRows()),
+      remembers: shard.replication.latestFlush !== 0 || (shard.keepsTombstones && this.hasRows()),
       latest: Math.max(shard.environment.clock.latest, timestampOf(shard.nowMs)),
     };
   }

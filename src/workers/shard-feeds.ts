@@ -94,7 +94,7 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   }
 
   /**
-   * A feed that was begun before goes on: notes of which slots it is from now on, which is what its flushes are about.
+   * A feed that was begun before goes on: notes of which slots it is from now on.
    * @param slots undefined = all
    */
   resumeFeed(route: ShardRoute, feed: string, slots?: FeedSlots): Promise<Refusal | undefined> {
@@ -125,13 +125,14 @@ export class ShardFeeds extends ShardTasks<FeedTask, FeedReplies> {
   }
 
   /**
-   * Has commands see only rows of some slots, from the next batch on; also when the shard is opened again. What was
-   * flushed before then says nothing of rows that come to be kept beside them.
+   * Has commands see only rows of some slots, from the next batch on; also when the shard is opened again.
    * @param shown undefined = all
+   * @param own the slots that are the shard's, which is what a flush of it is about; undefined = all
    */
-  async show(route: ShardRoute, shown: Shown | undefined): Promise<void> {
+  async show(route: ShardRoute, shown: Shown | undefined, own: FeedSlots | undefined): Promise<void> {
     route.shown = shown;
-    await this.ask('show', route, { shown });
+    route.own = own;
+    await this.ask('show', route, { shown, own });
   }
 
   /**

@@ -21,7 +21,7 @@ const NOTHING_KNOWN: ShardMeta = { live: 0, expiring: 0, keepsTombstones: false,
  * Version of everything a shard has on disk: rows, `ttl` keys, this record. docs/DATA_FORMAT.md describes each.
  * A shard of a later version is refused; one of an earlier version is brought forward when it is opened.
  */
-export const FORMAT_VERSION = 6;
+export const FORMAT_VERSION = 7;
 
 /*
  * The record under the key `shard` of the `meta` family:

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { SNAPSHOT_SCAN_ROWS } from '../base/limits.js';
 import { ElementsKind, type FeedSlots, FeedWriter, hasSlot } from '../types/feed-codec.js';
+import type { FlushSet } from '../types/flush-set.js';
 import { RowType } from '../types/row.js';
 import { elementVersion, rowHeader } from '../types/row-codec.js';
 import { keySlot } from '../types/slots.js';
@@ -50,7 +51,7 @@ export class ShardSnapshot {
   /** What the journal of nodes had. */
   private readonly nodes: NodeOverlay;
   private readonly shown: FeedSlots | undefined;
-  private readonly isFlushed: (key: Buffer, timestamp: number) => boolean;
+  private readonly flushes: FlushSet;
   /** What the journal has of keys, instead of what their rows are; undefined: these count. */
   private readonly journal = new Map<string, Buffer | undefined>();
   private isJournalRead = false;
@@ -71,7 +72,7 @@ export class ShardSnapshot {
     this.keys = shard.count();
     this.bytes = source.numericProperty('rocksdb.estimate-live-data-size');
     this.shown = hidden.slots && Uint8Array.from(hidden.slots);
-    this.isFlushed = replication.flushedNow();
+    this.flushes = replication.flushes;
     // The later record counts.
     const journal = { before: FEED_LOG_FROM, reverse: true, values: true } as const;
     this.journalReader = source.openReader({ family: 'log', ...journal });
@@ -154,7 +155,7 @@ export class ShardSnapshot {
     const { type, expiresAtMs, timestamp } = rowHeader(bytes);
     if (type === RowType.Tombstone || (expiresAtMs !== 0 && expiresAtMs <= this.takenAtMs)) return false;
     if (this.shown !== undefined && !hasSlot(this.shown, keySlot(key))) return false;
-    return !this.isFlushed(key, timestamp);
+    return !this.flushes.hasEnded(key, timestamp);
   }
 
   /** Adds a large collection if the part is not longer than it may be then. */

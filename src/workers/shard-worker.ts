@@ -128,7 +128,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
     return this.executor.exclusive(work);
   }
 
-  open({ shard: id, directory, storage, watches, shown }: OpenTask): Promise<void> {
+  open({ shard: id, directory, storage, watches, shown, own }: OpenTask): Promise<void> {
     return this.executor.exclusive(async () => {
       const { generations, database } = await Generations.open(directory, storage, (error) => {
         console.error(`shard ${id}: cannot remove old files: ${String(error)}`);
@@ -138,6 +138,7 @@ class ShardWorker implements ExecutorHost, StepsHost {
       const shard = await Shard.open(id, database, generations, environment);
       shard.watches.import(watches);
       shard.hidden.show(shown);
+      shard.replication.setOwn(own);
       this.shards.set(id, shard);
     });
   }

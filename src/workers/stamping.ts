@@ -13,13 +13,18 @@ export class Stamping {
 
   /** @returns the timestamp of a write that happens now */
   now(row: Row, nowMs: number): number {
-    return this.environment.clock.next(nowMs, this.heldBy(row, nowMs));
+    // Whether the latest flush was of its slot makes no difference: the clock has seen it.
+    return this.environment.clock.next(
+      nowMs,
+      Math.max(this.replication.latestFlush, this.heldBy(row, nowMs)),
+    );
   }
 
   /** @returns the timestamp of a write that brought its own time; undefined if a later one holds */
   at(eventTimeMs: number, row: Row, nowMs: number): number | undefined {
-    const held = this.heldBy(row, nowMs);
     let timestamp = timestampOf(eventTimeMs);
+    // A flush is remembered longer than others follow: what is older would be left out of the next copy.
+    const held = Math.max(this.replication.flushOf(row.key), this.heldBy(row, nowMs));
     // Where others have the row no two writes of it may look alike: the last one to come here is the later one.
     if (this.replication.isActive && unixMsOf(held) === eventTimeMs) timestamp = held + 1;
     if (timestamp < held) return undefined;
@@ -27,12 +32,11 @@ export class Stamping {
     return timestamp;
   }
 
-  /** The timestamp that a write must beat. What has ended and is not remembered competes no more, swept or not. */
+  /** The timestamp of the row that a write must beat. What has ended and is not remembered competes no more, swept or not. */
   private heldBy(row: Row, nowMs: number): number {
     const { isActive } = this.replication;
-    // A flush is remembered longer than others follow: what is older would be left out of the next copy.
     const retentionMs = isActive ? this.environment.knobs.tombstoneRetentionMs : 0;
-    return Math.max(this.replication.flushOf(row.key), heldTimestamp(row, nowMs, retentionMs));
+    return heldTimestamp(row, nowMs, retentionMs);
   }
 
   /** Until when a row that has ended by itself is remembered as a tombstone, Unix milliseconds; 0 = it is not. */

@@ -1,9 +1,10 @@
 import { canGrow, copyMore, copySlice, joined } from './feed-copy.js';
 import type { CopySlice, FeedState, FeedTask, SlotsRemoval } from './feed-protocol.js';
 import { feedState, readLog, stageLogging } from './feed-source.js';
-import { FeedTarget, removeSlots, type Step } from './feed-target.js';
+import { FeedTarget, type Step } from './feed-target.js';
 import type { Shard } from './shard.js';
 import type { ShardSteps, TaskSteps } from './shard-steps.js';
+import { removeSlots } from './slot-removal.js';
 
 /** The worker's side of ShardFeeds. */
 export class WorkerFeeds {
@@ -45,9 +46,10 @@ export class WorkerFeeds {
       case 'forgetFeed':
         return new FeedTarget(shard, task.feed, step).end();
       case 'show':
-        return read(() => shard.show(task.shown)).then(() =>
-          task.shown?.keepsOthers ? step(() => shard.replication.forgetFlush()) : undefined,
-        );
+        return read(() => {
+          shard.show(task.shown);
+          shard.replication.setOwn(task.own);
+        });
       case 'removeSlots':
         return measured(removalSteps(shard, taskSteps, task));
     }

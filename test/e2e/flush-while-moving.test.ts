@@ -76,4 +76,40 @@ describe.skipIf(SUBJECT === 'redis')('what a node is emptied of', () => {
     expect(await client.rendered('DBSIZE')).toBe(':0');
     client.close();
   }, 120_000);
+
+  test('does not take older events any more, whoever has its slots and whatever was started anew', async () => {
+    cluster = await TestCluster.start({ stores: 3 });
+    await cluster.createKeyspace(NAME, { db: 0, shards: 2, replicas: 2 });
+    const client = await cluster.stores[0]!.connect();
+    const beforeMs = Date.now();
+    for (let row = 0; row < 40; row++) await client.command('SET', `row:${row}`, 'before');
+    await waitUntil('all is at both copies', async () => (await client.rendered('WAIT', 1, 1000)) === ':1');
+    expect(await client.rendered('FLUSHDB')).toBe('+OK');
+    for (const shards of [3, 1]) {
+      await resize(shards);
+      const events = Array.from({ length: 40 }, (_, row) => [
+        'SET',
+        `row:${row}`,
+        'x',
+        'EVENTTIME',
+        `${beforeMs}`,
+      ]);
+      await client.pipeline(events);
+      expect(await client.rendered('DBSIZE')).toBe(':0');
+    }
+    client.close();
+    await Promise.all(cluster.stores.map((store) => store.kill9()));
+    await Promise.all(cluster.stores.map((store) => store.start()));
+    const again = await cluster.stores[0]!.connect();
+    await waitUntil(
+      'they answer again',
+      async () => (await again.rendered('GET', 'row:1')) === '$-1',
+      20_000,
+    );
+    await again.pipeline(
+      Array.from({ length: 40 }, (_, row) => ['SET', `row:${row}`, 'x', 'EVENTTIME', `${beforeMs}`]),
+    );
+    expect(await again.rendered('DBSIZE')).toBe(':0');
+    again.close();
+  }, 120_000);
 });

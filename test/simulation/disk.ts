@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { RecordStore } from '../../src/node/registry.js';
 import type { CopyBegin, FeedPosition } from '../../src/types/feed.js';
-import { type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
+import type { FeedSlots } from '../../src/types/feed-codec.js';
+import { FlushSet } from '../../src/types/flush-set.js';
 import type { Life } from './scheduler.js';
 
 /** A row as a shard has it on its disk. */
@@ -24,6 +25,7 @@ export type StoredRecord = StoredRow | StoredFlush;
 export interface StoredFlush {
   /** Its timestamp. */
   readonly flushedAt: number;
+  readonly slots: FeedSlots;
 }
 
 export function isFlush(record: StoredRecord): record is StoredFlush {
@@ -56,8 +58,6 @@ export interface StoredFeed {
   readonly lostUntil: number;
   /** No row here was later when this was written. */
   readonly newest: number;
-  /** Of a feed of some slots: rows of these up to this time are gone; 0 = none. */
-  readonly flushedAt: number;
 }
 
 /** What a shard has on its disk. */
@@ -69,12 +69,8 @@ export interface StoredShard {
   readonly recovering: Set<string>;
   /** Deletions leave tombstones: from the moment on that it has had to do with feeds. */
   keepsTombstones: boolean;
-  /** Rows up to this time do not count, and none is taken in; 0 = there was no flush that feeds have to know of. */
-  flushedAt: number;
-  /** Up to which time a flush has removed all rows that are not to count. */
-  clearedAt: number;
-  /** Flushes up to this time were here, and are forgotten. */
-  forgottenAt: number;
+  /** What is known of flushes that feeds have to know of. */
+  flushes: FlushSet;
   /** No row here was ever later. */
   newest: number;
   /** The start of the machine that wrote it; '' = it was closed, or has nothing that could be lost. */
@@ -88,20 +84,15 @@ export function emptyShard(): StoredShard {
     feeds: new Map(),
     recovering: new Set(),
     keepsTombstones: false,
-    flushedAt: 0,
-    clearedAt: 0,
-    forgottenAt: 0,
+    flushes: FlushSet.NONE,
     newest: 0,
     machine: '',
   };
 }
 
 /** Whether a flush has ended what there was of a slot up to a time. */
-export function isFlushed({ flushedAt, feeds }: StoredShard, slot: number, at: number): boolean {
-  if (at <= flushedAt) return true;
-  return [...feeds.values()].some(
-    (feed) => at <= feed.flushedAt && feed.slots !== undefined && hasSlot(feed.slots, slot),
-  );
+export function isFlushed({ flushes }: StoredShard, slot: number, at: number): boolean {
+  return at <= flushes.at(slot);
 }
 
 function copyOf(shard: StoredShard): StoredShard {

@@ -21,8 +21,6 @@ export interface Write {
   store: string;
   /** It is a deletion that left no trace: nobody had to know of it. */
   isTraceless: boolean;
-  /** It is a flush that not everybody remembers who has to. */
-  isForgotten: boolean;
   /** The client has been told that it took effect. */
   isAcknowledged: boolean;
   /** Asynchronous replication may lose it: why, for people; '' = it may not. */
@@ -52,7 +50,6 @@ export class Ledger {
       at: undefined,
       store: '',
       isTraceless: false,
-      isForgotten: false,
       isAcknowledged: false,
       excuse: '',
     };
@@ -91,19 +88,6 @@ export class Ledger {
     for (const each of this.of(write.key))
       if (each.at !== undefined && isBefore(write, each) && !isBefore(deletion, each))
         each.excuse ||= 'a deletion that left no trace ended it, and another write came then';
-  }
-
-  /** A flush is forgotten where others have rows from before: they may come back, in place of what it ended, too. */
-  forget(flush: Write): void {
-    for (const write of this.of(flush.key))
-      if (write === flush || (write.at !== undefined && isBefore(write, flush)))
-        write.excuse ||= 'the flush of it is forgotten, and who has missed that has rows from before';
-    flush.isForgotten = true;
-  }
-
-  /** Whether a row may be at one copy and not at another: not all remember a flush that ended it. */
-  mayBeFlushed({ key, at: rowAt }: StoredRow): boolean {
-    return this.of(key).some(({ isForgotten, at }) => isForgotten && at !== undefined && rowAt <= at);
   }
 
   /** Whether there is a reason to take a write as having come too late. */

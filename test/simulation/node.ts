@@ -23,8 +23,6 @@ export interface Surroundings {
   readonly random: Random;
   /** For people. */
   note(who: string, text: string): void;
-  /** A copy that is not complete any more has forgotten flushes that others may not know of. */
-  forgotFlushes(): void;
   /** Something that must never happen. */
   violated(text: string): void;
 }
@@ -134,7 +132,7 @@ export class StoreNode implements Host {
     registry.discard = async (local) => {
       if (!life.isOver) disk.directories.delete(registry.directoryOf(local));
     };
-    const pool = new SimulatedPool(life, disk, random, () => surroundings.forgotFlushes());
+    const pool = new SimulatedPool(life, disk, random);
     this.pool = pool;
     const events = {
       slowCommand: () => undefined,

@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { HybridClock } from '../../src/base/clock.js';
-import type { FeedSlots } from '../../src/types/feed-codec.js';
 import type { FeedTask } from '../../src/workers/feed-protocol.js';
 import { Owner } from '../../src/workers/owner.js';
 import { ShardRoute } from '../../src/workers/pool.js';
@@ -26,8 +25,6 @@ const RESTART_MAX_MS = 300;
 const WORKERS = 2;
 
 const ZERO = Buffer.from(':0\r\n');
-
-const isNone = (slots: FeedSlots | undefined) => slots?.every((byte) => byte === 0) === true;
 
 /** Something that the front has sent to a worker, and that is answered in order. */
 interface Sent {
@@ -127,8 +124,6 @@ export class SimulatedPool {
     readonly life: Life,
     private readonly disk: Disk,
     private readonly random: Random,
-    /** A shard that does not answer for any slot any more has forgotten what was flushed. */
-    private readonly forgotAll: () => void,
   ) {
     this.owners = Array.from({ length: WORKERS }, (_, index) => new SimulatedOwner(index, this));
     this.syncLater();
@@ -175,6 +170,7 @@ export class SimulatedPool {
     const owner = route.owner as SimulatedOwner;
     const shard = new SimulatedShard(this.disk, route.directory, owner.clock, () => this.life.now());
     shard.keepsOthers = route.shown?.keepsOthers === true;
+    shard.own = route.own;
     owner.open.set(route.shard, shard);
   }
 
@@ -279,7 +275,9 @@ export class SimulatedPool {
       case 'copySlice':
         return { ...shard.copySlice(task.after, task.slots), ...WORKED };
       case 'beginCopy':
-        return shard.beginCopy(task.feed, task.begin, task.slots);
+        shard.beginCopy(task.feed, task.begin, task.slots);
+        (await turn()).removeEnded();
+        return undefined;
       case 'resumeFeed':
         return shard.resumeFeed(task.feed, task.slots);
       case 'applyCopy':
@@ -294,7 +292,8 @@ export class SimulatedPool {
       case 'forgetFeed':
         return shard.forgetFeed(task.feed);
       case 'show':
-        if (shard.show(task.shown?.keepsOthers === true) && isNone(task.shown?.slots)) this.forgotAll();
+        shard.keepsOthers = task.shown?.keepsOthers === true;
+        shard.own = task.own;
         return undefined;
       case 'removeSlots':
         return { ...shard.removeSlots(task.slots, task.after), ...WORKED };

@@ -81,7 +81,7 @@ const TROUBLES = {
 export const KEYS = 24;
 /** Keys besides, which get values and deletions only, some with times of their own. */
 export const TIMED_KEYS = 4;
-/** In so many of the schedules without flushes events bring their own times. */
+/** In so many of the schedules events bring their own times. */
 const EVENTS_CHANCE = 0.5;
 /** Events are so old at most when they are written, or so far ahead, milliseconds. */
 const EVENT_AGE_MAX_MS = 4000;
@@ -110,8 +110,7 @@ export function scheduleOf(seed: number): Schedule {
   for (let left = random.int(1, 4); left > 0; left--)
     happenings.push({ kind: 'wish', atMs: at(), wish: wishOf(random, stores) });
   if (random.chance(0.3)) happenings.push(...resizesOf(random, at()));
-  const hasFlushes = random.chance(FLUSHES_CHANCE);
-  if (hasFlushes)
+  if (random.chance(FLUSHES_CHANCE))
     for (let left = random.int(1, 5); left > 0; left--)
       happenings.push({
         kind: 'command',
@@ -120,8 +119,7 @@ export function scheduleOf(seed: number): Schedule {
         key: random.int(0, KEYS - 1),
         via: random.int(0, stores - 1),
       });
-  // New holders of slots may not know of their flushes: they take what the others refuse (docs/SIMULATION.md, what is open).
-  if (!hasFlushes && random.chance(EVENTS_CHANCE))
+  if (random.chance(EVENTS_CHANCE))
     for (let left = random.int(10, 60); left > 0; left--) happenings.push(eventOf(random, at(), stores));
   if (troubles.length > 0)
     for (let left = random.int(1, 8); left > 0; left--)

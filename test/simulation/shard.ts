@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { type HybridClock, timestampOf, unixMsOf } from '../../src/base/clock.js';
 import type { CopyBegin, CopySlice, FeedPosition, LogChunk } from '../../src/types/feed.js';
-import { type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
+import { ALL_SLOTS, type FeedSlots, hasSlot } from '../../src/types/feed-codec.js';
 import { rememberedSince, removalHorizon } from '../../src/types/feed-rules.js';
+import { FlushSet, includesSlots } from '../../src/types/flush-set.js';
 import type {
   Applied,
   FeedProgress,
@@ -17,6 +18,7 @@ import {
   isFlush,
   isFlushed,
   type StoredFeed,
+  type StoredFlush,
   type StoredRecord,
   type StoredRow,
   type StoredShard,
@@ -58,6 +60,8 @@ const isIn = (slots: FeedSlots | undefined, slot: number) => slots === undefined
 export class SimulatedShard {
   /** Rows of slots that commands do not see have to stay: nothing is flushed. */
   keepsOthers = false;
+  /** The slots that are the shard's; undefined = all. */
+  own: FeedSlots | undefined;
 
   constructor(
     private readonly disk: Disk,
@@ -98,7 +102,7 @@ export class SimulatedShard {
   write({ key, id, isDeletion, ttlMs, eventTimeMs }: Write, slot: number): StoredRow | undefined {
     const { stored } = this;
     this.sweep();
-    const held = Math.max(stored.rows.get(key)?.at ?? 0, stored.flushedAt);
+    const held = Math.max(stored.rows.get(key)?.at ?? 0, stored.flushes.at(slot));
     const at =
       eventTimeMs === undefined ? this.clock.next(this.now(), held) : this.timeOfEvent(eventTimeMs, held);
     if (at === undefined) return undefined;
@@ -143,33 +147,15 @@ export class SimulatedShard {
     const { stored } = this;
     const { log } = stored;
     stored.rows.clear();
-    stored.flushedAt = Math.max(stored.flushedAt, at);
-    stored.clearedAt = Math.max(stored.clearedAt, at);
+    stored.flushes = stored.flushes.with(at, this.own, true);
     stored.newest = Math.max(stored.newest, at);
     if (log !== undefined) {
       log.first = this.sequence + 1;
       log.overrun = undefined;
-      log.records.splice(0, log.records.length, { flushedAt: at });
+      log.records.splice(0, log.records.length, { flushedAt: at, slots: this.own ?? ALL_SLOTS });
     }
     this.changed();
     this.disk.syncDirectory(this.path);
-  }
-
-  /**
-   * Has rows of slots that commands do not see stay, or go. What was flushed before says nothing of those.
-   * @returns whether a flush is forgotten with that
-   */
-  show(keepsOthers: boolean): boolean {
-    const { stored } = this;
-    this.keepsOthers = keepsOthers;
-    if (!keepsOthers || (stored.flushedAt === 0 && stored.clearedAt === 0)) return false;
-    const sinceMs = unixMsOf(stored.flushedAt) + 1;
-    if (stored.log !== undefined && sinceMs > stored.log.sinceMs) stored.log = { ...stored.log, sinceMs };
-    stored.forgottenAt = Math.max(stored.forgottenAt, stored.flushedAt);
-    stored.flushedAt = 0;
-    stored.clearedAt = 0;
-    this.changed();
-    return true;
   }
 
   /** What has ended becomes a tombstone of the same time, here as everywhere. */
@@ -228,7 +214,7 @@ export class SimulatedShard {
       sequence: this.sequence,
       firstSequence: log.first,
       bytes: log.records.length * 32,
-      flushedAt: this.stored.flushedAt,
+      flushes: this.stored.flushes.toBytes(),
       lostMs: log.lostMs,
       rememberedSince: isUnsure ? 0 : rememberedSince(log.sinceMs, this.now(), RETENTION_MS, DRIFT_MAX_MS),
     };
@@ -304,20 +290,21 @@ export class SimulatedShard {
     const { stored } = this;
     const known = stored.feeds.get(id);
     this.beginReplication();
-    this.clock.observe(begin.flushedAt);
-    if (slots === undefined) stored.flushedAt = Math.max(stored.flushedAt, begin.flushedAt);
-    stored.newest = Math.max(stored.newest, stored.flushedAt);
+    const { flushes = new Uint8Array(), ...from } = begin;
+    const told = FlushSet.fromBytes(flushes);
+    this.clock.observe(told.latest);
+    stored.flushes = stored.flushes.merged(told);
+    stored.newest = Math.max(stored.newest, told.latest);
     // A first copy removes nothing: what it does not bring was never here, or somebody else has brought it.
     const removeBefore = known === undefined ? 0 : removalHorizon(begin.rememberedSince, this.oldestUnsent());
     this.setFeed(id, {
       slots,
-      begin,
+      begin: from,
       after: undefined,
       position: undefined,
       rows: 0,
       removeBefore,
       lostUntil: known === undefined ? 0 : lostUntil(known, begin.log),
-      flushedAt: slots === undefined ? 0 : Math.max(begin.flushedAt, known?.flushedAt ?? 0),
     });
   }
 
@@ -331,8 +318,7 @@ export class SimulatedShard {
     const feed = this.stored.feeds.get(id);
     if (feed === undefined) throw new Error(`there is no feed ${id} to go on with`);
     if (isSameSlots(feed.slots, slots)) return;
-    // What was flushed of the slots before says nothing of the others.
-    this.setFeed(id, { ...feed, slots, flushedAt: 0 });
+    this.setFeed(id, { ...feed, slots });
   }
 
   private oldestUnsent(): number {
@@ -364,9 +350,19 @@ export class SimulatedShard {
 
   private removeMissing(feed: StoredFeed, slice: CopySlice): void {
     const there = new Set(rowsOf(slice.rows).map(({ key }) => key));
-    for (const { key, slot, at } of this.rowsAt(feed, slice))
-      if ((at < feed.removeBefore && !there.has(key)) || isFlushed(this.stored, slot, at))
-        this.stored.rows.delete(key);
+    for (const { key, at } of this.rowsAt(feed, slice))
+      if (at < feed.removeBefore && !there.has(key)) this.stored.rows.delete(key);
+  }
+
+  /** Removes what flushes have ended, as far as that is not done. */
+  removeEnded(): void {
+    const { stored } = this;
+    const ended = stored.flushes.uncleared;
+    if (ended.latest === 0) return;
+    for (const { key, slot, at } of [...stored.rows.values()])
+      if (at <= ended.at(slot)) stored.rows.delete(key);
+    stored.flushes = stored.flushes.cleared(ended);
+    this.changed();
   }
 
   /** What the source has lost others get from here. */
@@ -404,7 +400,7 @@ export class SimulatedShard {
     if (feed?.position === undefined || last.sequence <= feed.position.sequence) return;
     const [first] = recordsOf(records);
     if (first !== undefined && isFlush(first)) {
-      this.applyFlush(id, feed, first.flushedAt, last, isLast);
+      this.applyFlush(id, feed, first, last, isLast);
       return;
     }
     for (const row of rowsOf(records).slice(from, isLast ? undefined : from + 1)) this.take(row);
@@ -413,24 +409,26 @@ export class SimulatedShard {
   }
 
   /** What a flush removed goes here, too: at once, where nothing is later, or in two parts. */
-  private applyFlush(id: string, feed: StoredFeed, at: number, last: FeedPosition, isLast: boolean): void {
-    const { stored } = this;
-    const isWhole = feed.slots === undefined;
+  private applyFlush(
+    id: string,
+    feed: StoredFeed,
+    { flushedAt: at, slots }: StoredFlush,
+    last: FeedPosition,
+    isLast: boolean,
+  ): void {
+    const { stored, own } = this;
+    const isWhole = feed.slots === undefined && !this.keepsOthers && includesSlots(slots, own);
     this.clock.observe(at);
-    if (at <= stored.forgottenAt) this.setFeed(id, { ...feed, position: last });
-    else if (isWhole && at > stored.flushedAt && at >= stored.newest) {
+    if (stored.flushes.hasCleared(at, slots)) this.setFeed(id, { ...feed, position: last });
+    else if (isWhole && at >= stored.newest) {
       this.setFeed(id, { ...feed, position: last });
       this.empty(at);
-    } else if (isWhole && at <= stored.clearedAt) this.setFeed(id, { ...feed, position: last });
-    else if (!isLast) {
+    } else if (!isLast) {
       stored.newest = Math.max(stored.newest, at);
-      if (isWhole) stored.flushedAt = Math.max(stored.flushedAt, at);
-      else this.setFeed(id, { ...feed, flushedAt: Math.max(feed.flushedAt, at) });
+      stored.flushes = stored.flushes.with(at, slots, false);
       this.changed();
     } else {
-      for (const { key, slot, at } of [...stored.rows.values()])
-        if (isIn(feed.slots, slot) && isFlushed(stored, slot, at)) stored.rows.delete(key);
-      if (isWhole) stored.clearedAt = Math.max(stored.clearedAt, at);
+      this.removeEnded();
       this.setFeed(id, { ...feed, position: last });
     }
   }

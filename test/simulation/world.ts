@@ -312,8 +312,6 @@ export class World implements ClientHost {
     this.published = entry;
     this.note('entry', entryText(entry));
     const change = before?.change;
-    if (entry.change?.phase === 'takeover' && before?.shards.length !== entry.shards.length)
-      this.forgotFlushes();
     if (entry.change?.phase === 'undo' && change?.phase !== 'undo') this.excuseFilled();
     if (change === undefined || !('former' in change) || entry.change?.id === change.id) return;
     // Another change begins while former holders are away: what they alone had is given up.
@@ -323,23 +321,6 @@ export class World implements ClientHost {
       const node = this.node(store);
       const others = this.holdersBut(node);
       this.excuse(shardsOf(node), () => others, `${node.name} was given up`);
-    }
-  }
-
-  /**
-   * Slots go to other shards, where nobody remembers for long what was flushed before; or who has flushed them lost his
-   * place as their owner, is to be filled anew, and forgets it. What others have from before may come back
-   * (docs/SIMULATION.md, what is open).
-   */
-  forgotFlushes(): void {
-    const all = this.nodes.flatMap((node) => shardsOf(node));
-    for (const write of this.ledger.writes) {
-      if (!write.isFlush || write.excuse !== '') continue;
-      const isMissed = all.some(({ stored }) => {
-        const row = stored.rows.get(write.key);
-        return row !== undefined && row.at <= write.at! && !isFlushed(stored, row.slot, row.at);
-      });
-      if (isMissed) this.ledger.forget(write);
     }
   }
 
@@ -414,8 +395,6 @@ export class World implements ClientHost {
   applied(write: Write, node: StoreNode): void {
     this.note(node.name, `write ${write.id} of ${write.key} at ${write.at}`);
     const epoch = keyspaceByName(node.store!.keyspaces.topology, KEYSPACE)?.epoch ?? 0;
-    // Whoever has missed a change is filled anew when he hears of it, and forgets what he has flushed.
-    if (write.isFlush && epoch < (this.published?.epoch ?? 0)) this.ledger.forget(write);
     if (this.givenUp.some((each) => each.store === node.entry.id && epoch < each.epoch))
       write.excuse = `${node.name} had been given up, and did not know`;
   }

@@ -103,7 +103,7 @@ export class FakeEngine implements FeedEngine {
         bytes: 0,
         lostMs: this.lostMs,
         rememberedSince: 0,
-        flushedAt: 0,
+        flushes: new Uint8Array(),
       }
     );
   }

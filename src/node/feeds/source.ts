@@ -2,6 +2,7 @@ import { COPY_SLICE_BYTES, FEED_SLICE_BYTES, FEED_WINDOW_BYTES } from '../../bas
 import type { Timers } from '../../base/timers.js';
 import type { FollowerMessage, FollowerStream, LogMark } from '../../cluster/feed-messages.js';
 import type { CopyBegin, CopySlice, FeedPosition, FeedStart } from '../../types/feed.js';
+import { FlushSet } from '../../types/flush-set.js';
 import type { FeedState, LogState } from '../../workers/feed-protocol.js';
 import type { ShardRoute } from '../../workers/pool.js';
 import type { CopyRate } from './copy-rate.js';
@@ -213,7 +214,7 @@ export class FeedSource {
   private begin({ log }: FeedState, resume: FeedStart | undefined): void {
     if (log === undefined) throw new Error('the shard does not log its changes yet: try again');
     this.host.headFound(this.route!, log);
-    const { sequence, flushedAt } = log;
+    const { sequence } = log;
     if (resume === undefined && this.open!.fromBeginning && log.firstSequence === 1 && log.lostMs === 0) {
       this.beginWithFirst(log);
       return;
@@ -221,7 +222,7 @@ export class FeedSource {
     const copyable = this.host.copyable(this.open!);
     // What is not here may be elsewhere: that it is missing tells nothing.
     const rememberedSince = copyable === 'whole' ? log.rememberedSince : 0;
-    const begin: CopyBegin = { log: log.log, sequence, rememberedSince, flushedAt };
+    const begin: CopyBegin = { log: log.log, sequence, rememberedSince, ...this.flushesOf(log) };
     const from: FeedStart =
       resume !== undefined && reaches(log, positionOf(resume))
         ? resume
@@ -246,12 +247,17 @@ export class FeedSource {
    * which it may conclude nothing, and then all of the log. Not so where this machine has lost something: what it has of
    * others these may have lost at the same time, and it has forgotten that it is ahead of them.
    */
-  private beginWithFirst({ log, flushedAt }: LogState): void {
-    const position = { log, sequence: 0 };
-    const begin: CopyBegin = { ...position, rememberedSince: 0, flushedAt };
+  private beginWithFirst(state: LogState): void {
+    const position = { log: state.log, sequence: 0 };
+    const begin: CopyBegin = { ...position, rememberedSince: 0, ...this.flushesOf(state) };
     this.goOn({ phase: 'copying', begin, after: undefined });
     this.stream.send({ kind: 'slice', slice: NOTHING_COPIED });
     this.at = { phase: 'tailing', position };
+  }
+
+  /** What is said of flushes; `flushedAt` is what followers of earlier versions understand. */
+  private flushesOf({ flushes }: LogState): Pick<CopyBegin, 'flushedAt' | 'flushes'> {
+    return { flushedAt: FlushSet.fromBytes(flushes).reachedIn(this.open!.slots), flushes };
   }
 
   private async copy(

@@ -13,7 +13,7 @@ const LOG = {
   bytes: 0,
   lostMs: 0,
   rememberedSince: 0,
-  flushedAt: 0,
+  flushes: new Uint8Array(),
 };
 const released: (() => void)[] = [];
 

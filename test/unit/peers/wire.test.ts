@@ -14,7 +14,7 @@ const ID = 'ab'.repeat(20);
 const POSITION = { log: 'L', sequence: 2 ** 52 + 1 };
 const COPYING = {
   phase: 'copying',
-  begin: { ...POSITION, rememberedSince: 2 ** 52, flushedAt: 0 },
+  begin: { ...POSITION, rememberedSince: 2 ** 52 },
   after: undefined,
 } as const;
 const OPEN = {
@@ -51,6 +51,10 @@ const SLICE = {
 };
 const sources: SourceMessage[] = [
   { kind: 'begin', from: { phase: 'tailing', position: { log: 'L', sequence: 0 } } },
+  {
+    kind: 'begin',
+    from: { ...COPYING, begin: { ...COPYING.begin, flushedAt: 7, flushes: new Uint8Array(3) } },
+  },
   { kind: 'begin', from: { ...COPYING, after: 'k\u00ff\u0000' } },
   { kind: 'slice', slice: SLICE },
   { kind: 'slice', slice: { ...SLICE, after: '', last: '\u00ff', isDone: false } },

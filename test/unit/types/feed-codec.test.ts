@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  ALL_SLOTS,
   ElementsKind,
   eachElement,
   eachFeedEntry,
@@ -9,6 +10,7 @@ import {
   type FeedEntry,
   FeedFormatError,
   FeedWriter,
+  flushSlots,
   flushTimestamp,
   hasSlot,
   joinRecords,
@@ -133,6 +135,8 @@ describe('rows of a feed', () => {
   });
 });
 
+const SOME_SLOTS = slotSet([0, 7, 16_383]);
+
 describe('records', () => {
   it('are put together and taken apart', () =>
     fc.assert(
@@ -140,7 +144,7 @@ describe('records', () => {
         const writer = new FeedWriter();
         const records = wanted.map((record) => {
           writer.skip(16);
-          if (typeof record === 'number') writer.flush(record);
+          if (typeof record === 'number') writer.flush(record, record % 2 === 0 ? ALL_SLOTS : SOME_SLOTS);
           else {
             writer.beginRows();
             for (const [key, value] of record) writer.addRow(stringRow(key, value));
@@ -155,6 +159,8 @@ describe('records', () => {
             eachRecordEntry(record, ({ key, bytes: row }) =>
               rows.push([key.latin1Slice(), rowHeader(row).timestamp === 12_345_678 && rowsOf(record, 1)]),
             );
+          if (flush !== undefined)
+            expect(flushSlots(record)).toEqual(flush % 2 === 0 ? ALL_SLOTS : SOME_SLOTS);
           found.push(flush ?? rows.map((each) => (each as [string])[0]));
         });
         expect(found).toEqual(
@@ -163,9 +169,15 @@ describe('records', () => {
       }),
     ));
 
+  it('of a flush of format 6 do not tell its slots', () => {
+    const record = Buffer.from([2, 0, 0, 0, 0, 0, 0, 1, 2]);
+    expect([flushTimestamp(record), flushSlots(record)]).toEqual([258, undefined]);
+  });
+
   it('of unknown kinds and cut ones are refused', () => {
     expect(() => flushTimestamp(Buffer.from([9, 0]))).toThrow(FeedFormatError);
     expect(() => flushTimestamp(Buffer.from([2, 0]))).toThrow(FeedFormatError);
+    expect(() => flushTimestamp(Buffer.from([3, ...Array(9).fill(0)]))).toThrow(FeedFormatError);
     expect(() => flushTimestamp(Buffer.alloc(0))).toThrow(FeedFormatError);
     const joined = Buffer.from(joinRecords([Buffer.from([1])]));
     for (let length = 1; length < joined.length; length++)

@@ -28,7 +28,7 @@ describe('a log', () => {
     expect(logState(shard)).toBeUndefined();
     await startLogging(shard);
     const begin = logState(shard)!;
-    expect(begin).toMatchObject({ sequence: 0, firstSequence: 1, bytes: 0, flushedAt: 0 });
+    expect(begin).toMatchObject({ sequence: 0, firstSequence: 1, bytes: 0 });
     write(shard, ['a', '1'], ['b', '2']);
     write(shard, ['a', '3']);
     expect(logState(shard)).toMatchObject({ log: begin.log, sequence: 2, firstSequence: 1 });

@@ -6,8 +6,9 @@ import { keySlot } from '../../../src/types/slots.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import type { SlotsRemoval } from '../../../src/workers/feed-protocol.js';
 import { logState } from '../../../src/workers/feed-source.js';
-import { FeedTarget, removeSlots } from '../../../src/workers/feed-target.js';
+import { FeedTarget } from '../../../src/workers/feed-target.js';
 import type { Shard } from '../../../src/workers/shard.js';
+import { removeSlots } from '../../../src/workers/slot-removal.js';
 import { temporaryDir } from '../../support/environment.js';
 import {
   chunkOf,

@@ -106,7 +106,7 @@ class Copy {
     const { staged, nowMs, replication } = this.shard;
     const states = staged.rows.map((row) => stateOf(row, nowMs));
     this.shard.commit(false);
-    this.world.committed(states, replication.flushedAt);
+    this.world.committed(states, replication.latestFlush);
     this.audit();
   }
 
@@ -122,7 +122,7 @@ class Copy {
     this.shard.rollback();
     await this.shard.reopen();
     this.tick();
-    if (arrived) this.world.committed(states, replication.flushedAt);
+    if (arrived) this.world.committed(states, replication.latestFlush);
     this.audit();
   }
 

@@ -274,7 +274,7 @@ it('a flush is later than rows of which only a part had come when the process di
   await target.prepareFlush();
   target.flush();
   target.commit(false);
-  expect(target.replication.flushedAt).toBeGreaterThan(timestampOf(source.nowMs));
+  expect(target.replication.latestFlush).toBeGreaterThan(timestampOf(source.nowMs));
   await Promise.all([source.close(), target.close()]);
 });
 

@@ -34,7 +34,8 @@ beforeEach(async () => {
   nowMs = START_MS;
   vi.spyOn(Date, 'now').mockImplementation(() => nowMs);
   const directory = temporaryDir();
-  await run({ kind: 'open', ...SHARD, directory, storage: STORAGE, watches: [], shown: undefined });
+  const shownAndOwn = { shown: undefined, own: undefined };
+  await run({ kind: 'open', ...SHARD, directory, storage: STORAGE, watches: [], ...shownAndOwn });
 });
 
 afterEach(async () => {
@@ -44,7 +45,7 @@ afterEach(async () => {
 
 /** Has the shard write something. */
 function write(): Promise<Refusal | undefined> {
-  const begin: CopyBegin = { log: 'l', sequence: 0, rememberedSince: 0, flushedAt: 0 };
+  const begin: CopyBegin = { log: 'l', sequence: 0, rememberedSince: 0 };
   return run({ kind: 'beginCopy', ...SHARD, feed: 'f', begin, slots: undefined }) as Promise<
     Refusal | undefined
   >;
