@@ -136,6 +136,8 @@ export class FeedTarget {
       const rows: FeedEntry[] = [];
       eachFeedEntry(bufferOf(slice.rows), 0, (entry) => rows.push(entry));
       await this.checkClock(rows);
+      // The process may have ended in the middle of that when the copy began.
+      await this.removeEnded();
       const { log } = this.shard.replication;
       const loggedBefore = log.last;
       const removed = await this.removeMissing(feed, slice, rows);

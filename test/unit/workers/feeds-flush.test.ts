@@ -9,6 +9,7 @@ import { stringValue } from '../../../src/types/row.js';
 import { keySlot } from '../../../src/types/slots.js';
 import { copySlice } from '../../../src/workers/feed-copy.js';
 import { logState, stageLogging } from '../../../src/workers/feed-source.js';
+import { FeedTarget } from '../../../src/workers/feed-target.js';
 import { readReplication, writeReplication } from '../../../src/workers/replication-meta.js';
 import type { Shard } from '../../../src/workers/shard.js';
 import { temporaryDir } from '../../support/environment.js';
@@ -362,6 +363,28 @@ describe('a flush', () => {
     await followToEnd(source, shard, 'f');
     expect(keysOf(shard)).toEqual(keysOf(source));
     await Promise.all([source.close(), shard.close()]);
+  });
+
+  it('ends what a copy has from before, also when the process ended in the middle of that', async () => {
+    const { source, target } = await pair();
+    write(source, ['old', '1'], ['kept', '1']);
+    await followToEnd(source, target, 'f');
+    source.nowMs += 5;
+    await flush(source);
+    write(source, ['kept', '2']);
+    const { log } = source.replication;
+    await stepOf(source)(() => log.trim(source.source(), log.last));
+    let steps = 0;
+    const ending = new FeedTarget(target, 'f', (work) => {
+      if (++steps > 1) throw new Error('ended');
+      return stepOf(target)(work);
+    });
+    await expect(ending.begin(logState(source)!, undefined)).rejects.toThrow('ended');
+    expect(keysOf(target)).toContain('old');
+    await followToEnd(source, target, 'f');
+    expect(contentsOf(target)).toEqual(contentsOf(source));
+    expect(keysOf(target)).toEqual(['kept']);
+    await Promise.all([source.close(), target.close()]);
   });
 
   it('that fails leaves everything as it was', async () => {
