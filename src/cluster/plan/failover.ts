@@ -1,7 +1,7 @@
 import type { KeyspaceEntry, ShardEntry } from '../topology.js';
 import { dutiesIn } from './duties.js';
 import { beginChange, type PlanContext } from './plan.js';
-import { copyIn, feedIn, type KeyspaceReports } from './reports.js';
+import { copyIn, feedIn, type KeyspaceReport, type KeyspaceReports } from './reports.js';
 import { inPhase, type StepContext, unheardIn } from './steps.js';
 
 /** What becomes of a keyspace when stores are away. */
@@ -65,13 +65,19 @@ function successorOf(
   const candidates = stores.flatMap((store, place) => {
     const report = reports.get(store);
     const copy = copyIn(report, shard);
-    // One that has not heard of this entry may have everything of what the shard was before. It will have in a moment.
-    if (report === undefined || report.epoch < epoch) return [];
-    if (copy === undefined || !copy.isComplete || copy.failure !== '') return [];
+    if (!hasAll(report, shard, epoch) || copy?.failure !== '') return [];
     return [{ store, place, position: feedIn(copy, from)?.position ?? 0, owned: owned.get(store) ?? 0 }];
   });
   candidates.sort((a, b) => b.position - a.position || a.owned - b.owned || a.place - b.place);
   return candidates[0]?.store;
+}
+
+/**
+ * Whether a store says that it has everything of a shard. One that has not heard of the entry may have everything of what
+ * the shard was before, and says so; it will have heard in a moment.
+ */
+function hasAll(report: KeyspaceReport | undefined, shard: number, epoch: number): boolean {
+  return report !== undefined && report.epoch >= epoch && copyIn(report, shard)?.isComplete === true;
 }
 
 /** A shard with another owner, who is only that until the one at home is back. */
@@ -84,7 +90,7 @@ function withOwner({ home, ...held }: ShardEntry, owner: string): ShardEntry {
 
 /** In a takeover the next one whose mark is awaited. @returns undefined where nothing is different */
 function formerOwners(
-  { change }: KeyspaceEntry,
+  { change, epoch }: KeyspaceEntry,
   reports: KeyspaceReports,
   { storeText }: StepContext,
   explanation: string[],
@@ -93,7 +99,7 @@ function formerOwners(
   return change.former.map((held, shard) => {
     const [owner] = held.stores;
     if (owner === undefined || reports.has(owner)) return held;
-    const next = held.stores.find((store) => copyIn(reports.get(store), shard)?.isComplete === true);
+    const next = held.stores.find((store) => hasAll(reports.get(store), shard, epoch));
     if (next === undefined) return held;
     explanation.push(`shard ${shard} is taken over from ${storeText(next)}, for ${storeText(owner)} is away`);
     return { ...held, stores: [next, ...held.stores.filter((store) => store !== next)] };

@@ -185,3 +185,32 @@ it('no copy takes over that has not heard of what its shard is now: it had every
   const after = planFailover(entry, heardAt(50), contextAt(0));
   expect(after.entry?.shards[0]).toMatchObject({ stores: ['b', 'a'], home: 'a' });
 });
+
+it('nor is the mark of one awaited, in a takeover, that has not: it may never have everything of what the shard is now', () => {
+  const { change: _, ...settledEntry } = { ...growing(), epoch: 50 };
+  const entry: KeyspaceEntry = {
+    ...settledEntry,
+    shards: [{ stores: ['c'] }],
+    change: {
+      kind: 'move',
+      id: 'change',
+      attempts: 0,
+      startedAtMs: 0,
+      since: 50,
+      replicas: 1,
+      sinceMs: 0,
+      phase: 'takeover',
+      former: [{ stores: ['a', 'b'] }],
+    },
+  };
+  const heardAt = (at: number) =>
+    new Map([
+      ['b', { epoch: at, copies: [copyReport(0)] }],
+      ['c', { epoch: 50, copies: [copyReport(0)] }],
+    ]);
+  const context = contextAt(0, ['b', 'c']);
+  expect(planFailover(entry, heardAt(49), context).entry).toBeUndefined();
+  expect(planFailover(entry, heardAt(50), context).entry?.change).toMatchObject({
+    former: [{ stores: ['b', 'a'] }],
+  });
+});
