@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { SPACE_RETURN_EVERY_MS, SPACE_RETURN_ROW_BYTES, SPACE_RETURN_SLICE_ROWS } from '../base/limits.js';
 import { type Family, MEMTABLES_MERGED } from './column-families.js';
 import type { Database } from './rocksdb.js';
+import { toStorageError } from './storage-error.js';
 
 /** No row has it, and nobody can guess it. */
 const KEY = randomBytes(32);
@@ -85,12 +86,16 @@ function memtablesBytes(target: Database, family: Family): number {
   return MEMTABLES_MERGED * bytesMax + SLICE_BYTES;
 }
 
-/** What the files of the write-ahead log have, bytes. */
+/** What the files of the write-ahead log have, bytes. @throws StorageError */
 function logBytes(path: string): number {
   let bytes = 0;
-  for (const name of readdirSync(path)) {
-    // RocksDB removes files at any time.
-    if (name.endsWith('.log')) bytes += statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0;
+  try {
+    for (const name of readdirSync(path)) {
+      // RocksDB removes files at any time.
+      if (name.endsWith('.log')) bytes += statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0;
+    }
+  } catch (cause) {
+    throw toStorageError(cause, path);
   }
   return bytes;
 }

@@ -7,6 +7,8 @@ import { FAMILIES, type Family } from '../../../src/workers/column-families.js';
 import { DeadVersions } from '../../../src/workers/dead-versions.js';
 import { elementKey } from '../../../src/workers/element-keys.js';
 import { Database } from '../../../src/workers/rocksdb.js';
+import { SpaceReturn } from '../../../src/workers/space-return.js';
+import { StorageError } from '../../../src/workers/storage-error.js';
 import { temporaryDir, waitUntil } from '../../support/environment.js';
 import { START_MS } from './shard-harness.js';
 
@@ -103,6 +105,14 @@ describe('large collections that have gone', () => {
     for (const [family, key] of held) expect(database.get(family, key)).toEqual(EMPTY);
     expect(FAMILIES.map((family) => rowsOf(database, family))).toEqual(FAMILIES.map(() => 1));
     await database.close();
+  });
+
+  it('are trouble of their shard alone where its directory cannot be read', () => {
+    const space = new SpaceReturn();
+    space.want();
+    const memtableBytes = Object.fromEntries(FAMILIES.map((family) => [family, MEMTABLE_BYTES]));
+    const gone = { path: join(temporaryDir(), 'gone'), memtableBytes } as unknown as Database;
+    expect(() => space.step(gone, START_MS)).toThrow(StorageError);
   });
 
   it('leave the others alone, and ask for their space together and not too often', async () => {
