@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { type ByteReader, writeLatin1 } from '../binary.js';
-import { lengthCharacters, ownText } from './packed-text.js';
+import { findMember, lengthAt, lengthCharacters, lengthEnd, ownText } from './packed-text.js';
 
 /** A member of a sorted set, and what it is sorted by. */
 export interface ScoredMember {
@@ -90,22 +90,7 @@ export class PackedScores {
 
   /** The place of a member; −1 where it is none. */
   find(member: string): number {
-    const { text } = this;
-    const { length } = member;
-    const last = length - 1;
-    const lastCode = length === 0 ? 0 : member.charCodeAt(last);
-    for (let at = 0; at < text.length; ) {
-      const start = this.memberStart(at);
-      const end = start + this.memberLength(at);
-      // Members are often alike but for their ends.
-      if (
-        end - start === length &&
-        (length === 0 || (text.charCodeAt(end - 1) === lastCode && text.startsWith(member, start)))
-      )
-        return at;
-      at = end;
-    }
-    return -1;
+    return findMember(this.text, member, SCORE_BYTES);
   }
 
   score(at: number): number {
@@ -164,21 +149,10 @@ export class PackedScores {
   }
 
   private memberStart(at: number): number {
-    let start = at + SCORE_BYTES;
-    while (this.text.charCodeAt(start) >= 128) start++;
-    return start + 1;
+    return lengthEnd(this.text, at + SCORE_BYTES);
   }
 
   private memberLength(at: number): number {
-    const { text } = this;
-    let start = at + SCORE_BYTES;
-    const byte = text.charCodeAt(start);
-    if (byte < 128) return byte;
-    let length = byte & 127;
-    for (let shift = 7; ; shift += 7) {
-      const more = text.charCodeAt(++start);
-      length |= (more & 127) << shift;
-      if (more < 128) return length;
-    }
+    return lengthAt(this.text, at + SCORE_BYTES);
   }
 }

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { type ByteReader, writeLatin1, writeText } from '../binary.js';
 import { INLINE_ENTRY_OVERHEAD_BYTES } from './collection.js';
-import { lengthCharacters, ownText } from './packed-text.js';
+import { findMember, lengthAt, lengthCharacters, lengthEnd, ownText } from './packed-text.js';
 
 /** Most members that are packed, and bytes of them: a place is found by passing over those before it, and a change makes a new text. */
 const PACKED_MEMBERS_MAX = 64;
@@ -75,7 +75,7 @@ export class SmallMembers {
   }
 
   has(member: string): boolean {
-    return this.text === undefined ? this.names!.has(member) : find(this.text, member) >= 0;
+    return this.text === undefined ? this.names!.has(member) : findMember(this.text, member, 0) >= 0;
   }
 
   /** @returns whether it was not there */
@@ -101,7 +101,7 @@ export class SmallMembers {
       if (this.isPackable) this.pack(this.names!);
       return true;
     }
-    const at = find(text, member);
+    const at = findMember(text, member, 0);
     if (at < 0) return false;
     this.cut(text, at, member);
     return true;
@@ -169,47 +169,12 @@ export class SmallMembers {
   }
 }
 
-/** The place of a member in a text; −1 where it is none. */
-function find(text: string, member: string): number {
-  const { length } = member;
-  const lastCode = length === 0 ? 0 : member.charCodeAt(length - 1);
-  for (let at = 0; at < text.length; ) {
-    const start = at + lengthBytes(text, at);
-    const end = start + lengthAt(text, at);
-    // Members are often alike but for their ends.
-    if (
-      end - start === length &&
-      (length === 0 || (text.charCodeAt(end - 1) === lastCode && text.startsWith(member, start)))
-    )
-      return at;
-    at = end;
-  }
-  return -1;
-}
-
 /** The place behind the member at a place. */
 function next(text: string, at: number): number {
-  return at + lengthBytes(text, at) + lengthAt(text, at);
+  return lengthEnd(text, at) + lengthAt(text, at);
 }
 
 function memberAt(text: string, at: number): string {
-  const start = at + lengthBytes(text, at);
+  const start = lengthEnd(text, at);
   return text.slice(start, start + lengthAt(text, at));
-}
-
-function lengthBytes(text: string, at: number): number {
-  let end = at;
-  while (text.charCodeAt(end) >= 128) end++;
-  return end + 1 - at;
-}
-
-function lengthAt(text: string, at: number): number {
-  const byte = text.charCodeAt(at);
-  if (byte < 128) return byte;
-  let length = byte & 127;
-  for (let shift = 7, place = at + 1; ; shift += 7, place++) {
-    const more = text.charCodeAt(place);
-    length |= (more & 127) << shift;
-    if (more < 128) return length;
-  }
 }
