@@ -215,13 +215,23 @@ RESTORE z 0 x FREQ 1 FREQ 2;RESTORE z 0 x IDLETIME 5 IDLETIME 6`;
       ['RESTORE', 'k', '0', payload],
       ['RESTORE', 'k', soon, payload, 'ABSTTL', 'REPLACE', 'IDLETIME', '5000'],
       ['PEXPIRETIME', 'k'],
-      ['OBJECT', 'IDLETIME', 'k'],
       ['RESTORE', 'k', '1', payload, 'absttl', 'replace'],
       ['EXISTS', 'k'],
       ['RESTORE', 'k', '100000', payload, 'FREQ', '255'],
       ['TTL', 'k'],
     ])
       await expectSame(words);
+    // In one turn: Redis counts whole seconds of a clock that ticks between turns.
+    const idle: Words[] = [
+      ['RESTORE', 'k', '0', payload, 'REPLACE', 'IDLETIME', '5000'],
+      ['OBJECT', 'IDLETIME', 'k'],
+    ];
+    await oracle.command('MULTI');
+    for (const words of idle) await oracle.command(...words);
+    const theirs = await oracle.rendered('EXEC');
+    harness.nowMs = Date.now();
+    const mine = idle.map((words) => harness.reply(...words));
+    expect(render({ type: 'array', items: mine })).toBe(theirs);
   });
 
   test('random commands on few keys', async () => {
