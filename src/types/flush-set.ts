@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { FLUSHES_PER_SHARD_MAX } from '../base/limits.js';
 import { ALL_SLOTS, FEED_SLOTS_BYTES, FeedFormatError, type FeedSlots, hasSlot } from './feed-codec.js';
 import { readUint64, writeUint64 } from './row-codec.js';
 import { keySlot } from './slots.js';
@@ -23,6 +24,9 @@ const FLAG_AT = 8;
 const SLOTS_AT = 9;
 const FLUSH_BYTES = SLOTS_AT + FEED_SLOTS_BYTES;
 
+/** More than any store keeps: each is compared with all others. */
+const FLUSHES_READ_MAX = 4 * FLUSHES_PER_SHARD_MAX;
+
 /**
  * What a shard knows of flushes: for each slot the latest one. It does not change. Sets of slots are given as with feeds,
  * where undefined is all of them.
@@ -41,6 +45,10 @@ export class FlushSet {
   static fromBytes(bytes: Uint8Array): FlushSet {
     if (bytes.length % FLUSH_BYTES !== 0)
       throw new FeedFormatError(`flushes in ${bytes.length} bytes, of which each has ${FLUSH_BYTES}`);
+    if (bytes.length > FLUSHES_READ_MAX * FLUSH_BYTES)
+      throw new FeedFormatError(
+        `${bytes.length / FLUSH_BYTES} flushes, of which ${FLUSHES_READ_MAX} are read`,
+      );
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let known = FlushSet.NONE;
     for (let from = 0; from < buffer.length; from += FLUSH_BYTES) {

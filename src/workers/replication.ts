@@ -241,16 +241,20 @@ export class Replication {
   remember(flushes: FlushSet, nowMs: number): void {
     if (flushes.latest === 0) return;
     const oldest = timestampOf(Math.max(0, nowMs - this.environment.knobs.tombstoneRetentionMs));
-    const { kept, forgotten } = this.flushes.since(oldest).merged(flushes).limited(FLUSHES_PER_SHARD_MAX);
-    // Whoever was away at that flush would else keep what it has from before.
-    if (forgotten !== 0) this.log.forget(forgotten);
-    this.saw(kept.latest);
-    this.stagedFlushes = kept;
+    this.stageFlushes(this.flushes.since(oldest).merged(flushes));
+    this.saw(this.latestFlush);
   }
 
   /** Stages that what some flushes had ended is removed. */
   setCleared(flushes: FlushSet): void {
-    this.stagedFlushes = this.flushes.cleared(flushes);
+    this.stageFlushes(this.flushes.cleared(flushes));
+  }
+
+  private stageFlushes(flushes: FlushSet): void {
+    const { kept, forgotten } = flushes.limited(FLUSHES_PER_SHARD_MAX);
+    // Whoever was away at that flush would else keep what it has from before.
+    if (forgotten !== 0) this.log.forget(forgotten);
+    this.stagedFlushes = kept;
   }
 
   /** Takes note of the timestamp of a row that is staged. */
@@ -299,7 +303,7 @@ export class Replication {
   /** The target is to have all that is kept, not only what changes. */
   private stageFlush(target: Database, flushedAt: number): void {
     const known = this.flushes;
-    this.stagedFlushes = this.isActive ? known.with(flushedAt, this.own, true) : known;
+    this.stageFlushes(this.isActive ? known.with(flushedAt, this.own, true) : known);
     this.saw(flushedAt);
     this.log.flush(target, flushedAt, this.own ?? ALL_SLOTS);
     for (const id of this.feeds.keys()) {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FLUSHES_PER_SHARD_MAX } from '../../../src/base/limits.js';
 import { FeedFormatError, slotSet } from '../../../src/types/feed-codec.js';
 import { FlushSet, includesSlots } from '../../../src/types/flush-set.js';
 
@@ -107,6 +108,13 @@ describe('a set of flushes', () => {
     expect(set.limited(3)).toEqual({ kept: set, forgotten: 0 });
     const { kept, forgotten } = set.limited(1);
     expect([kept.flushes.map((each) => each.at), forgotten]).toEqual([[3], 2]);
+  });
+
+  it('reads no more than any store keeps', () => {
+    const one = FlushSet.of(5, undefined).toBytes();
+    const many = (count: number) => Buffer.concat(Array.from({ length: count }, () => one));
+    expect(FlushSet.fromBytes(many(4 * FLUSHES_PER_SHARD_MAX)).latest).toBe(5);
+    expect(() => FlushSet.fromBytes(many(4 * FLUSHES_PER_SHARD_MAX + 1))).toThrow(FeedFormatError);
   });
 
   it('says of which keys it has ended what', () => {

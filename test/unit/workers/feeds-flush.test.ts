@@ -334,6 +334,16 @@ describe('a flush', () => {
     const { flushes, log } = source.replication;
     expect([flushes.at(0), flushes.at(1)]).toEqual([0, timestampOf(START_MS + 1)]);
     expect(log.sinceMs).toBe(START_MS + 1);
+    // One of its own slots comes beside those.
+    source.replication.setOwn(slotSet([FLUSHES_PER_SHARD_MAX + 1]));
+    await flush(source);
+    const { flushes: known, own } = source.replication;
+    expect([known.flushes.length, known.at(1), known.reachedIn(own) > 0]).toEqual([
+      FLUSHES_PER_SHARD_MAX,
+      0,
+      true,
+    ]);
+    expect(source.replication.log.sinceMs).toBe(START_MS + 2);
     await source.close();
   });
 
